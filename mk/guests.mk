@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+# Mini guests (tests/guests, guests), each a small PV ELF on runtime/.

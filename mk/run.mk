@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+# make run, make netboot, make iso.

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# Unit tests and fuzz targets: one program per file. Its sources stand in the file
+# itself, in lines of the form "LINK: lib/a.c lib/b.c" (any comment style).
+
+UNIT_C   := $(sort $(wildcard tests/unit/test_*.c))
+UNIT     := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
+FUZZ_C   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ     := $(FUZZ_C:tests/fuzz/%.c=$(B)/fuzz/%)
+FUZZ_SECONDS ?= 5
+HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I. -Iinclude -Ihypervisor \
+               -isystem $(B)/include -fno-omit-frame-pointer -DSLUICE_DEBUG=1 -DSLUICE_HOST=1
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
+
+.PHONY: unit fuzz
+unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
+
+.SECONDEXPANSION:
+$(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) | $(B)/include/xen
+	$(call say,HOSTCC)
+	$(Q)mkdir -p $(@D) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c,$^) -lcmocka
+
+$(UNIT:=.ok): %.ok: %
+	$(call say,TEST)
+	$(Q)$< > $<.log 2>&1 || { cat $<.log; exit 1; }; touch $@
+
+fuzz: $(FUZZ:=.ok)   ## run each fuzz target for FUZZ_SECONDS on its kept corpus
+
+$(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/include/xen
+	$(call say,FUZZCC)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^)
+
+$(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
+	$(call say,FUZZ)
+	$(Q)mkdir -p $(B)/fuzz/corpus/$* tests/fuzz/corpus/$* && $< -max_total_time=$(FUZZ_SECONDS) \
+	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(B)/fuzz/$*- $(B)/fuzz/corpus/$* \
+	    tests/fuzz/corpus/$* > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
