@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * domain.h - domains and their vCPUs.
+ *
+ * Fields are grouped by what guards them. A domain is found by domain_get(id), which takes a
+ * reference, and lives until the last domain_put(). The current vCPU's domain needs no extra
+ * reference. Lock order: locks.h.
+ */
+#ifndef DOMAIN_DOMAIN_H
+#define DOMAIN_DOMAIN_H
+
+#include "addr.h"
+#include "compiler.h"
+#include "xenabi.h"
+#include "lib/list.h"
+#include "spinlock.h"
+#include "cpu/percpu.h"
+#include "sched/timer.h"
+
+struct evtchn;
+struct grant_table;
+struct page;
+struct fpu_state;
+
+#define MAX_VCPUS       32              /* of a domain: the legacy vcpu_info slots */
+#define DOMID_IDLE_     DOMID_IDLE
+
+/* A guest's handlers that are not exceptions (callback_op, set_callbacks). */
+struct guest_callback {
+    uint64_t eip;                       /* 0: none */
+    bool mask_events;
+};
+
+enum vcpu_state {                       /* as the scheduler sees it; under its runqueue lock */
+    VCPU_OFFLINE,                       /* not up (VCPUOP_up) or its domain is not built */
+    VCPU_BLOCKED,
+    VCPU_RUNNABLE,
+    VCPU_RUNNING,
+};
+
+/* Pause reasons, bits of vcpu.pause_flags: any set bit keeps the vCPU off the CPUs. */
+#define VPF_DOWN        (1u << 0)       /* VCPUOP_down, or never brought up */
+#define VPF_BLOCKED     (1u << 1)       /* SCHEDOP_block */
+#define VPF_POLL        (1u << 2)       /* SCHEDOP_poll: waits for its ports or timeout */
+
+struct vcpu {
+    struct domain *domain;
+    uint32_t id;
+    bool is_idle;
+    bool initialised;                   /* VCPUOP_initialise or setvcpucontext happened */
+
+    /* ---- Register state. Belongs to the CPU that runs the vCPU; to whoever paused it else. */
+    struct cpu_user_regs regs;          /* valid while not running; else in cpu_info */
+    bool kernel_mode;                   /* the guest's mode flag; CPL is 3 in both */
+    uint8_t iopl;                       /* virtual, 0..3 (PHYSDEVOP_set_iopl) */
+    mfn_t kernel_root, user_root;       /* L4s; user_root may be MFN_INVALID. Type refs held */
+    uint64_t cr3_kernel, cr3_user;      /* the same as values for CR3 */
+    uint64_t kernel_sp;
+    uint64_t kernel_ss;
+    uint64_t fs_base, gs_base_kernel, gs_base_user;     /* gs_base_*: kernel/user mode's GS */
+    uint64_t cr2;                       /* last reflected */
+    uint64_t guest_cr0;                 /* only TS is the guest's */
+    uint64_t guest_cr4;
+    uint64_t xcr0;
+    uint64_t dr[8];                     /* 6, 7: virtual */
+    uint32_t tsc_aux;
+    struct trap_info *traps;            /* 256 entries */
+    struct guest_callback event_cb, failsafe_cb, syscall_cb, syscall32_cb, sysenter_cb;
+    bool nmi_masked;
+    struct fpu_state *fpu;              /* XSAVE area, cpu/fpu.c */
+    bool fpu_loaded;                    /* registers of this CPU hold it */
+
+    /* Descriptor tables: frames are PGT_SEG_DESC; mapped in the per-domain area. */
+    mfn_t gdt_frames[FIRST_RESERVED_GDT_PAGE];
+    uint32_t gdt_ents;
+    uint64_t ldt_base;                  /* guest virtual, page aligned */
+    uint32_t ldt_ents;                  /* 0: none */
+
+    /* ---- Shared with the guest. */
+    struct vcpu_info *info;             /* ours to write through the direct map; never NULL */
+    struct page *info_page;             /* registered by VCPUOP_register_vcpu_info, or NULL */
+    guest_ptr_t runstate_area;          /* v == 0: none */
+    guest_ptr_t time_area;
+
+    /* ---- Time. */
+    uint64_t tsc_offset;
+    struct timer singleshot;            /* raises VIRQ_TIMER */
+    struct timer periodic;
+    uint64_t periodic_ns;               /* 0: off */
+    struct timer poll_timer;
+    struct vcpu_time_info time;         /* what was last published */
+
+    /* ---- Event channels bound to this vCPU: port or 0. Under domain.event_lock. */
+    evtchn_port_t virq_port[NR_VIRQS];
+    evtchn_port_t poll_ports[128];
+    uint32_t poll_nr;                   /* 0: not polling, or any event will do */
+
+    /* ---- Scheduling: sched/sched.c, under the runqueue lock of .cpu. */
+    uint32_t cpu;                       /* where it runs, or ran last */
+    enum vcpu_state state;
+    struct list run_link;
+    uint32_t pause_flags;               /* VPF_*, atomic */
+    uint32_t pause_count;               /* atomic; > 0: kept off the CPUs */
+    bool running;                       /* its state is on a CPU; cleared after it was saved */
+    cpumask_t affinity;
+    cpumask_t dirty_cpus;               /* CPUs whose TLB may hold entries of it: at most one */
+    uint64_t credit_vtime, credit_budget, credit_spent; /* policy's own: sched/credit.h */
+    struct vcpu_runstate_info runstate; /* accounting, ns */
+    uint64_t cpu_ns;                    /* total time run */
+
+    /* ---- Multicall and continuations (hypercall/continue.c): the current CPU only. */
+    bool in_multicall;
+    bool preempted;                     /* the sub-call asked for a continuation */
+    struct multicall_entry mc;
+};
+
+enum domain_state {
+    DOMAIN_BUILDING,                    /* created, never unpaused */
+    DOMAIN_ALIVE,
+    DOMAIN_DYING,                       /* destroydomain began: no new references to resources */
+    DOMAIN_DEAD,                        /* resources gone, waits for references */
+};
+
+struct domain {
+    domid_t id;
+    bool privileged;                    /* may use domctl, sysctl, foreign mappings: dom0 */
+    bool is_idle;
+    uint8_t handle[16];                 /* the toolstack's uuid */
+    uint32_t refs;                      /* atomic */
+    struct list link;                   /* all domains, domain/domain.c */
+
+    struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */
+    uint32_t max_vcpus;
+    uint32_t pause_count;               /* by the toolstack; atomic */
+
+    enum domain_state state;            /* under domctl_lock */
+    bool shutting_down, shut_down;      /* SCHEDOP_shutdown; under shutdown_lock */
+    uint32_t shutdown_code;
+    spinlock_t shutdown_lock;
+
+    /* ---- Memory. */
+    spinlock_t page_lock;               /* page list and counts */
+    uint32_t page_list;                 /* first frame (struct page.next), FRAME_NIL */
+    uint64_t tot_pages, max_pages;
+    uint64_t shared_pages;              /* PGC_HYPERVISOR pages: leak check */
+
+    spinlock_t mmu_lock;                /* contents and validation of its page tables */
+    uint64_t *perdomain_l3;             /* slot 260 of all its L4s */
+    uint64_t **perdomain_l1;            /* L1 tables of the GDT/LDT windows, one per 16 vCPUs */
+    uint64_t vm_assist;                 /* bits of VMASST_TYPE_* */
+    bool no_global_pages;               /* its kernel pages have U set: never give them G */
+
+    struct shared_info *shared;
+    struct page *shared_page;
+
+    /* ---- Event channels: event/evtchn.c. */
+    spinlock_t event_lock;              /* binding and closing; state of all ports */
+    struct evtchn **evtchn_bucket;      /* ports in groups, allocated on demand */
+    uint32_t max_evtchn_port;           /* limit for this domain */
+    uint32_t nr_evtchns;                /* in use */
+
+    struct grant_table *grant;          /* grant/table.c */
+
+    cpumask_t dirty_cpus;               /* CPUs that may hold TLB entries of it */
+
+    /* ---- Physical interrupts and ports (dom0 and driver domains): event/irq.c, portio.c. */
+    struct list pirqs;
+    bool io_all;                        /* may use every I/O port and map MMIO */
+
+    /* ---- Scheduling policy. */
+    uint32_t sched_weight, sched_cap;   /* credit terms: 256 is normal; cap % of a CPU, 0 none */
+    uint64_t cap_budget_ns;             /* policy's own */
+    struct list sched_link;
+
+    uint64_t time_offset_seconds;
+    uint32_t cpuid_flags;
+
+    /* ---- Teardown: domain/destroy.c. */
+    uint32_t destroy_stage;
+};
+
+extern struct domain *dom0;
+extern struct domain *idle_domain;      /* owns the idle vCPUs, one per CPU */
+
+/* Takes a reference; NULL when there is none of that id or it is dead. DOMID_SELF is not known
+ * here: use domain_of_arg(). */
+struct domain *domain_get(domid_t id);
+void domain_ref(struct domain *d);
+void domain_put(struct domain *d);
+/* The domain that a hypercall argument names: DOMID_SELF or a number; NULL: -ESRCH. */
+struct domain *domain_of_arg(domid_t id);
+/* Unreferenced look-up by frame owner, for code that holds a reference to the frame. */
+struct domain *domain_of_owner(uint16_t owner);
+
+/* A new domain without vCPUs and memory. 0 or -errno; *dp has one reference for the caller. */
+int domain_create(domid_t id, bool privileged, uint32_t max_vcpus, struct domain **dp);
+int vcpu_create(struct domain *d, uint32_t id);
+/* Loads registers, tables and bases; checks everything first. For setvcpucontext and
+ * VCPUOP_initialise; v must be down or its domain paused. */
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
+void vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
+
+/* The guest did something fatal: report (registers, page walk, reason) and shut the domain
+ * down with SHUTDOWN_crash. Usable from any handler of the current vCPU; returns, and the
+ * caller must go back to the exit path without touching guest state further. */
+void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
+/* SCHEDOP_shutdown: stops all vCPUs, tells dom0 by VIRQ_DOM_EXC. */
+void domain_shutdown(struct domain *d, uint32_t reason);
+
+#define for_each_vcpu(d, v) \
+    for (uint32_t i_##v = 0; i_##v < (d)->max_vcpus; i_##v++) \
+        if (((v) = (d)->vcpu[i_##v]) != NULL)
+
+static inline bool domain_dying(const struct domain *d)
+{
+    return READ_ONCE(d->state) >= DOMAIN_DYING;
+}
+
+#endif

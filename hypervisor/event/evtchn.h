@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * evtchn.h - event channels, two-level ABI: 4096 ports of a domain, states as in
+ * <xen/event_channel.h>.
+ */
+#ifndef EVENT_EVTCHN_H
+#define EVENT_EVTCHN_H
+
+#include "domain/domain.h"
+
+#define EVTCHN_MAX_PORTS 4096u
+
+int evtchn_init(struct domain *d);              /* port 0 reserved */
+/* Closes every port, in bounded steps: 0 done, -ERESTART call again. */
+int evtchn_destroy(struct domain *d);
+
+long do_event_channel_op(uint64_t cmd, guest_ptr_t arg);
+long do_event_channel_op_compat(guest_ptr_t arg);       /* hypercall 16 */
+
+/* Raises a virtual interrupt: of vCPU v (VIRQ_TIMER, VIRQ_DEBUG...), or of the domain that
+ * handles a global one (VIRQ_DOM_EXC, VIRQ_CON_RING ...: dom0). Any context. */
+void evtchn_raise_virq(struct vcpu *v, uint32_t virq);
+void evtchn_raise_global_virq(uint32_t virq);
+/* A physical interrupt bound to `port` of d fired. Any context. */
+void evtchn_raise_port(struct domain *d, evtchn_port_t port);
+
+/* Is something deliverable to v: pending and not masked? */
+static inline bool vcpu_event_deliverable(const struct vcpu *v)
+{
+    return READ_ONCE(v->info->evtchn_upcall_pending) && !READ_ONCE(v->info->evtchn_upcall_mask);
+}
+
+/* After vcpu_info moved: everything may be pending there (PV-ABI 3.5, rule 7). */
+void evtchn_vcpu_info_moved(struct vcpu *v);
+/* Is any of v->poll_ports pending? Caller is about to sleep in SCHEDOP_poll. */
+bool evtchn_poll_pending(const struct vcpu *v);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h - page-frame accounting: who owns a machine frame, who refers to it, as what.
+ *
+ * Every frame of RAM has a struct page. Two words of it are changed with compare-and-swap by
+ * anybody:
+ *
+ *   count   references for existence. PGC_ALLOCATED is set while the frame belongs to its owner
+ *           and counts as one reference. The frame goes back to the allocator when the count
+ *           drops to 0; until then it keeps its owner, even a dying one.
+ *   type    what the frame is used as, and how many such uses there are. Types exclude each
+ *           other; the type may change only while the type count is 0. A page table or
+ *           descriptor page is validated as a whole when its count leaves 0 (PGT_VALIDATED).
+ *
+ * Contents of page tables, nr_validated and the partial state change only under the owner's
+ * domain.mmu_lock. A type reference always goes together with an existence reference.
+ */
+#ifndef MM_FRAME_H
+#define MM_FRAME_H
+
+#include "addr.h"
+#include "xenabi.h"
+
+struct domain;
+
+/* 24 bytes: with the M2P's 8 this is all that a frame of host memory costs. */
+struct page {
+    uint32_t count;             /* PGC_* | references */
+    uint32_t type;              /* PGT_* | type references */
+    uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
+    uint16_t owner;             /* domid; DOMID_NONE: hypervisor or free */
+    uint16_t nr_validated;      /* partially validated table: entries done. Free: buddy order */
+    uint32_t tlb_stamp;         /* tlbflush_now() when the last writable/any use ended */
+};
+
+#define FRAME_NIL       (~0u)
+#define DOMID_NONE      DOMID_INVALID           /* 0x7ff4: no domain has it */
+
+#define PGC_ALLOCATED   (1u << 31)
+#define PGC_HYPERVISOR  (1u << 30)      /* ours, shared with its owner (shared_info, grant table):
+                                           an L1 entry may map it, it is never a page table, and
+                                           dropping the last reference does not free it */
+#define PGC_FREE        (1u << 29)      /* in the buddy allocator */
+#define PGC_COUNT_MASK  ((1u << 26) - 1)
+
+#define PGT_SHIFT       29
+#define PGT_NONE        (0u << PGT_SHIFT)       /* count is 0 */
+#define PGT_L1          (1u << PGT_SHIFT)
+#define PGT_L2          (2u << PGT_SHIFT)
+#define PGT_L3          (3u << PGT_SHIFT)
+#define PGT_L4          (4u << PGT_SHIFT)
+#define PGT_SEG_DESC    (5u << PGT_SHIFT)
+#define PGT_WRITABLE    (7u << PGT_SHIFT)
+#define PGT_TYPE_MASK   (7u << PGT_SHIFT)
+#define PGT_PINNED      (1u << 28)      /* the guest pinned it: one type and one existence ref */
+#define PGT_VALIDATED   (1u << 27)
+#define PGT_PARTIAL     (1u << 26)      /* validation or devalidation stopped at nr_validated */
+#define PGT_COUNT_MASK  ((1u << 25) - 1)
+
+/* Table of all frames, FRAME_TABLE in layout.h; entries of addresses without RAM may be
+ * unmapped, so check with mfn_valid() first. */
+extern uint64_t max_mfn;                /* the highest MFN of RAM */
+bool mfn_valid(mfn_t m);                /* is it RAM, with a struct page? */
+struct page *mfn_to_page(mfn_t m);      /* m must be valid */
+mfn_t page_to_mfn(const struct page *pg);
+
+/* One existence reference to a frame of owner d; false when it has another owner, is free, or
+ * the count would overflow. Lock-free. */
+bool page_get(struct page *pg, const struct domain *d) __must_check;
+/* Drops one. The last one frees the frame (scrubbed, flushed) unless PGC_HYPERVISOR. */
+void page_put(struct page *pg);
+
+/* page_get() plus one reference of type PGT_x; promotes and validates the frame as needed.
+ * 0, -EINVAL (cannot be of that type now), -EINTR/-ERESTART (preempted, for tables only). */
+int page_get_type(struct page *pg, uint32_t type);
+void page_put_type(struct page *pg);
+/* Both together, for L1..L3 entries and for backends; typically type = PGT_WRITABLE. */
+bool page_get_and_type(struct page *pg, const struct domain *d, uint32_t type) __must_check;
+void page_put_and_type(struct page *pg);
+
+/*
+ * Gives 1 << order free frames to d (counted in d->tot_pages against d->max_pages), each with
+ * PGC_ALLOCATED and no type; NULL when memory or quota is short. Contents are zero.
+ * flags: MEMF_xx of buddy.h.
+ */
+struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int flags);
+/* Takes PGC_ALLOCATED away, if it is still there, and drops that reference. True if it was. */
+bool page_disown(struct page *pg);
+
+/* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,
+ * PGC_HYPERVISOR. */
+struct page *shared_page_alloc(struct domain *d);
+/* Frees it; the caller has made sure that the guest has no mapping left (count back at 1). */
+void shared_page_free(struct page *pg);
+
+/* Direct-map address of a frame. */
+void *mfn_to_virt(mfn_t m);
+mfn_t virt_to_mfn(const void *va);
+
+/* Machine-to-phys table. M2P_INVALID: no PFN (free, ours, shared, foreign). */
+#define M2P_INVALID     (~0UL)
+void m2p_set(mfn_t m, uint64_t pfn);
+uint64_t m2p_get(mfn_t m);
+
+#endif

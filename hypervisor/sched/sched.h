@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.h - which vCPU runs where. Mechanism; the policy (weights, caps) is sched/credit.h.
+ *
+ * All functions are callable from any CPU with interrupts on or off; none sleeps.
+ */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "domain/domain.h"
+
+void sched_init(void);                  /* before the first domain */
+void sched_init_cpu(void);              /* on each CPU: makes its idle vCPU current */
+void sched_vcpu_init(struct vcpu *v);   /* a new vCPU: offline */
+void sched_vcpu_destroy(struct vcpu *v);
+
+/* Something that v may be waiting for happened: clears VPF_BLOCKED and queues it. Spurious
+ * calls are harmless. */
+void vcpu_unblock(struct vcpu *v);
+/* pause_flags or pause_count changed: queue v or take it off, without waiting. */
+void vcpu_wake(struct vcpu *v);
+void vcpu_sleep_nosync(struct vcpu *v);
+/* Counted; returns when v is off its CPU and its state is saved. Not for the current vCPU. */
+void vcpu_pause(struct vcpu *v);
+void vcpu_unpause(struct vcpu *v);
+void domain_pause(struct domain *d);            /* all vCPUs; not the caller's own domain */
+void domain_unpause(struct domain *d);
+/* An event became deliverable to v: wake it, or if it runs elsewhere make it look (IPI). */
+void vcpu_kick(struct vcpu *v);
+
+/* The SOFTIRQ_SCHEDULE handler: picks and switches. Called only from the exit path and idle,
+ * with interrupts off; on return `current` may be another vCPU. */
+void schedule(void);
+/* Ask for it on this or another CPU. */
+void sched_poke(uint32_t cpu);
+
+/* Should a long hypercall leave now (softirq or event pending)? Cheap: called per step. */
+bool hypercall_preempt_check(void);
+
+/* Exchange of register state, domain/switch.c: saves prev from cpu_info, loads next (CR3, GDT,
+ * LDT, segment bases, debug registers, FPU, XCR0). Interrupts off. */
+void context_switch(struct vcpu *prev, struct vcpu *next);
+
+/* Hypercalls. */
+long do_sched_op(uint64_t cmd, guest_ptr_t arg);
+long do_sched_op_compat(uint64_t cmd, uint64_t arg);
+long do_set_timer_op(int64_t timeout_ns);
+long do_vcpu_op(uint64_t cmd, uint64_t vcpu_id, guest_ptr_t arg);
+
+/* Runstate accounting and guest areas. */
+void vcpu_runstate_change(struct vcpu *v, int state, uint64_t now_ns);
+void vcpu_update_runstate_area(struct vcpu *v);         /* v is current, in kernel mode */
+/* Publishes vcpu_info.time (and the time area) when stale; PV-ABI section 7. */
+void vcpu_update_time(struct vcpu *v, bool force);
+
+#endif
