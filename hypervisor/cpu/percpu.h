@@ -14,11 +14,11 @@
 
 #define STACK_ORDER 3
 #define STACK_SIZE  (4096 << STACK_ORDER)
-#define NR_CPUS     64
 
 #ifndef __ASSEMBLY__
 #include "compiler.h"
 #include "xenabi.h"
+#include "cpu/cpumask.h"
 
 struct vcpu;
 
@@ -56,16 +56,7 @@ static __always_inline struct cpu_user_regs *guest_regs(void)
 
 /* Filled in as CPUs come up. cpu_info_of[n] is NULL for CPUs that are not online. */
 extern struct cpu_info *cpu_info_of[NR_CPUS];
-extern uint32_t nr_cpus;                        /* CPUs that exist and are online, 1.. */
-
-/* A set of CPUs; NR_CPUS is 64, so one word. */
-typedef uint64_t cpumask_t;
-#define CPUMASK_ALL (~0UL)
-
-static inline cpumask_t cpumask_of(uint32_t cpu)
-{
-    return 1UL << cpu;
-}
+extern uint32_t nr_cpus;                        /* CPUs that are online: 0 .. nr_cpus - 1 */
 
 #endif /* __ASSEMBLY__ */
 #endif

@@ -20,6 +20,7 @@
 
 #include "addr.h"
 #include "xenabi.h"
+#include "mm/map.h"         /* mfn_to_virt(), virt_to_mfn(), m2p_set(), m2p_get(), max_mfn */
 
 struct domain;
 
@@ -40,7 +41,8 @@ struct page {
 #define PGC_HYPERVISOR  (1u << 30)      /* ours, shared with its owner (shared_info, grant table):
                                            an L1 entry may map it, it is never a page table, and
                                            dropping the last reference does not free it */
-#define PGC_FREE        (1u << 29)      /* in the buddy allocator */
+#define PGC_FREE        (1u << 29)      /* head of a block in the buddy allocator; the other frames
+                                           of the block have count 0 */
 #define PGC_COUNT_MASK  ((1u << 26) - 1)
 
 #define PGT_SHIFT       29
@@ -57,12 +59,31 @@ struct page {
 #define PGT_PARTIAL     (1u << 26)      /* validation or devalidation stopped at nr_validated */
 #define PGT_COUNT_MASK  ((1u << 25) - 1)
 
-/* Table of all frames, FRAME_TABLE in layout.h; entries of addresses without RAM may be
- * unmapped, so check with mfn_valid() first. */
-extern uint64_t max_mfn;                /* the highest MFN of RAM */
-bool mfn_valid(mfn_t m);                /* is it RAM, with a struct page? */
-struct page *mfn_to_page(mfn_t m);      /* m must be valid */
+/*
+ * The frame table has an entry for every MFN up to max_mfn (mm/map.h). Frames there that are not
+ * RAM (devices, holes) have owner DOMID_IO and read-only entries: ask mfn_valid() first.
+ */
+#ifdef SLUICE_HOST
+struct page *mfn_to_page(mfn_t m);      /* a test brings its own */
 mfn_t page_to_mfn(const struct page *pg);
+bool mfn_valid(mfn_t m);
+#else
+static inline struct page *mfn_to_page(mfn_t m)
+{
+    return (struct page *)FRAMETABLE_START + m.v;
+}
+
+static inline mfn_t page_to_mfn(const struct page *pg)
+{
+    return mfn((uint64_t)(pg - (const struct page *)FRAMETABLE_START));
+}
+
+/* Is m RAM? */
+static inline bool mfn_valid(mfn_t m)
+{
+    return m.v <= max_mfn && mfn_to_page(m)->owner != DOMID_IO;
+}
+#endif
 
 /* One existence reference to a frame of owner d; false when it has another owner, is free, or
  * the count would overflow. Lock-free. */
@@ -92,14 +113,5 @@ bool page_disown(struct page *pg);
 struct page *shared_page_alloc(struct domain *d);
 /* Frees it; the caller has made sure that the guest has no mapping left (count back at 1). */
 void shared_page_free(struct page *pg);
-
-/* Direct-map address of a frame. */
-void *mfn_to_virt(mfn_t m);
-mfn_t virt_to_mfn(const void *va);
-
-/* Machine-to-phys table. M2P_INVALID: no PFN (free, ours, shared, foreign). */
-#define M2P_INVALID     (~0UL)
-void m2p_set(mfn_t m, uint64_t pfn);
-uint64_t m2p_get(mfn_t m);
 
 #endif
