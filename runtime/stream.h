@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h - a reliable byte stream (TCP, in practice), by callbacks.
+ *
+ * Who needs connections (NBD client, HTTP server, etcd client) gets a struct stream_net and
+ * knows nothing of the stack behind it. All callbacks run from the loop. Inside any callback every
+ * function here may be called on the stream, closing it included.
+ */
+#ifndef RUNTIME_STREAM_H
+#define RUNTIME_STREAM_H
+
+#include "compiler.h"
+
+struct stream;
+
+/* IPv4 for now; host byte order. */
+struct stream_addr {
+    uint32_t ip;
+    uint16_t port;
+};
+
+struct stream_events {
+    /* A connect succeeded (rc 0). After rc < 0 the stream is gone. */
+    void (*connected)(void *arg, int rc);
+    /*
+     * Bytes arrived. Returns how many were taken (0..len); what is left is offered again after
+     * stream_resume(), and meanwhile the sender is slowed down by the window.
+     */
+    size_t (*received)(void *arg, const uint8_t *data, size_t len);
+    /* May be NULL. stream_write() took less than asked before, and now there is room. */
+    void (*writable)(void *arg);
+    /* The peer has finished sending; everything it sent was received. May be NULL: then the
+     * stream is closed from our side too, and `closed` follows. */
+    void (*finished)(void *arg);
+    /* The connection is over: rc 0 orderly after both sides finished, else a negative error
+     * (-XEN_ECONNRESET, ...). The stream is gone; no more callbacks. */
+    void (*closed)(void *arg, int rc);
+};
+
+/* What a stack offers. */
+struct stream_net {
+    void *ctx;
+    /* Starts a connection; *s is valid when 0 is returned. */
+    int (*connect)(void *ctx, struct stream_addr to, const struct stream_events *ev, void *arg,
+                   struct stream **s);
+    /* accept(arg, s, peer): take the stream with stream_set_events() and return 0, or refuse it
+     * with a negative value. */
+    int (*listen)(void *ctx, uint16_t port,
+                  int (*accept)(void *arg, struct stream *s, struct stream_addr peer), void *arg);
+    /* Looks a host name or dotted address up; fn gets 0 and the address, or a negative error.
+     * It may run before resolve() returns. */
+    void (*resolve)(void *ctx, const char *name, void (*fn)(void *arg, int rc, uint32_t ip),
+                    void *arg);
+};
+
+/* The operations on one stream; the stack's struct stream begins with a pointer to these. */
+struct stream_ops {
+    size_t (*write)(struct stream *s, const void *data, size_t len, unsigned int flags);
+    size_t (*room)(struct stream *s);
+    void (*resume)(struct stream *s);
+    void (*close)(struct stream *s);
+    void (*abort)(struct stream *s);
+    void (*set_events)(struct stream *s, const struct stream_events *ev, void *arg);
+};
+
+struct stream {
+    const struct stream_ops *ops;
+};
+
+#define STREAM_MORE 1u      /* more follows at once: do not send a short segment yet */
+
+/* Copies up to len bytes into the send buffer; returns how many were taken. */
+static inline size_t stream_write(struct stream *s, const void *data, size_t len,
+                                  unsigned int flags)
+{
+    return s->ops->write(s, data, len, flags);
+}
+
+/* Bytes that stream_write() would take now. */
+static inline size_t stream_room(struct stream *s)
+{
+    return s->ops->room(s);
+}
+
+static inline void stream_resume(struct stream *s)
+{
+    s->ops->resume(s);
+}
+
+/* Sends what is buffered, then finishes; no more callbacks, the stream is gone for the caller. */
+static inline void stream_close(struct stream *s)
+{
+    s->ops->close(s);
+}
+
+/* Resets the connection; no more callbacks, the stream is gone. */
+static inline void stream_abort(struct stream *s)
+{
+    s->ops->abort(s);
+}
+
+static inline void stream_set_events(struct stream *s, const struct stream_events *ev, void *arg)
+{
+    s->ops->set_events(s, ev, arg);
+}
+
+#endif
