@@ -32,7 +32,51 @@ DEPS_C   += $(addprefix $(LWIP_DIR)/core/,def.c dns.c inet_chksum.c init.c ip.c 
             $(LWIP_DIR)/netif/ethernet.c
 $(B)/dep/lwip/%.o: DEPS_FLAGS := $(LWIP_INC)
 
+# Decompressors for the domain builder: gzip, zstd and xz (with the x86 filter that kernels use).
+ZLIB_DIR := $(DEPS)/zlib
+ZSTD_DIR := $(DEPS)/libzstd/lib
+XZ_DIR   := $(DEPS)/xz-utils/src
+ZLIB_C   := $(addprefix $(ZLIB_DIR)/,inflate.c inftrees.c inffast.c adler32.c crc32.c zutil.c)
+ZSTD_C   := $(addprefix $(ZSTD_DIR)/decompress/,huf_decompress.c zstd_ddict.c zstd_decompress.c \
+              zstd_decompress_block.c) \
+            $(addprefix $(ZSTD_DIR)/common/,entropy_common.c error_private.c fse_decompress.c \
+              zstd_common.c xxhash.c debug.c)
+XZ_C     := $(addprefix $(XZ_DIR)/liblzma/,\
+              $(addprefix common/,block_decoder.c block_header_decoder.c block_util.c common.c \
+                filter_common.c filter_decoder.c filter_flags_decoder.c index_hash.c stream_decoder.c \
+                stream_flags_common.c stream_flags_decoder.c vli_decoder.c vli_size.c) \
+              $(addprefix check/,check.c crc32_fast.c crc32_table.c crc64_fast.c crc64_table.c) \
+              lz/lz_decoder.c lzma/lzma_decoder.c lzma/lzma2_decoder.c \
+              $(addprefix simple/,simple_coder.c simple_decoder.c x86.c))
+ZLIB_FLAGS := -DZ_SOLO -isystem $(ZLIB_DIR)
+ZSTD_FLAGS := -DZSTD_DISABLE_ASM=1 -DDYNAMIC_BMI2=0 -DZSTD_NO_INTRINSICS -DZSTD_NO_TRACE \
+              -DZSTD_LEGACY_SUPPORT=0 -isystem $(ZSTD_DIR) -I$(ZSTD_DIR)/common
+# Instead of the config.h that xz's configure writes; toolstack/builder/xz has a stub signal.h.
+XZ_FLAGS   := -DHAVE_STDBOOL_H -DHAVE__BOOL -DHAVE_STDINT_H -DHAVE_INTTYPES_H -DHAVE_LIMITS_H -DHAVE_STRING_H \
+              -DSIZEOF_SIZE_T=8 -DHAVE_CHECK_CRC32 -DHAVE_CHECK_CRC64 -DHAVE_DECODERS \
+              -DHAVE_DECODER_LZMA2 -DHAVE_DECODER_X86 -DTUKLIB_FAST_UNALIGNED_ACCESS \
+              -DHAVE___BUILTIN_BSWAPXX \
+              -isystem $(XZ_DIR)/liblzma/api $(addprefix -I$(XZ_DIR)/,common $(addprefix liblzma/,\
+              common check lz lzma rangecoder simple delta))
+DECOMP_INC := -DZ_SOLO -isystem $(ZLIB_DIR) -isystem $(ZSTD_DIR) -isystem $(XZ_DIR)/liblzma/api
+DECOMP_C   := $(ZLIB_C) $(ZSTD_C) $(XZ_C)
+DEPS_C     += $(DECOMP_C)
+$(B)/dep/zlib/%.o $(B)/dep-host/zlib/%.o: DEPS_FLAGS := $(ZLIB_FLAGS)
+$(B)/dep/libzstd/%.o $(B)/dep-host/libzstd/%.o: DEPS_FLAGS := $(ZSTD_FLAGS)
+$(B)/dep-host/xz-utils/%.o: DEPS_FLAGS := $(XZ_FLAGS)
+$(B)/dep/xz-utils/%.o: DEPS_FLAGS := $(XZ_FLAGS) -Itoolstack/builder/xz
+
 DEPS_OBJ := $(DEPS_C:$(DEPS)/%.c=$(B)/dep/%.o)
+
+# The same decompressors for unit tests and fuzz targets: name build/libdecomp-host.a in LINK.
+DECOMP_HOST_OBJ := $(DECOMP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
+$(DECOMP_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
+	$(call say,DEPCC)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -g -w $(DEPS_FLAGS) -MMD -MP -c $(DEPS)/$*.c -o $@
+
+$(B)/libdecomp-host.a: $(DECOMP_HOST_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # The sources may not exist yet when this file is read, so the rule names only what fetches them.
 $(DEPS_OBJ): $(B)/dep/%.o: $(DEPS_READY)

@@ -29,6 +29,9 @@ dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 # The release decides on the exact version and apt verifies its signature.
 sources='
 lwip  2.1.*  upstream
+zlib  1.2.13.*  upstream
+libzstd  1.5.4*  upstream
+xz-utils  5.4.1-*  upstream
 '
 
 say() { printf '  %-8s %s\n' "$1" "$2"; }

@@ -8,7 +8,8 @@ FUZZ_C   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ     := $(FUZZ_C:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_SECONDS ?= 5
 HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I. -Iinclude -Ihypervisor \
-               -isystem $(B)/include -fno-omit-frame-pointer -DSLUICE_DEBUG=1 -DSLUICE_HOST=1
+               -isystem $(B)/include -fno-omit-frame-pointer -DSLUICE_DEBUG=1 -DSLUICE_HOST=1 \
+               $(DECOMP_INC)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 
@@ -18,7 +19,7 @@ unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
 .SECONDEXPANSION:
 $(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) | $(B)/include/xen
 	$(call say,HOSTCC)
-	$(Q)mkdir -p $(@D) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)mkdir -p $(@D) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c %.a,$^) -lcmocka
 
 $(UNIT:=.ok): %.ok: %
 	$(call say,TEST)
@@ -28,7 +29,7 @@ fuzz: $(FUZZ:=.ok)   ## run each fuzz target for FUZZ_SECONDS on its kept corpus
 
 $(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/include/xen
 	$(call say,FUZZCC)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.a,$^)
 
 $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(call say,FUZZ)
