@@ -13,6 +13,8 @@
 int evtchn_init(struct domain *d);              /* port 0 reserved */
 /* Closes every port, in bounded steps: 0 done, -ERESTART call again. */
 int evtchn_destroy(struct domain *d);
+/* Frees the records, once nobody can look up a port of d any more (last reference gone). */
+void evtchn_free(struct domain *d);
 
 long do_event_channel_op(uint64_t cmd, guest_ptr_t arg);
 long do_event_channel_op_compat(guest_ptr_t arg);       /* hypercall 16 */
@@ -23,6 +25,13 @@ void evtchn_raise_virq(struct vcpu *v, uint32_t virq);
 void evtchn_raise_global_virq(uint32_t virq);
 /* A physical interrupt bound to `port` of d fired. Any context. */
 void evtchn_raise_port(struct domain *d, evtchn_port_t port);
+
+/* Global VIRQs belong to a domain, the others to a vCPU each. */
+static inline bool virq_is_global(uint32_t virq)
+{
+    return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF &&
+           virq != VIRQ_XENPMU;
+}
 
 /* Is something deliverable to v: pending and not masked? */
 static inline bool vcpu_event_deliverable(const struct vcpu *v)
