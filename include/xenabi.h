@@ -39,7 +39,7 @@ enum xen_errno {
 #include <xen/errno.h>
 };
 
-/* The one error number that the public list lacks and the sources use. */
-#define XEN_ENOTSUPP 524
+/* Ours alone, never seen by a guest: "preempted, call again". */
+#define XEN_ERESTART 85
 
 #endif

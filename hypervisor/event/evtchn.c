@@ -692,7 +692,7 @@ int evtchn_init(struct domain *d)
     struct evtchn *chn;
     int port;
 
-    spin_lock_init(&d->event_lock, LOCK_EVTCHN);
+    spin_lock_init(&d->event_lock, LOCK_EVENT);
     d->evtchn_bucket = xzalloc_array(struct evtchn *, NR_BUCKETS);
     if (!d->evtchn_bucket)
         return -XEN_ENOMEM;
