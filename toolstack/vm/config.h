@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.h - what a domain is to be: the values of its xl.cfg, checked and in our units.
+ *
+ * config.c fills it in from text; vm.c builds from it and keeps a copy for restarts. Plain data
+ * without pointers: copy it by assignment. vm_config_init() gives the defaults of xl.
+ */
+#ifndef VM_CONFIG_H
+#define VM_CONFIG_H
+
+#include "compiler.h"
+
+#define VM_NAME_MAX    64       /* with the NUL, as all of these */
+#define VM_FILE_MAX    256
+#define VM_CMDLINE_MAX 1024
+#define VM_VIFS        8
+#define VM_DISKS       16
+#define VM_VIF_IPS     4
+#define VM_VCPUS       32       /* vcpu_info slots in shared_info */
+
+enum vm_action { VM_DESTROY, VM_RESTART, VM_PRESERVE };
+
+struct vm_vif {
+    uint8_t mac[6];             /* all zero: chosen by vm.c, stable for name and index */
+    char bridge[16];            /* "" = the host's only bridge */
+    char model[16];             /* as given; paravirtual whatever it says */
+    uint32_t ip[VM_VIF_IPS];    /* host byte order; only these source addresses are let through */
+    uint8_t nr_ips;             /* 0: no filter by IP */
+    uint64_t rate;              /* bytes per second that the guest may send, 0 = unlimited */
+    uint32_t rate_interval_us;  /* credit is replenished so often; 0 = 50000 */
+};
+
+struct vm_disk {
+    char target[VM_FILE_MAX];   /* image: file name, or nbd://host:port/export */
+    char vdev[16];              /* "xvda", "xvdb1", "hda" ... as given */
+    uint32_t device;            /* its number in xenstore: xvda = 51712 */
+    bool readonly;
+    bool cdrom;
+};
+
+struct vm_config {
+    char name[VM_NAME_MAX];
+    char kernel[VM_FILE_MAX];   /* required */
+    char ramdisk[VM_FILE_MAX];  /* "" = none */
+    char cmdline[VM_CMDLINE_MAX];   /* root=, extra= and cmdline= joined */
+    uint8_t uuid[16];           /* all zero: made by vm.c */
+    uint32_t memory_mib;
+    uint32_t maxmem_mib;        /* 0 = memory_mib */
+    uint32_t vcpus;
+    uint32_t maxvcpus;          /* 0 = vcpus */
+    uint32_t cpu_weight;        /* 1..65535, default 256 */
+    uint32_t cpu_cap;           /* percent of one CPU, 0 = none */
+    enum vm_action on_poweroff, on_reboot, on_crash;
+    uint32_t nr_vifs, nr_disks;
+    struct vm_vif vif[VM_VIFS];
+    struct vm_disk disk[VM_DISKS];
+};
+
+/* Defaults: 1 vCPU, weight 256, on_poweroff and on_crash destroy, on_reboot restart. */
+void vm_config_init(struct vm_config *c);
+
+/*
+ * Checks what does not depend on other domains: name and kernel given, sizes in range. Returns 0,
+ * or -XEN_EINVAL with one line in why. vm_create() calls it as well.
+ */
+int vm_config_check(const struct vm_config *c, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm.h - domains of this host: creation, life cycle, what happens when one ends.
+ *
+ * Everything runs on the event loop. Creation is spread over many turns (decompressing a kernel
+ * may take seconds); whoever asked is told by a callback. Errors come as a negative XEN_Exxx and
+ * one line of text that names the domain or file and what is wrong; the same line is logged.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include "xenabi.h"
+#include "addr.h"
+#include "lib/list.h"
+#include "runtime/loop.h"
+#include "toolstack/vm/config.h"
+
+#define VM_WHY_MAX 256          /* room for an error line */
+
+enum vm_state {
+    VM_BUILDING,                /* being created; may have no domid yet */
+    VM_RUNNING,
+    VM_PAUSED,                  /* by an operator */
+    VM_SHUTDOWN,                /* ended by itself (reason), kept because of preserve */
+    VM_DYING,                   /* being torn down */
+};
+
+struct build;
+
+struct vm {
+    struct list link;
+    enum vm_state state;
+    domid_t domid;
+    bool has_domid;
+    struct vm_config cfg;
+
+    /* Valid from the `start` hook on. Ports are the guest's; frames are read by mapping them. */
+    mfn_t store_mfn, console_mfn;
+    evtchn_port_t store_port, console_port;
+    uint64_t pages;             /* memory at creation */
+    uint64_t created_ns;        /* system time */
+
+    uint32_t shutdown_reason;   /* SHUTDOWN_xxx, valid in VM_SHUTDOWN and VM_DYING */
+    uint32_t restarts;          /* how often it was restarted by on_xxx */
+    uint64_t not_before_ns;     /* a restart waits until then: a guest that dies at once must not spin */
+
+    /* vm.c's own. */
+    bool restart_after, start_paused;
+    struct build *build;
+    struct work work;
+    struct timer timer;
+    void (*done)(void *arg, struct vm *vm, int rc, const char *why);
+    void *done_arg;
+};
+
+extern struct list vm_list;     /* in order of creation */
+#define vm_for_each(vm) list_for_each(vm, &vm_list, link)
+
+struct vm *vm_find(const char *name);
+struct vm *vm_by_domid(domid_t dom);    /* not while it has none */
+
+/* "building", "running" ... for the API. */
+const char *vm_state_name(enum vm_state s);
+/* "poweroff", "reboot", "suspend", "crash", "watchdog", "soft_reset"; "" if unknown. */
+const char *vm_shutdown_name(uint32_t reason);
+
+/*
+ * Creates a domain and starts it (unless paused). Returns 0 when the work has begun: then *vm is
+ * set, and done (may be NULL) is called exactly once, with rc 0 when the domain runs, or with an
+ * error and vm == NULL when it could not be built and nothing of it is left. Otherwise a negative
+ * error with the line in why[VM_WHY_MAX]: name or MAC in use, no such file, bad value.
+ */
+int vm_create(const struct vm_config *cfg, bool paused,
+              void (*done)(void *arg, struct vm *vm, int rc, const char *why), void *arg,
+              struct vm **vm, char *why);
+
+/*
+ * Asks the guest through its control/shutdown node: "poweroff", "reboot", "halt", "suspend".
+ * What follows is up to the guest and to on_poweroff/on_reboot.
+ */
+int vm_shutdown(struct vm *vm, const char *how, char *why);
+
+/* Ends it now. The vm leaves the list when everything is torn down. */
+int vm_destroy(struct vm *vm, char *why);
+
+/* Ends it now and builds it again from its configuration. */
+int vm_restart(struct vm *vm, char *why);
+
+int vm_pause(struct vm *vm, char *why);
+int vm_unpause(struct vm *vm, char *why);
+
+struct vm_info {
+    uint64_t cpu_ns;            /* CPU time used by all its vCPUs */
+    uint64_t pages, max_pages;  /* now */
+    uint32_t vcpus_online;
+    bool blocked, running, paused, dying;
+};
+
+/* What the hypervisor says now. 0 or a negative error. */
+int vm_get_info(struct vm *vm, struct vm_info *info);
+
+/*
+ * Who serves domains (store, console, backends) registers here. start runs when a domain is built
+ * and before its first instruction, in the order of registration; when one fails, stop runs for
+ * those before it and the creation fails. stop runs when the domain can run no more, before its
+ * memory goes: unmap what was mapped. Frames and ports are in *vm.
+ */
+struct vm_hook {
+    struct list link;
+    int (*start)(void *arg, struct vm *vm);     /* 0 or negative */
+    void (*stop)(void *arg, struct vm *vm);     /* may be NULL */
+    void *arg;
+};
+
+void vm_hook_add(struct vm_hook *h);
+
+/* Binds VIRQ_DOM_EXC. Called once by main, after the store is up. 0 or a negative error. */
+int vm_init(void);
+
+#endif
