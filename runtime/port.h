@@ -3,10 +3,14 @@
  * port.h - a bridge port: what a NIC driver, a vif and dom0's own IP stack look like to the
  * bridge, and the frames that travel between them.
  *
- * A frame is `head` (the first bytes, in our own memory, already checked: Ethernet and, when the
- * sender had them, IP and TCP headers) followed by fragments, each of them dom0 memory or a page
- * that a guest has granted. Fragments are not read by the bridge; whoever sends the frame on
- * copies or maps them. Nobody changes a frame after it was handed on.
+ * A frame is `head` (in our own memory, so what was checked is what will be delivered) followed
+ * by fragments, each of them dom0 memory or a page that a guest has granted. A frame without
+ * fragments is called flat. The bridge looks only at head; whoever sends the frame on copies or
+ * maps the rest. Nobody changes a frame after it was handed on.
+ *
+ * Ports never see a frame in a form that they did not announce in caps: the bridge copies it into
+ * dom0 memory, cuts it into packets and completes checksums where the next port asks for that.
+ * One thread, no locks.
  */
 #ifndef RUNTIME_PORT_H
 #define RUNTIME_PORT_H
@@ -15,53 +19,58 @@
 #include "xenabi.h"
 #include "lib/list.h"
 
-#define FRAME_HEAD_MAX  128     /* bytes of a frame that a receiver copies into head, at most */
-#define FRAME_FRAGS_MAX 19      /* 18 slots of netif.h and one for a rest of the first */
+#define FRAME_HEAD_MAX  144     /* bytes kept of a granted frame: Ethernet, VLAN, IPv4 and TCP
+                                   headers with all their options fit */
+#define FRAME_FRAGS_MAX 19      /* 18 slots of netif.h and one for what a page boundary adds */
 #define FRAME_LEN_MAX   65535
+#define FRAME_LEN_MIN   14      /* an Ethernet header */
+#define FRAME_ROOM      2048    /* bytes that a frame from frame_new() has */
 
 enum frag_kind {
-    FRAG_MEM,                   /* dom0 memory at va, machine address maddr */
+    FRAG_MEM,                   /* dom0 memory at va */
     FRAG_GRANT,                 /* page `ref` of domain `dom`, from `offset` */
 };
 
 /* A piece of a frame; within one page. */
 struct frag {
     uint8_t kind;               /* enum frag_kind */
+    domid_t dom;                /* FRAG_GRANT */
     uint16_t offset;            /* FRAG_GRANT: byte in the granted page */
     uint16_t len;               /* 1..PAGE_SIZE */
-    domid_t dom;
     union {
         grant_ref_t ref;
-        struct {
-            const void *va;
-            paddr_t maddr;
-        } mem;
+        void *va;
     };
 };
 
 /* Frame flags. */
 #define FRAME_CSUM_BLANK     0x01   /* TCP/UDP checksum holds only the pseudo-header's sum */
 #define FRAME_CSUM_VALID     0x02   /* checked by somebody trusted, or made here */
-#define FRAME_BROADCAST      0x04   /* destination has the group bit (filled in by the bridge) */
 
 enum frame_gso { GSO_NONE, GSO_TCPV4, GSO_TCPV6 };
 
 struct port;
 
 struct frame {
-    struct list link;           /* for whoever holds it */
+    struct list link;           /* bridge: on a port's list of waiting frames */
     struct port *from;          /* port it came in at */
-    uint8_t *head;              /* head_len bytes, own memory, not crossing a page */
-    uint16_t head_len;          /* >= 14 and <= len */
-    uint16_t len;               /* whole frame: head_len + all fragments; no FCS */
-    uint8_t flags;
-    uint8_t gso;                /* enum frame_gso */
-    uint16_t gso_size;          /* TCP payload bytes per packet when gso != GSO_NONE */
-    uint8_t nr_frags;
-    uint32_t refs;              /* frame_get/frame_put; 1 when made */
     void (*done)(struct frame *f);  /* the last reference went: answer the sender, free it */
+    uint8_t *head;              /* head_len bytes, own memory, not crossing a page */
+    uint16_t head_len;          /* >= FRAME_LEN_MIN and <= len */
+    uint16_t len;               /* whole frame: head_len + all fragments; no FCS */
+    uint16_t gso_size;          /* TCP payload bytes per packet when gso != GSO_NONE */
+    uint8_t gso;                /* enum frame_gso */
+    uint8_t flags;
+    uint8_t nr_frags;
+    uint8_t failed;             /* a copy out of its fragments failed: the sender's fault */
+    uint16_t refs;              /* frame_get/frame_put; 1 when made */
     struct frag frags[FRAME_FRAGS_MAX];
 };
+
+static inline bool frame_is_flat(const struct frame *f)
+{
+    return f->nr_frags == 0;
+}
 
 static inline void frame_get(struct frame *f)
 {
@@ -74,42 +83,110 @@ static inline void frame_put(struct frame *f)
         f->done(f);
 }
 
-/* What a port can take; frames beyond that are brought into shape by the bridge before. */
-#define PORT_CSUM  0x01         /* frames with FRAME_CSUM_BLANK */
-#define PORT_TSO4  0x02         /* frames with GSO_TCPV4 */
-#define PORT_TSO6  0x04
-#define PORT_GRANT 0x08         /* FRAG_GRANT fragments; else only FRAG_MEM */
+/*
+ * A flat frame in dom0 memory: head points at FRAME_ROOM bytes within one page, head_len and len
+ * are 0, one reference, done gives it back to the pool. NULL when the pool is at its limit: drop
+ * and count. from is the port that will hand it to port_receive(). Write head, set head_len and
+ * len, hand it on, frame_put().
+ */
+struct frame *frame_new(struct port *from);
+
+/* What a port can take; other frames are brought into shape by the bridge before. */
+#define PORT_CSUM  0x01         /* frames with FRAME_CSUM_BLANK over IPv4 */
+#define PORT_CSUM6 0x02         /* the same over IPv6 */
+#define PORT_TSO4  0x04         /* frames with GSO_TCPV4 (needs PORT_SG) */
+#define PORT_TSO6  0x08
+#define PORT_SG    0x10         /* fragments; else flat frames only */
+#define PORT_GRANT 0x20         /* ... also of kind FRAG_GRANT */
+/* What the bridge should know about what is behind it. */
+#define PORT_UPLINK 0x100       /* others are there that the bridge does not know: frames to
+                                   unknown addresses go here and sources are learned */
+
+/* Why a frame was dropped. The names for the API stand in bridge.c, port_drop_name(). */
+enum port_drop {
+    DROP_MALFORMED,     /* too short, or headers that make no sense */
+    DROP_SPOOFED,       /* sender address is not the vif's */
+    DROP_NO_ROOM,       /* receiver does not take it, or not in time */
+    DROP_TOO_LONG,      /* above the receiver's MTU */
+    DROP_NO_TARGET,     /* nobody has that address, or only the sender itself */
+    DROP_COPY,          /* the sender's memory could not be read */
+    DROP_NO_MEMORY,     /* dom0 is short of buffers */
+    DROP_DEVICE,        /* the device reported an error */
+    DROP_REASONS
+};
 
 struct port_stats {
-    uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;  /* rx: into the bridge from this port */
-    uint64_t rx_dropped, tx_dropped, rx_errors;
+    uint64_t rx_frames, rx_bytes;       /* into the bridge from this port, dropped ones included */
+    uint64_t tx_frames, tx_bytes;       /* out of this port; its owner counts, as it may fail */
+    uint64_t rx_dropped[DROP_REASONS], tx_dropped[DROP_REASONS];
 };
+
+struct bridge;
 
 struct port {
-    struct list link;           /* the bridge's list */
     char name[24];              /* "nic0", "vif3.0", "dom0" */
-    uint8_t mac[6];             /* its own address, where it has one (not a vif's peer) */
+    uint8_t mac[6];             /* whose frames come here; all zero for an uplink's */
+    uint16_t mtu;               /* largest IP packet: frames have up to mtu + 18 bytes */
     uint32_t caps;              /* PORT_xxx */
-    uint32_t mtu;
-    bool up;                    /* carrier */
+    bool up;                    /* carrier; a port that is down gets nothing */
     struct port_stats stats;
 
-    /* Set by the port's owner: sends n frames out. The port takes its own references on what it
-     * keeps beyond the call; what it cannot take it drops and counts. */
-    void (*send)(struct port *p, struct frame **frames, unsigned int n);
-    /* May be NULL. Called once after a batch of send() calls: ring doorbells, notify guests. */
+    /*
+     * Set by the port's owner: sends one frame out. True: taken, with a reference of its own
+     * if it looks at the frame after returning. False: no room now; nothing was taken, and the
+     * owner calls port_room() when there is room again. Never called from inside port_receive()
+     * of the same port, nor after port_leave().
+     */
+    bool (*send)(struct port *p, struct frame *f);
+    /*
+     * May be NULL. Called once a turn after send() calls or port_touch(), after all queued grant
+     * copies were done: ring doorbells, answer and notify guests.
+     */
     void (*flush)(struct port *p);
 
-    /* Set by the bridge when the port is added; the owner calls port_receive(). */
-    void (*receive)(struct port *p, struct frame **frames, unsigned int n);
-    void *bridge;
+    /* The bridge's; filled in by port_join(). */
+    struct bridge *bridge;
+    struct list link;           /* the bridge's list of ports */
+    struct list touched;        /* to be flushed */
+    struct list waiting;        /* frames that send() had no room for */
+    uint16_t nr_waiting, waiting_frags;
+    bool stalled;               /* let frames wait in vain: none waits until it has room */
+    uint64_t waiting_since;     /* time of last progress while frames wait */
 };
 
-/* Frames that came in at p. The bridge takes its own references; the caller drops its one after. */
-static inline void port_receive(struct port *p, struct frame **frames, unsigned int n)
+/* Names a bridge, made when it is asked for first. "" or NULL: the host's own, with the NICs. */
+struct bridge *bridge_get(const char *name);
+
+/*
+ * Adds a port; name, mac, mtu, caps, up, send, flush are set. -XEN_EEXIST: another port has that
+ * address.
+ */
+int port_join(struct port *p, struct bridge *b);
+
+/* Takes it away again, with all frames that came from it or wait for it. Harmless when not in. */
+void port_leave(struct port *p);
+
+/* Frames that came in at p. The caller keeps its references and drops them after. */
+void port_receive(struct port *p, struct frame **frames, unsigned int n);
+
+/* send() would succeed again. */
+void port_room(struct port *p);
+
+/* Have flush() called at the end of this turn. */
+void port_touch(struct port *p);
+
+/* The ports of all bridges for listing: the one after p, NULL: the first. */
+struct port *port_next(struct port *p);
+const char *port_drop_name(enum port_drop why);
+
+static inline void port_count_rx_drop(struct port *p, enum port_drop why)
 {
-    if (p->receive)
-        p->receive(p, frames, n);
+    p->stats.rx_dropped[why]++;
+}
+
+static inline void port_count_tx_drop(struct port *p, enum port_drop why)
+{
+    p->stats.tx_dropped[why]++;
 }
 
 #endif
