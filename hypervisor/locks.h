@@ -21,7 +21,8 @@ enum lock_rank {
     LOCK_EVENT,             /* domain.event_lock (two: spin_lock_pair) */
     LOCK_PIRQ,              /* pirqs of all domains, MSI programming */
     LOCK_VCPU,              /* one vCPU: timers, areas */
-    LOCK_SCHED,             /* one CPU's run queue (two: spin_lock_pair) */
+    LOCK_SCHED,             /* one CPU's run queue (two: spin_lock_pair); interrupts off */
+    LOCK_CAP,               /* domain.cap_lock: budget of a capped domain; interrupts off */
     LOCK_PAGES,             /* domain.page_lock: list and count of frames */
     LOCK_TIMER,             /* one CPU's timer queue */
     LOCK_MAP,               /* the hypervisor's own page tables, ioremap space */

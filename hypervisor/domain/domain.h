@@ -15,6 +15,7 @@
 #include "lib/list.h"
 #include "spinlock.h"
 #include "cpu/percpu.h"
+#include "sched/credit.h"
 #include "sched/timer.h"
 
 struct evtchn;
@@ -23,7 +24,7 @@ struct page;
 struct fpu_state;
 
 #define MAX_VCPUS       32              /* of a domain: the legacy vcpu_info slots */
-#define DOMID_IDLE_     DOMID_IDLE
+#define MAX_POLL_PORTS  128             /* of one SCHEDOP_poll */
 
 /* A guest's handlers that are not exceptions (callback_op, set_callbacks). */
 struct guest_callback {
@@ -32,9 +33,9 @@ struct guest_callback {
 };
 
 enum vcpu_state {                       /* as the scheduler sees it; under its runqueue lock */
-    VCPU_OFFLINE,                       /* not up (VCPUOP_up) or its domain is not built */
-    VCPU_BLOCKED,
-    VCPU_RUNNABLE,
+    VCPU_OFFLINE,                       /* has a reason not to run: pause_flags, pause_count */
+    VCPU_RUNNABLE,                      /* on a run queue */
+    VCPU_PARKED,                        /* would run, but its domain used up its cap */
     VCPU_RUNNING,
 };
 
@@ -42,6 +43,7 @@ enum vcpu_state {                       /* as the scheduler sees it; under its r
 #define VPF_DOWN        (1u << 0)       /* VCPUOP_down, or never brought up */
 #define VPF_BLOCKED     (1u << 1)       /* SCHEDOP_block */
 #define VPF_POLL        (1u << 2)       /* SCHEDOP_poll: waits for its ports or timeout */
+#define VPF_SHUTDOWN    (1u << 3)       /* the domain shut down (resumedomain clears it) */
 
 struct vcpu {
     struct domain *domain;
@@ -79,8 +81,9 @@ struct vcpu {
     /* ---- Shared with the guest. */
     struct vcpu_info *info;             /* ours to write through the direct map; never NULL */
     struct page *info_page;             /* registered by VCPUOP_register_vcpu_info, or NULL */
-    guest_ptr_t runstate_area;          /* v == 0: none */
+    guest_ptr_t runstate_area;          /* v == 0: none. Valid in the kernel root only */
     guest_ptr_t time_area;
+    bool areas_stale;                   /* to be written when it is in kernel mode next */
 
     /* ---- Time. */
     uint64_t tsc_offset;
@@ -92,7 +95,7 @@ struct vcpu {
 
     /* ---- Event channels bound to this vCPU: port or 0. Under domain.event_lock. */
     evtchn_port_t virq_port[NR_VIRQS];
-    evtchn_port_t poll_ports[128];
+    evtchn_port_t poll_ports[MAX_POLL_PORTS];
     uint32_t poll_nr;                   /* 0: not polling, or any event will do */
 
     /* ---- Scheduling: sched/sched.c, under the runqueue lock of .cpu. */
@@ -104,9 +107,8 @@ struct vcpu {
     bool running;                       /* its state is on a CPU; cleared after it was saved */
     cpumask_t affinity;
     cpumask_t dirty_cpus;               /* CPUs whose TLB may hold entries of it: at most one */
-    uint64_t credit_vtime, credit_budget, credit_spent; /* policy's own: sched/credit.h */
-    struct vcpu_runstate_info runstate; /* accounting, ns */
-    uint64_t cpu_ns;                    /* total time run */
+    struct credit_vcpu credit;
+    struct vcpu_runstate_info runstate; /* accounting, ns; under that lock too */
 
     /* ---- Multicall and continuations (hypercall/continue.c): the current CPU only. */
     bool in_multicall;
@@ -126,12 +128,13 @@ struct domain {
     bool privileged;                    /* may use domctl, sysctl, foreign mappings: dom0 */
     bool is_idle;
     uint8_t handle[16];                 /* the toolstack's uuid */
-    uint32_t refs;                      /* atomic */
-    struct list link;                   /* all domains, domain/domain.c */
+    uint32_t refs;                      /* atomic. One for being listed, one while tot_pages > 0 */
+    struct list link;                   /* all domains by id, domain/domain.c */
 
     struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */
     uint32_t max_vcpus;
-    uint32_t pause_count;               /* by the toolstack; atomic */
+    uint32_t pause_count;               /* by the toolstack: under domctl_lock. A new domain has 1 */
+    uint32_t poll_mask;                 /* vCPUs inside SCHEDOP_poll; atomic */
 
     enum domain_state state;            /* under domctl_lock */
     bool shutting_down, shut_down;      /* SCHEDOP_shutdown; under shutdown_lock */
@@ -171,9 +174,10 @@ struct domain {
     bool io_all;                        /* may use every I/O port and map MMIO */
 
     /* ---- Scheduling policy. */
-    uint32_t sched_weight, sched_cap;   /* credit terms: 256 is normal; cap % of a CPU, 0 none */
-    uint64_t cap_budget_ns;             /* policy's own */
-    struct list sched_link;
+    struct credit_domain credit;        /* weight and cap: under domctl_lock, read anywhere */
+    spinlock_t cap_lock;                /* the rest of it, and parked vCPUs (LOCK_CAP) */
+    struct list parked;                 /* vcpu.run_link */
+    struct timer cap_timer;             /* the next period of its cap begins */
 
     uint64_t time_offset_seconds;
     uint32_t cpuid_flags;
@@ -183,7 +187,12 @@ struct domain {
 };
 
 extern struct domain *dom0;
-extern struct domain *idle_domain;      /* owns the idle vCPUs, one per CPU */
+extern struct domain *idle_domain;      /* owner of the idle vCPUs */
+extern struct vcpu *idle_vcpu[NR_CPUS]; /* one for each CPU, made by sched_init_cpu() */
+
+void domain_init(void);                 /* boot, before sched_init(): the idle domain */
+/* Makes dom0 from the boot modules and starts it (domain/dom0.c); panics if it cannot. */
+void dom0_build(void);
 
 /* Takes a reference; NULL when there is none of that id or it is dead. DOMID_SELF is not known
  * here: use domain_of_arg(). */
@@ -192,8 +201,12 @@ void domain_ref(struct domain *d);
 void domain_put(struct domain *d);
 /* The domain that a hypercall argument names: DOMID_SELF or a number; NULL: -ESRCH. */
 struct domain *domain_of_arg(domid_t id);
-/* Unreferenced look-up by frame owner, for code that holds a reference to the frame. */
+/* Unreferenced look-up by frame owner, for code that holds a reference to the frame: a domain
+ * lives while it has frames (mm/frame.c: domain_ref() when tot_pages leaves 0, domain_put() when
+ * it comes back). Also finds dead domains. */
 struct domain *domain_of_owner(uint16_t owner);
+/* The domain with the least id >= id, referenced; NULL: none. Dying ones too. */
+struct domain *domain_get_from(uint32_t id);
 
 /* A new domain without vCPUs and memory. 0 or -errno; *dp has one reference for the caller. */
 int domain_create(domid_t id, bool privileged, uint32_t max_vcpus, struct domain **dp);
@@ -207,8 +220,18 @@ void vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
  * down with SHUTDOWN_crash. Usable from any handler of the current vCPU; returns, and the
  * caller must go back to the exit path without touching guest state further. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
-/* SCHEDOP_shutdown: stops all vCPUs, tells dom0 by VIRQ_DOM_EXC. */
+/* SCHEDOP_shutdown: stops all vCPUs, tells dom0 by VIRQ_DOM_EXC. The machine goes down or
+ * restarts when it is dom0. */
 void domain_shutdown(struct domain *d, uint32_t reason);
+/* The reverse (resumedomain): its vCPUs go on where they stopped. */
+void domain_resume(struct domain *d);
+
+/* Destruction (domain/destroy.c): marks it dying, stops it, gives back all that it has, in
+ * bounded steps: 0 done, -ERESTART call again. Under domctl_lock. */
+int domain_destroy_step(struct domain *d);
+
+/* domctl and sysctl, one at a time; also guards domain.state, weights, caps. */
+extern spinlock_t domctl_lock;
 
 #define for_each_vcpu(d, v) \
     for (uint32_t i_##v = 0; i_##v < (d)->max_vcpus; i_##v++) \

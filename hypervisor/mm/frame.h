@@ -105,6 +105,9 @@ void page_put_and_type(struct page *pg);
  * flags: MEMF_xx of buddy.h.
  */
 struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int flags);
+/* Gives d a frame of RAM that nobody owns and the allocator does not have (a boot module's):
+ * counted as by domain_alloc_pages(), contents stay. False: quota. */
+bool domain_adopt_page(struct domain *d, struct page *pg) __must_check;
 /* Takes PGC_ALLOCATED away, if it is still there, and drops that reference. True if it was. */
 bool page_disown(struct page *pg);
 

@@ -31,6 +31,9 @@ void vcpu_kick(struct vcpu *v);
 /* The SOFTIRQ_SCHEDULE handler: picks and switches. Called only from the exit path and idle,
  * with interrupts off; on return `current` may be another vCPU. */
 void schedule(void);
+/* Idle, for the exit path when `current` is an idle vCPU: interrupts off; halts until there is
+ * a softirq to run (returns at once if there is), and returns with interrupts off. */
+void sched_idle_wait(void);
 /* Ask for it on this or another CPU. */
 void sched_poke(uint32_t cpu);
 
@@ -38,7 +41,8 @@ void sched_poke(uint32_t cpu);
 bool hypercall_preempt_check(void);
 
 /* Exchange of register state, domain/switch.c: saves prev from cpu_info, loads next (CR3, GDT,
- * LDT, segment bases, debug registers, FPU, XCR0). Interrupts off. */
+ * LDT, segment bases, debug registers, FPU, XCR0). Interrupts off.
+ * Also sets `current`, and keeps vcpu.dirty_cpus and domain.dirty_cpus. */
 void context_switch(struct vcpu *prev, struct vcpu *next);
 
 /* Hypercalls. */
@@ -48,9 +52,24 @@ long do_set_timer_op(int64_t timeout_ns);
 long do_vcpu_op(uint64_t cmd, uint64_t vcpu_id, guest_ptr_t arg);
 
 /* Runstate accounting and guest areas. */
-void vcpu_runstate_change(struct vcpu *v, int state, uint64_t now_ns);
-void vcpu_update_runstate_area(struct vcpu *v);         /* v is current, in kernel mode */
-/* Publishes vcpu_info.time (and the time area) when stale; PV-ABI section 7. */
+void vcpu_runstate_change(struct vcpu *v, int state, uint64_t at_ns);
+/* v is current and in kernel mode: writes its registered areas. vcpu_toggle_mode() calls it on
+ * the way into the kernel when v->areas_stale. */
+void vcpu_update_areas(struct vcpu *v);
+/* Publishes vcpu_info.time (and the time area) when stale; PV-ABI section 7. v is current. */
 void vcpu_update_time(struct vcpu *v, bool force);
+/* Publishes the wall clock in d's shared_info; for all domains after it was set. */
+void domain_update_wallclock(struct domain *d);
+void domains_update_wallclock(void);
+/* Time v has run, ns, up to now. */
+uint64_t vcpu_cpu_ns(struct vcpu *v);
+/* v->singleshot, periodic, poll_timer. */
+void vcpu_timers_init(struct vcpu *v);
+void vcpu_timers_destroy(struct vcpu *v);
+/* Weight or cap of d changed. */
+void sched_domain_init(struct domain *d);
+void sched_domain_changed(struct domain *d);
+/* Where v may run; -EINVAL if none of those CPUs is online. Moves it if need be. */
+int sched_set_affinity(struct vcpu *v, cpumask_t cpus);
 
 #endif

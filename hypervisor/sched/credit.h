@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * credit.h - scheduling policy, pure: who runs next, for how long, who may interrupt whom.
+ *
+ * Every vCPU has a virtual time that advances while it runs, the slower the greater its weight;
+ * each CPU runs the vCPU with the least. The virtual time of a CPU (vnow) is that of what it
+ * runs, and never goes back. Virtual times of different CPUs are comparable, so that a CPU can
+ * tell when another one's waiting vCPU is worse off than its own and take it over; whatever
+ * crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds both
+ * how long a newcomer may keep others off and how long it may have to wait.
+ *
+ * Caps: a capped domain has a budget of CPU time per period, shared by its vCPUs.
+ *
+ * Virtual time is counted in nanoseconds of a vCPU of weight 256 and may wrap: compare with
+ * vtime_before().
+ */
+#ifndef SCHED_CREDIT_H
+#define SCHED_CREDIT_H
+
+#include "compiler.h"
+
+#define CREDIT_WEIGHT_NORMAL    256u
+#define CREDIT_WEIGHT_MIN       1u
+#define CREDIT_WEIGHT_MAX       65535u
+
+/* One turn, when others wait. */
+#define CREDIT_SLICE_NS         10000000u
+/* How much a vCPU that slept is put ahead of the CPU's time: it may use that much at once. */
+#define CREDIT_WAKE_BONUS_NS    5000000u
+/* Whoever runs is not interrupted by a better-placed vCPU before it ran this long: batches the
+ * work that many wake-ups would otherwise split into many switches. */
+#define CREDIT_MIN_RUN_NS       50000u
+/* A CPU takes over another's vCPU only when that is this much worse off. */
+#define CREDIT_STEAL_NS         (CREDIT_SLICE_NS * 2)
+#define CREDIT_PERIOD_NS        20000000u       /* of caps */
+
+/* Of a domain. cap: percent of one CPU, 0 = none. The rest changes under the mechanism's lock
+ * and is used only when there is a cap. */
+struct credit_domain {
+    uint32_t weight, cap;
+    uint64_t period_start;      /* system time */
+    int64_t budget_ns;          /* left in this period; negative: overdrawn */
+};
+
+struct credit_vcpu {
+    uint64_t vtime;
+    uint32_t remainder;         /* of the last charge's division by the weight */
+};
+
+static inline bool vtime_before(uint64_t a, uint64_t b)
+{
+    return (int64_t)(a - b) < 0;
+}
+
+void credit_domain_init(struct credit_domain *d);
+/* False, and nothing changed: out of range. */
+bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap);
+
+/* v ran for ns. */
+void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns);
+
+/* v comes to a CPU whose time is vnow, having slept or from another CPU. */
+void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+
+/* Does a vCPU that has just come in interrupt one that has run for ran_ns in this turn? */
+bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns);
+
+/* Should a CPU whose best own candidate is at own_vtime take over one at other_vtime? */
+bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime);
+
+/* Caps. Starts new periods up to now; then what may be used until the period ends, 0 = none. */
+uint64_t credit_cap_left(struct credit_domain *d, uint64_t now);
+void credit_cap_charge(struct credit_domain *d, uint64_t ns);
+/* System time at which a domain without budget gets some. */
+uint64_t credit_cap_refill_time(const struct credit_domain *d);
+
+#endif
