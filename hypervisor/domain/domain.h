@@ -162,8 +162,6 @@ struct domain {
     uint32_t max_evtchn_port;           /* limit for this domain */
     uint32_t nr_evtchns;                /* in use */
     uint32_t evtchn_hint;               /* no free port below */
-    uint32_t poll_mask;                 /* vCPUs in SCHEDOP_poll with poll_nr > 0; atomic. Set it
-                                           before looking at pending bits, clear it after */
 
     struct grant_table *grant;          /* grant/table.c */
 

@@ -111,6 +111,13 @@ bool domain_adopt_page(struct domain *d, struct page *pg) __must_check;
 /* Takes PGC_ALLOCATED away, if it is still there, and drops that reference. True if it was. */
 bool page_disown(struct page *pg);
 
+/* Takes pg away from d: true if d owns it, it is ordinary RAM, and d's own is the only reference
+ * and no type is in use. The frame is then nobody's, without an M2P entry, flushed from d's
+ * CPUs; contents stay. */
+bool page_steal(struct domain *d, struct page *pg) __must_check;
+/* Gives d such a frame, as if allocated; M2P stays invalid. False: d's limit, or it is dying. */
+bool page_give(struct domain *d, struct page *pg) __must_check;
+
 /* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,
  * PGC_HYPERVISOR. */
 struct page *shared_page_alloc(struct domain *d);
