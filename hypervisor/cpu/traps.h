@@ -21,6 +21,9 @@ void guest_inject_pagefault(struct vcpu *v, uint64_t va, uint32_t error_code);
 /* #GP(0), what every refused privileged operation gets. */
 void guest_inject_gp(struct vcpu *v, uint32_t error_code);
 
+/* Registers, code, stack and a page walk of the current vCPU, on the console: a fatal guest error. */
+void guest_report(struct vcpu *v);
+
 /* Exit path (entry.S, interrupts off): softirqs, scheduling, event upcall; loops until nothing
  * is left to do for the vCPU that will run. */
 void exit_to_guest_work(void);

@@ -206,11 +206,21 @@ struct domain *domain_of_owner(uint16_t owner);
 /* The domain with the least id >= id, referenced; NULL: none. Dying ones too. */
 struct domain *domain_get_from(uint32_t id);
 
-/* A new domain without vCPUs and memory. 0 or -errno; *dp has one reference for the caller. */
-int domain_create(domid_t id, bool privileged, uint32_t max_vcpus, struct domain **dp);
+struct domain_config {
+    domid_t id;
+    bool privileged;
+    uint32_t max_vcpus;                 /* 1 .. MAX_VCPUS */
+    uint32_t max_evtchn_port;           /* limit; at most EVTCHN_MAX_PORTS */
+    uint32_t max_grant_frames, max_maptrack_frames;
+    uint8_t handle[16];
+};
+/* A new domain without vCPUs and memory, paused once by the toolstack. 0, -EEXIST (id in use) or
+ * -errno; *dp has one reference for the caller. */
+int domain_create(const struct domain_config *cfg, struct domain **dp);
 int vcpu_create(struct domain *d, uint32_t id);
 /* Loads registers, tables and bases; checks everything first. For setvcpucontext and
- * VCPUOP_initialise; v must be down or its domain paused. */
+ * VCPUOP_initialise; v must be down or its domain paused. It is left as it was when this fails:
+ * -EINVAL, or -ERESTART: preempted, call again. */
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
 void vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
 
