@@ -144,15 +144,3 @@ char *strstr(const char *s, const char *what)
             return NULL;
     }
 }
-
-size_t strlcpy(char *dst, const char *src, size_t size)
-{
-    size_t n = strlen(src);
-
-    if (size) {
-        size_t k = n < size ? n : size - 1;
-        memcpy(dst, src, k);
-        dst[k] = '\0';
-    }
-    return n;
-}

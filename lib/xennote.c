@@ -93,8 +93,9 @@ static int take_note(struct xen_notes *n, uint32_t type, const uint8_t *desc, ui
 }
 
 /* Each note: name size, descriptor size, type, then both padded to 4 bytes. */
-static int scan_notes(struct xen_notes *n, const uint8_t *p, uint64_t size, const char **why)
+int xen_notes_scan(struct xen_notes *n, const void *segment, uint64_t size, const char **why)
 {
+    const uint8_t *p = segment;
     uint64_t at = 0;
 
     while (range_inside(at, 12UL, size)) {
@@ -127,7 +128,7 @@ static int notes_from_segments(const struct elf *e, struct xen_notes *n, const c
         const void *p = elf_bytes(e, s.offset, s.filesz);
 
         if (s.type == ELF_PT_NOTE && p)
-            rc = scan_notes(n, p, s.filesz, why);
+            rc = xen_notes_scan(n, p, s.filesz, why);
     }
     return rc;
 }
@@ -141,7 +142,7 @@ static int notes_from_sections(const struct elf *e, struct xen_notes *n, const c
         const void *p = elf_bytes(e, s.offset, s.size);
 
         if (s.type == ELF_SHT_NOTE && p)
-            rc = scan_notes(n, p, s.size, why);
+            rc = xen_notes_scan(n, p, s.size, why);
     }
     return rc;
 }
@@ -283,6 +284,11 @@ int xen_notes_read(const struct elf *e, struct xen_notes *n, const char **why)
         *why = "no Xen notes: not a paravirtual kernel";
         return -XEN_ENOENT;
     }
+    return xen_notes_check(n, why);
+}
+
+int xen_notes_check(const struct xen_notes *n, const char **why)
+{
     if (!xen_notes_have(n, XEN_ELFNOTE_ENTRY))
         return bad(why, "Xen notes without an entry point: not a paravirtual kernel");
     return 0;

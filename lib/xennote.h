@@ -40,4 +40,11 @@ static inline bool xen_notes_have(const struct xen_notes *n, unsigned int type)
  */
 int xen_notes_read(const struct elf *e, struct xen_notes *n, const char **why);
 
+/*
+ * The same in parts, for who does not hold the file in one piece: scan adds what one note segment
+ * of size bytes says (n zeroed before the first), check judges the result. 0 or -XEN_ENOEXEC.
+ */
+int xen_notes_scan(struct xen_notes *n, const void *segment, uint64_t size, const char **why);
+int xen_notes_check(const struct xen_notes *n, const char **why);
+
 #endif
