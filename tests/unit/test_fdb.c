@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* test_fdb.c - the bridge's address table. */
+/* LINK: netback/fdb.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "netback/fdb.h"
+
+static struct fdb t;
+static int a, b, c;
+
+#define STATION(n) (0x563412000000UL + ((uint64_t)(n) << 8) + 2)
+
+static int setup(void **state)
+{
+    fdb_init(&t, 0x1234567);
+    return 0;
+}
+
+static void learns_moves_and_ages(void **state)
+{
+    assert_null(fdb_find(&t, STATION(1), 0));
+    fdb_learn(&t, STATION(1), &a, 10);
+    assert_ptr_equal(fdb_find(&t, STATION(1), 11), &a);
+    fdb_learn(&t, STATION(1), &b, 20);
+    assert_ptr_equal(fdb_find(&t, STATION(1), 21), &b);
+    assert_ptr_equal(fdb_find(&t, STATION(1), 20 + FDB_AGE_NS), &b);
+    assert_null(fdb_find(&t, STATION(1), 21 + FDB_AGE_NS));
+}
+
+static void group_and_zero_are_ignored(void **state)
+{
+    fdb_learn(&t, 0, &a, 1);
+    fdb_learn(&t, 0xffffffffffff, &a, 1);
+    assert_null(fdb_find(&t, 0, 1));
+    assert_null(fdb_find(&t, 0xffffffffffff, 1));
+    assert_false(fdb_add_static(&t, 0, &a));
+    assert_false(fdb_add_static(&t, 0x5e0001, &a));
+}
+
+/* What the operator configured cannot be taken over by a frame from elsewhere. */
+static void static_entries_stay(void **state)
+{
+    fdb_learn(&t, STATION(7), &a, 1);
+    assert_true(fdb_add_static(&t, STATION(7), &b));
+    assert_false(fdb_add_static(&t, STATION(7), &c));
+    fdb_learn(&t, STATION(7), &a, 2);
+    assert_ptr_equal(fdb_find(&t, STATION(7), 10 * FDB_AGE_NS), &b);
+    for (unsigned int i = 100; i < 100000; i++)
+        fdb_learn(&t, STATION(i), &c, i);
+    assert_ptr_equal(fdb_find(&t, STATION(7), 100000), &b);
+}
+
+static void a_full_set_loses_its_oldest(void **state)
+{
+    unsigned int found = 0;
+
+    for (unsigned int i = 0; i < 4 * FDB_SETS * FDB_WAYS; i++) {
+        fdb_learn(&t, STATION(i), &a, i + 1);
+        assert_ptr_equal(fdb_find(&t, STATION(i), i + 1), &a);
+    }
+    for (unsigned int i = 0; i < 4 * FDB_SETS * FDB_WAYS; i++)
+        found += fdb_find(&t, STATION(i), 5000) != NULL;
+    assert_int_equal(found, FDB_SETS * FDB_WAYS);
+}
+
+static void a_port_goes_with_all_it_had(void **state)
+{
+    fdb_learn(&t, STATION(1), &a, 1);
+    fdb_learn(&t, STATION(2), &b, 1);
+    assert_true(fdb_add_static(&t, STATION(3), &a));
+    fdb_remove_port(&t, &a);
+    assert_null(fdb_find(&t, STATION(1), 2));
+    assert_ptr_equal(fdb_find(&t, STATION(2), 2), &b);
+    assert_null(fdb_find(&t, STATION(3), 2));
+    assert_true(fdb_add_static(&t, STATION(3), &c));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(learns_moves_and_ages, setup),
+        cmocka_unit_test_setup(group_and_zero_are_ignored, setup),
+        cmocka_unit_test_setup(static_entries_stay, setup),
+        cmocka_unit_test_setup(a_full_set_loses_its_oldest, setup),
+        cmocka_unit_test_setup(a_port_goes_with_all_it_had, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
