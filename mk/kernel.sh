@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# kernel.sh - fetches a stock Debian kernel: build/kernels/NAME/{vmlinuz,config,modules/}.
+#
+#   mk/kernel.sh amd64          linux-image-amd64: the generic kernel (xz payload)
+#   mk/kernel.sh cloud-amd64    linux-image-cloud-amd64 (lz4 payload)
+#   mk/kernel.sh grub           grub-xen-host: PV GRUB as build/kernels/grub/vmlinuz
+#
+# Takes the version that the release serves; apt verifies its signature. Nothing is installed.
+set -eu
+cd "$(dirname "$0")/.."
+fail() { echo "kernel: $*" >&2; exit 1; }
+
+name=${1:?usage: mk/kernel.sh amd64|cloud-amd64|grub}
+out=$PWD/build/kernels/$name
+[ ! -e "$out/vmlinuz" ] || exit 0
+
+# The package that a metapackage depends on; lists are fetched when apt has none.
+real_package() {
+    apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+}
+
+lists() {
+    if [ "$(id -u)" = 0 ]; then apt-get -q update >/dev/null; else sudo -n apt-get -q update >/dev/null; fi ||
+        fail "apt has no package lists, and 'apt-get update' failed: run it as root"
+}
+
+case $name in
+grub) package=grub-xen-host; apt-cache show $package >/dev/null 2>&1 || lists ;;
+*)
+    package=$(real_package "linux-image-$name")
+    [ -n "$package" ] || { lists; package=$(real_package "linux-image-$name"); }
+    [ -n "$package" ] || fail "no package linux-image-$name"
+    ;;
+esac
+
+tmp=$PWD/build/kernels/.$name.new
+rm -rf "$tmp" && mkdir -p "$tmp/x"
+printf '  %-8s %s\n' FETCH "$package"
+(cd "$tmp" && apt-get -q -o APT::Sandbox::User="$(id -un)" download "$package") > "$tmp/log" 2>&1 ||
+    { cat "$tmp/log" >&2; fail "cannot download $package"; }
+dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -x -C "$tmp/x"
+rm -f "$tmp"/*.deb
+case $name in
+grub)
+    mv "$tmp"/x/usr/lib/grub-xen/grub-x86_64-xen.bin "$tmp/vmlinuz"
+    ;;
+*)
+    mv "$tmp"/x/boot/vmlinuz-* "$tmp/vmlinuz"
+    mv "$tmp"/x/boot/config-* "$tmp/config"
+    mkdir "$tmp/modules"
+    find "$tmp/x/lib/modules" \( -name 'xen-netfront.ko*' -o -name 'xen-blkfront.ko*' \) \
+        -exec mv {} "$tmp/modules/" \;
+    ;;
+esac
+rm -rf "$tmp/x" "$out" && mv "$tmp" "$out"
