@@ -26,10 +26,11 @@ DEPS_CFLAGS := $(FREE) -w -fno-pic -mcmodel=kernel -Iruntime/libc
 # lwIP: TCP/IP stack of dom0. Configured by toolstack/net/lwipopts.h and toolstack/net/arch/cc.h.
 LWIP_DIR := $(DEPS)/lwip/src
 LWIP_INC := -Itoolstack/net -isystem $(LWIP_DIR)/include
-DEPS_C   += $(addprefix $(LWIP_DIR)/core/,def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
+LWIP_C   := $(addprefix $(LWIP_DIR)/core/,def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
               netif.c pbuf.c raw.c stats.c sys.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c) \
             $(addprefix $(LWIP_DIR)/core/ipv4/,dhcp.c etharp.c icmp.c ip4.c ip4_addr.c ip4_frag.c) \
             $(LWIP_DIR)/netif/ethernet.c
+DEPS_C   += $(if $(wildcard toolstack/net/lwipopts.h),$(LWIP_C))
 $(B)/dep/lwip/%.o: DEPS_FLAGS := $(LWIP_INC)
 
 # Decompressors for the domain builder: gzip, zstd and xz (with the x86 filter that kernels use).

@@ -44,11 +44,10 @@ void mem_get_stats(struct mem_stats *s);
  * when an allocation would fail. */
 size_t mem_grow(size_t pages);
 
-/* Most pages that the domain may grow to (bounded by what the address-space tables can hold). */
-void mem_set_limit(size_t pages);
-
-/* pagetable.c and start.c hand memory over once at start: pseudo-physical pages [first, end). */
-void mem_init(void);
+/* Start of day. info: zeroed memory for limit * MEM_INFO_SIZE bytes; then each range of free
+ * pseudo-physical pages [first, end), which the direct map must reach. */
+#define MEM_INFO_SIZE 8
+void mem_init(void *info, size_t limit);
 void mem_add(uint64_t first_pfn, uint64_t end_pfn);
 
 #endif

@@ -85,10 +85,19 @@ void iounmap(volatile void *p, size_t bytes);
 /* Makes pages of the direct map read-only or writable again (descriptor tables). */
 int direct_map_protect(pfn_t n, bool writable);
 
-/* Start of day: builds the direct map. Called once by start.c. */
-void pagetable_init(void);
+/*
+ * Start of day, for start.c. pagetable_init builds the direct map from the free pages 1..free_pages
+ * below the image: *tables gets the first page it did not take; returns how far the map reaches
+ * (pages): all of memory up to 1 GiB.
+ */
+uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables);
 
 /* Takes pages [first, end) whose p2m entries are set into the direct map. Returns 0 or error. */
 int direct_map_extend(uint64_t first_pfn, uint64_t end_pfn);
+
+/* The builder's mapping of the image and what follows it: where it ends, and dropping the part
+ * that the allocator gets. */
+uint64_t initial_map_end(void);
+void initial_map_drop(uint64_t first_pfn, uint64_t end_pfn);
 
 #endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* time.h - for third-party code in dom0: calendar time. */
+#ifndef LIBC_TIME_H
+#define LIBC_TIME_H
+
+#include <stddef.h>
+#include "runtime/time.h"
+
+typedef long time_t;
+
+static inline time_t time(time_t *t)
+{
+    time_t now = (time_t)wallclock(NULL);
+
+    if (t)
+        *t = now;
+    return now;
+}
+
+#endif

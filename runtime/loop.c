@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.c - the run loop: events, work items, timers, idle. */
+#include "runtime/loop.h"
+#include "runtime/event.h"
+#include "runtime/hypercall.h"
+#include "runtime/log.h"
+#include "runtime/mem.h"
+#include "runtime/time.h"
+
+static struct list works = LIST_INIT(works);
+static struct list lasts = LIST_INIT(lasts);
+static struct loop_stats stats;
+static uint64_t start_ns, idle_ns;      /* when the loop started; time spent blocked */
+
+void work_queue(struct work *w)
+{
+    if (w->queued)
+        return;
+    w->queued = true;
+    list_push_back(&works, &w->link);
+}
+
+void work_queue_last(struct work *w)
+{
+    if (w->queued)
+        return;
+    w->queued = true;
+    list_push_back(&lasts, &w->link);
+}
+
+void work_cancel(struct work *w)
+{
+    if (!w->queued)
+        return;
+    w->queued = false;
+    list_remove(&w->link);
+}
+
+/* Runs what is on the list now; what is queued meanwhile waits for the next turn. */
+static void run_list(struct list *from)
+{
+    struct list now;
+    struct work *w;
+
+    if (list_empty(from))
+        return;
+    list_insert_between(&now, from->prev, from);
+    list_remove(from);
+    while ((w = list_first(&now, struct work, link)) != NULL) {
+        list_remove(&w->link);
+        w->queued = false;
+        stats.works++;
+        w->fn(w);
+    }
+}
+
+/* Timers: a binary heap of pointers; slot 1 is due first. */
+
+static struct timer **heap;
+static uint32_t heap_len, heap_room;
+
+static void heap_place(uint32_t slot, struct timer *t)
+{
+    heap[slot] = t;
+    t->slot = slot;
+}
+
+static void heap_up(uint32_t slot)
+{
+    struct timer *t = heap[slot];
+
+    for (; slot > 1 && heap[slot / 2]->due > t->due; slot /= 2)
+        heap_place(slot, heap[slot / 2]);
+    heap_place(slot, t);
+}
+
+static void heap_down(uint32_t slot)
+{
+    struct timer *t = heap[slot];
+
+    for (;;) {
+        uint32_t child = slot * 2;
+
+        if (child > heap_len)
+            break;
+        if (child < heap_len && heap[child + 1]->due < heap[child]->due)
+            child++;
+        if (heap[child]->due >= t->due)
+            break;
+        heap_place(slot, heap[child]);
+        slot = child;
+    }
+    heap_place(slot, t);
+}
+
+static void heap_make_room(void)
+{
+    uint32_t room = heap_room ? heap_room * 2 : 64;
+    struct timer **bigger = realloc(heap, (room + 1) * sizeof(struct timer *));
+
+    if (!bigger)
+        panic("no memory for a timer");
+    heap = bigger;
+    heap_room = room;
+}
+
+void timer_set(struct timer *t, uint64_t due)
+{
+    uint64_t old = t->due;
+
+    t->due = due;
+    if (t->slot) {
+        if (due < old)
+            heap_up(t->slot);
+        else
+            heap_down(t->slot);
+        return;
+    }
+    if (heap_len == heap_room)
+        heap_make_room();
+    heap_place(++heap_len, t);
+    heap_up(heap_len);
+}
+
+void timer_set_after(struct timer *t, uint64_t ns)
+{
+    timer_set(t, now_ns() + ns);
+}
+
+void timer_cancel(struct timer *t)
+{
+    uint32_t slot = t->slot;
+    struct timer *last;
+
+    if (!slot)
+        return;
+    t->slot = 0;
+    last = heap[heap_len--];
+    if (last == t)
+        return;
+    heap_place(slot, last);
+    heap_up(slot);
+    heap_down(last->slot);
+}
+
+static void run_timers(void)
+{
+    uint64_t now;
+
+    if (!heap_len)
+        return;
+    now = now_ns();
+    while (heap_len && heap[1]->due <= now) {
+        struct timer *t = heap[1];
+
+        timer_cancel(t);
+        stats.timers++;
+        t->fn(t);
+    }
+}
+
+/* Blocking. */
+
+static uint64_t armed;      /* what the hypervisor's timer is set to; 0: not set */
+
+/* It only ends a block: run_timers() looks at the clock. */
+static void timer_event(void *arg)
+{
+    armed = 0;
+}
+
+/* Upcalls are masked, so nothing can come between the last look and the block, which unmasks,
+ * looks, and sleeps in one step. */
+static void idle(void)
+{
+    uint64_t start = now_ns();
+    uint64_t due = heap_len ? heap[1]->due : 0;
+
+    if (due && due <= start)
+        return;
+    if (due != armed)
+        (void)hc_set_timer_op(due);
+    armed = due;
+    stats.blocks++;
+    (void)hc_sched_op(SCHEDOP_block, NULL);
+    idle_ns += now_ns() - start;
+}
+
+void loop_turn(bool block)
+{
+    stats.turns++;
+    if (event_poll())
+        stats.events++;
+    run_list(&works);
+    run_timers();
+    run_list(&lasts);
+    if (block && list_empty(&works) && list_empty(&lasts) && !event_any_pending())
+        idle();
+}
+
+void loop_run(void)
+{
+    for (;;)
+        loop_turn(true);
+}
+
+void loop_get_stats(struct loop_stats *s)
+{
+    *s = stats;
+    s->busy_ns = now_ns() - start_ns - idle_ns;
+}
+
+void loop_init(void)
+{
+    evtchn_port_t port;
+    int rc = event_bind_virq(VIRQ_TIMER, timer_event, NULL, &port);
+
+    if (rc)
+        panic("cannot bind the timer: %d", rc);
+    start_ns = now_ns();
+    (void)hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* modules.h - boot modules, between start.c and modules.c. Users: start.h. */
+#ifndef RUNTIME_MODULES_H
+#define RUNTIME_MODULES_H
+
+#include "compiler.h"
+
+/* Reads start_info, claims the modules' pages with start_use_bytes(). Before the allocator. */
+void modules_find(void);
+
+/* start.c: pseudo-physical bytes [first, end) are in use. */
+void start_use_bytes(uint64_t first, uint64_t end);
+
+#endif
