@@ -39,6 +39,8 @@ enum vcpu_state {                       /* as the scheduler sees it; under its r
     VCPU_RUNNING,
 };
 
+#define SHUTDOWN_CODE_NONE (~0u)
+
 /* Pause reasons, bits of vcpu.pause_flags: any set bit keeps the vCPU off the CPUs. */
 #define VPF_DOWN        (1u << 0)       /* VCPUOP_down, or never brought up */
 #define VPF_BLOCKED     (1u << 1)       /* SCHEDOP_block */
@@ -91,7 +93,9 @@ struct vcpu {
     struct timer periodic;
     uint64_t periodic_ns;               /* 0: off */
     struct timer poll_timer;
-    struct vcpu_time_info time;         /* what was last published */
+    struct vcpu_time_info time;         /* what was last published, and for which CPU */
+    uint32_t time_cpu;
+    uint32_t time_area_version;         /* of .time, as last written to time_area */
 
     /* ---- Event channels bound to this vCPU: port or 0. Under domain.event_lock. */
     evtchn_port_t virq_port[NR_VIRQS];
@@ -131,6 +135,7 @@ struct domain {
     uint32_t refs;                      /* atomic. One for being listed, one while tot_pages > 0 */
     struct list link;                   /* all domains by id, domain/domain.c */
 
+    spinlock_t lock;                    /* LOCK_DOMAIN: vCPUs initialised, up and down */
     struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */
     uint32_t max_vcpus;
     uint32_t pause_count;               /* by the toolstack: under domctl_lock. A new domain has 1 */
@@ -138,7 +143,7 @@ struct domain {
 
     enum domain_state state;            /* under domctl_lock */
     bool shutting_down, shut_down;      /* SCHEDOP_shutdown; under shutdown_lock */
-    uint32_t shutdown_code;
+    uint32_t shutdown_code;             /* SHUTDOWN_*; SHUTDOWN_CODE_NONE: not known yet */
     spinlock_t shutdown_lock;
 
     /* ---- Memory. */
@@ -178,10 +183,12 @@ struct domain {
     struct timer cap_timer;             /* the next period of its cap begins */
 
     uint64_t time_offset_seconds;
+    uint32_t wc_version;                /* of the wall clock in shared_info */
     uint32_t cpuid_flags;
 
     /* ---- Teardown: domain/destroy.c. */
-    uint32_t destroy_stage;
+    uint32_t destroy_stage;             /* under domctl_lock */
+    struct domain *free_next;
 };
 
 extern struct domain *dom0;

@@ -30,9 +30,15 @@
 /* Whoever runs is not interrupted by a better-placed vCPU before it ran this long: batches the
  * work that many wake-ups would otherwise split into many switches. */
 #define CREDIT_MIN_RUN_NS       50000u
+/* ... and only by one that is better placed by that much: two that both do short pieces of work
+ * take turns when one blocks, not at each wake-up. */
+#define CREDIT_PREEMPT_NS       1000000u
 /* A CPU takes over another's vCPU only when that is this much worse off. */
 #define CREDIT_STEAL_NS         (CREDIT_SLICE_NS * 2)
 #define CREDIT_PERIOD_NS        20000000u       /* of caps */
+#define CREDIT_CAP_MAX          6400u           /* percent of one CPU: 64 CPUs */
+/* Debt of a domain that overdrew its budget is forgotten after that many periods. */
+#define CREDIT_REPAY_PERIODS    1000u
 
 /* Of a domain. cap: percent of one CPU, 0 = none. The rest changes under the mechanism's lock
  * and is used only when there is a cap. */
@@ -62,8 +68,12 @@ void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns);
 /* v comes to a CPU whose time is vnow, having slept or from another CPU. */
 void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
 
-/* Does a vCPU that has just come in interrupt one that has run for ran_ns in this turn? */
-bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns);
+/* Is a waiting vCPU so much better placed that it interrupts the running one? */
+bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime);
+/* Of two that want this CPU, one of them running for ran_ns in this turn: shall the waiting one
+ * have it? If not, *ask_again_ns is when to ask next, from now. */
+bool credit_switch(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns,
+                   uint64_t *ask_again_ns);
 
 /* Should a CPU whose best own candidate is at own_vtime take over one at other_vtime? */
 bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime);

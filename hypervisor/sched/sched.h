@@ -66,9 +66,14 @@ uint64_t vcpu_cpu_ns(struct vcpu *v);
 /* v->singleshot, periodic, poll_timer. */
 void vcpu_timers_init(struct vcpu *v);
 void vcpu_timers_destroy(struct vcpu *v);
+/* Sets one of them, to fire on v's CPU. */
+void vcpu_timer_set(struct vcpu *v, struct timer *t, uint64_t ns);
 /* Weight or cap of d changed. */
 void sched_domain_init(struct domain *d);
 void sched_domain_changed(struct domain *d);
+void sched_domain_destroy(struct domain *d);
+/* SCHEDOP_yield of the current vCPU: others who wait here go first. */
+void sched_yield(void);
 /* Where v may run; -EINVAL if none of those CPUs is online. Moves it if need be. */
 int sched_set_affinity(struct vcpu *v, cpumask_t cpus);
 

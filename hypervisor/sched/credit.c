@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* credit.c - scheduling policy, pure. See credit.h. */
+#include "sched/credit.h"
+
+/* ns of CPU time as virtual time of a vCPU of that weight. */
+static uint64_t scaled(uint64_t ns, uint32_t weight)
+{
+    return ns * CREDIT_WEIGHT_NORMAL / weight;
+}
+
+void credit_domain_init(struct credit_domain *d)
+{
+    *d = (struct credit_domain){ .weight = CREDIT_WEIGHT_NORMAL };
+}
+
+bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap)
+{
+    if (weight < CREDIT_WEIGHT_MIN || weight > CREDIT_WEIGHT_MAX || cap > CREDIT_CAP_MAX)
+        return false;
+    d->weight = weight;
+    d->cap = cap;
+    return true;
+}
+
+void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns)
+{
+    uint64_t n = ns * CREDIT_WEIGHT_NORMAL + v->remainder;
+
+    /* The normal weight costs no division. */
+    if (weight == CREDIT_WEIGHT_NORMAL) {
+        v->vtime += n / CREDIT_WEIGHT_NORMAL;
+        v->remainder = (uint32_t)(n % CREDIT_WEIGHT_NORMAL);
+    } else {
+        v->vtime += n / weight;
+        v->remainder = (uint32_t)(n % weight);
+    }
+}
+
+void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+{
+    uint64_t least = vnow - CREDIT_WAKE_BONUS_NS;
+    uint64_t most = vnow + 2 * scaled(CREDIT_SLICE_NS, weight);
+
+    if (vtime_before(v->vtime, least))
+        v->vtime = least;
+    else if (vtime_before(most, v->vtime))
+        v->vtime = most;
+}
+
+bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)
+{
+    return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);
+}
+
+bool credit_switch(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns,
+                   uint64_t *ask_again_ns)
+{
+    if (!credit_preempts(waiting_vtime, running_vtime)) {
+        /* A whole turn, then whoever is worse off; the same one may get another turn. */
+        if (ran_ns >= CREDIT_SLICE_NS && vtime_before(waiting_vtime, running_vtime))
+            return true;
+        *ask_again_ns = ran_ns < CREDIT_SLICE_NS ? CREDIT_SLICE_NS - ran_ns : CREDIT_SLICE_NS;
+        return false;
+    }
+    if (ran_ns >= CREDIT_MIN_RUN_NS)
+        return true;
+    *ask_again_ns = CREDIT_MIN_RUN_NS - ran_ns;
+    return false;
+}
+
+bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime)
+{
+    return vtime_before(other_vtime + CREDIT_STEAL_NS, own_vtime);
+}
+
+static int64_t quota(const struct credit_domain *d)
+{
+    return (int64_t)(CREDIT_PERIOD_NS / 100) * d->cap;
+}
+
+uint64_t credit_cap_left(struct credit_domain *d, uint64_t now)
+{
+    uint64_t passed = now - d->period_start;
+
+    if (d->cap == 0)
+        return UINT64_MAX;
+    if (passed >= CREDIT_PERIOD_NS) {
+        uint64_t periods = passed / CREDIT_PERIOD_NS;
+
+        /* What was overdrawn is paid back; what was not used is lost. */
+        d->period_start += periods * CREDIT_PERIOD_NS;
+        if (periods > CREDIT_REPAY_PERIODS)
+            d->budget_ns = quota(d);
+        else
+            d->budget_ns += (int64_t)periods * quota(d);
+        if (d->budget_ns > quota(d))
+            d->budget_ns = quota(d);
+    }
+    return d->budget_ns > 0 ? (uint64_t)d->budget_ns : 0;
+}
+
+void credit_cap_charge(struct credit_domain *d, uint64_t ns)
+{
+    d->budget_ns -= (int64_t)ns;
+}
+
+uint64_t credit_cap_refill_time(const struct credit_domain *d)
+{
+    uint64_t periods = 1;
+
+    if (d->budget_ns < 0 && d->cap)
+        periods += (uint64_t)-d->budget_ns / (uint64_t)quota(d);
+    return d->period_start + periods * CREDIT_PERIOD_NS;
+}
