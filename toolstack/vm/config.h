@@ -60,6 +60,14 @@ struct vm_config {
 void vm_config_init(struct vm_config *c);
 
 /*
+ * Reads an xl.cfg. Returns 0; or -XEN_EINVAL with one line in why: "file:line:column: what". c is
+ * then unspecified. warn (may be NULL) gets a line for each key that has no effect here.
+ */
+int vm_config_parse(struct vm_config *c, const char *file, const char *text, size_t len,
+                    void (*warn)(void *arg, const char *line), void *warn_arg, char *why,
+                    size_t why_size);
+
+/*
  * Checks what does not depend on other domains: name and kernel given, sizes in range. Returns 0,
  * or -XEN_EINVAL with one line in why. vm_create() calls it as well.
  */

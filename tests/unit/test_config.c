@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* LINK: toolstack/vm/config.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "toolstack/vm/config.h"
+
+static struct vm_config c;
+static char why[256];
+static char warned[1024];
+
+static void warn(void *arg, const char *line)
+{
+    strcat(warned, line);
+    strcat(warned, "\n");
+}
+
+static int parse(const char *s)
+{
+    warned[0] = '\0';
+    return vm_config_parse(&c, "t.cfg", s, strlen(s), warn, NULL, why, sizeof(why));
+}
+
+#define BASE "name='a'\nkernel='k'\n"
+
+static void whole(void **state)
+{
+    static const uint8_t mac[6] = { 0, 0x16, 0x3e, 0, 0, 1 };
+
+    assert_int_equal(parse("name = \"web\"\ntype='pv'\nkernel = '/boot/vmlinuz'\nramdisk='rd'\n"
+                           "root = '/dev/xvda1 ro'\nextra = 'quiet'\nmemory = 512\nmaxmem='1024'\n"
+                           "vcpus = 2\nmaxvcpus = 4\ncpu_weight = 512\ncap = 150\n"
+                           "uuid = '12345678-9abc-def0-1122-334455667788'\n"
+                           "vif = [ 'mac=00:16:3e:0:0:1,bridge=br0,ip=10.0.0.1 10.0.0.2,"
+                           "rate=10Mb/s@20ms', '' ]\n"
+                           "disk = [ 'nbd://h/x,raw,xvda,w', '/img,,xvdb1,r',"
+                           "'vdev=hdc, access=ro, target=/a,b' ]\n"
+                           "on_poweroff='preserve'\non_reboot='destroy'\non_crash='restart'\n"
+                           "vnc = 1\n"), 0);
+    assert_string_equal(c.name, "web");
+    assert_string_equal(c.kernel, "/boot/vmlinuz");
+    assert_string_equal(c.cmdline, "root=/dev/xvda1 ro quiet");
+    assert_int_equal(c.memory_mib, 512);
+    assert_int_equal(c.maxmem_mib, 1024);
+    assert_int_equal(c.maxvcpus, 4);
+    assert_int_equal(c.cpu_cap, 150);
+    assert_int_equal(c.uuid[15], 0x88);
+    assert_int_equal(c.nr_vifs, 2);
+    assert_memory_equal(c.vif[0].mac, mac, 6);
+    assert_string_equal(c.vif[0].bridge, "br0");
+    assert_int_equal(c.vif[0].nr_ips, 2);
+    assert_int_equal(c.vif[0].ip[1], 0x0a000002);
+    assert_int_equal(c.vif[0].rate, 1250000);
+    assert_int_equal(c.vif[0].rate_interval_us, 20000);
+    assert_int_equal(c.vif[1].nr_ips, 0);
+    assert_int_equal(c.nr_disks, 3);
+    assert_int_equal(c.disk[0].device, 51712);
+    assert_false(c.disk[0].readonly);
+    assert_int_equal(c.disk[1].device, 51712 + 17);
+    assert_true(c.disk[1].readonly);
+    assert_string_equal(c.disk[2].target, "/a,b");
+    assert_int_equal(c.disk[2].device, 22 << 8);
+    assert_int_equal(c.on_poweroff, VM_PRESERVE);
+    assert_int_equal(c.on_crash, VM_RESTART);
+    assert_string_equal(warned, "t.cfg:19:1: vnc has no effect here\n");
+}
+
+static void defaults(void **state)
+{
+    assert_int_equal(parse(BASE), 0);
+    assert_int_equal(c.vcpus, 1);
+    assert_int_equal(c.memory_mib, 128);
+    assert_int_equal(c.on_reboot, VM_RESTART);
+    assert_int_equal(parse(BASE "extra='a'\ncmdline='b'"), 0);
+    assert_string_equal(c.cmdline, "b");
+}
+
+static void vdevs(void **state)
+{
+    static const struct { const char *name; uint32_t number; } ok[] = {
+        { "xvda", 51712 }, { "xvdp15", 51712 + 255 }, { "xvdq", (1 << 28) | (16 << 8) },
+        { "xvdaa", (1 << 28) | (26 << 8) }, { "hda", 768 }, { "hdb3", 768 + 64 + 3 },
+        { "sda", 2048 }, { "sdb1", 2048 + 17 },
+    };
+    char text[128];
+
+    for (size_t i = 0; i < sizeof(ok) / sizeof(ok[0]); i++) {
+        sprintf(text, BASE "disk=['/d,raw,%s,w']", ok[i].name);
+        assert_int_equal(parse(text), 0);
+        assert_int_equal(c.disk[0].device, ok[i].number);
+    }
+}
+
+static void refusals(void **state)
+{
+    static const struct { const char *text, *line; } bad[] = {
+        { "name='a'", "t.cfg: domain a: kernel is not set" },
+        { "kernel='k'", "t.cfg: a domain needs a name" },
+        { BASE "memory = ", "t.cfg:3:10: expected a value" },
+        { BASE "memory = 0", "t.cfg:3:10: memory must be a number from 1" },
+        { BASE "memory = 'much'", "t.cfg:3:10: memory must be a number" },
+        { BASE "memory = 5000000", "t.cfg:3:10: memory must be" },
+        { BASE "vcpus = 33", "t.cfg:3:9: vcpus must be" },
+        { BASE "vcpus=4\nmaxvcpus = 2", "maxvcpus 2 is less than vcpus 4" },
+        { BASE "memory=9\nmaxmem=8", "maxmem 8 is less" },
+        { BASE "colour = 'red'", "t.cfg:3:1: unknown key 'colour'" },
+        { BASE "type='hvm'", "only paravirtual" },
+        { BASE "name='a/b'", "has a character other" },
+        { BASE "name=''", "name is empty" },
+        { BASE "uuid='12'", "8-4-4-4-12" },
+        { BASE "uuid='12345678-9abc-def0-1122-3344556677889'", "8-4-4-4-12" },
+        { BASE "on_crash='coredump-destroy'", "on_crash must be" },
+        { BASE "vif='x'", "vif must be a list" },
+        { BASE "vif=[1]", "text in quotes" },
+        { BASE "vif=['mac=00:16:3e:00:00']", "no MAC address" },
+        { BASE "vif=['mac=00:16:3e:00:00:01:']", "no MAC address" },
+        { BASE "vif=['mac=01:16:3e:00:00:01']", "multicast" },
+        { BASE "vif=['ip=10.0.0.256']", "no IPv4 address" },
+        { BASE "vif=['ip=10.0.0.1.2']", "no IPv4 address" },
+        { BASE "vif=['ip=fe80::1']", "only IPv4" },
+        { BASE "vif=['rate=10']", "rate=10: expected" },
+        { BASE "vif=['rate=0b/s']", "expected" },
+        { BASE "vif=['rate=1b/s']", "expected" },
+        { BASE "vif=['rate=1MB/s@9s']", "expected" },
+        { BASE "vif=['colour=red']", "unknown key 'colour'" },
+        { BASE "vif=['bridge']", "expected key=value" },
+        { BASE "vif=['','','','','','','','','']", "more than 8" },
+        { BASE "disk=['/d,qcow2,xvda,w']", "only raw" },
+        { BASE "disk=['/d,raw,vda,w']", "no virtual disk" },
+        { BASE "disk=['/d,raw,xvda,x']", "access is r or w" },
+        { BASE "disk=[',raw,xvda,w']", "no target" },
+        { BASE "disk=['/a,raw,xvda,w','/b,raw,xvda,w']", "two disks are called xvda" },
+        { BASE "disk=['/a,raw,xvda,w,more']", "too many fields" },
+        { BASE "disk=['/a,raw,xvda,backendtype=qdisk']", "not supported" },
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (parse(bad[i].text) == 0)
+            fail_msg("accepted: %s", bad[i].text);
+        if (!strstr(why, bad[i].line) || strchr(why, '\n'))
+            fail_msg("%s\n-> %s", bad[i].text, why);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(vdevs),
+        cmocka_unit_test(refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
