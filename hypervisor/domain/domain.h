@@ -149,6 +149,7 @@ struct domain {
     /* ---- Memory. */
     spinlock_t page_lock;               /* page list and counts */
     uint32_t page_list;                 /* first frame (struct page.next), FRAME_NIL */
+    uint32_t relinquish_cursor;         /* domain_relinquish_memory(): next frame to look at */
     uint64_t tot_pages, max_pages;
     uint64_t shared_pages;              /* PGC_HYPERVISOR pages: leak check */
 

@@ -73,9 +73,9 @@ static int transfer_one(const struct gnttab_transfer *op)
         rc = GNTST_bad_page;
     } else {
         rc = transfer_to(taker, op, pg);
-        /* The giver has just made room for it, so it cannot be over its limit. */
+        /* The giver has just made room for it; but it may have begun to die. */
         if (rc && !page_give(giver, pg))
-            BUG();
+            page_release(pg);
     }
     domain_put(taker);
     return rc;

@@ -2,18 +2,21 @@
 /*
  * frame.h - page-frame accounting: who owns a machine frame, who refers to it, as what.
  *
- * Every frame of RAM has a struct page. Two words of it are changed with compare-and-swap by
+ * Every frame of RAM has a struct page. Two parts of it are changed with compare-and-swap by
  * anybody:
  *
  *   count   references for existence. PGC_ALLOCATED is set while the frame belongs to its owner
  *           and counts as one reference. The frame goes back to the allocator when the count
  *           drops to 0; until then it keeps its owner, even a dying one.
- *   type    what the frame is used as, and how many such uses there are. Types exclude each
- *           other; the type may change only while the type count is 0. A page table or
- *           descriptor page is validated as a whole when its count leaves 0 (PGT_VALIDATED).
+ *   type    what the frame is used as, and how many such uses there are (mm/type.h). Types
+ *           exclude each other; the type may change only while the type count is 0. A page table
+ *           or descriptor page is validated as a whole when its count leaves 0 (PGT_VALIDATED).
+ *           It is swapped together with tlb_stamp, the time when the last use ended: TLB entries
+ *           and cached upper entries older than that are flushed before another use begins.
  *
  * Contents of page tables, nr_validated and the partial state change only under the owner's
- * domain.mmu_lock. A type reference always goes together with an existence reference.
+ * domain.mmu_lock, and so do counts of table and descriptor types when they leave or reach 0. A
+ * type reference always goes together with an existence reference.
  */
 #ifndef MM_FRAME_H
 #define MM_FRAME_H
@@ -26,12 +29,17 @@ struct domain;
 
 /* 24 bytes: with the M2P's 8 this is all that a frame of host memory costs. */
 struct page {
+    union {
+        struct {
+            uint32_t type;      /* PGT_* | type references */
+            uint32_t tlb_stamp; /* tlbflush_now() when the last use, or any mapping, ended */
+        };
+        uint64_t type_stamp;    /* both, for compare-and-swap */
+    };
     uint32_t count;             /* PGC_* | references */
-    uint32_t type;              /* PGT_* | type references */
     uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
     uint16_t owner;             /* domid; DOMID_NONE: hypervisor or free */
-    uint16_t nr_validated;      /* partially validated table: entries done. Free: buddy order */
-    uint32_t tlb_stamp;         /* tlbflush_now() when the last writable/any use ended */
+    uint16_t nr_validated;      /* PGT_PARTIAL table: entries done. Free block: buddy order */
 };
 
 #define FRAME_NIL       (~0u)
@@ -39,14 +47,15 @@ struct page {
 
 #define PGC_ALLOCATED   (1u << 31)
 #define PGC_HYPERVISOR  (1u << 30)      /* ours, shared with its owner (shared_info, grant table):
-                                           an L1 entry may map it, it is never a page table, and
-                                           dropping the last reference does not free it */
+                                           an L1 entry may map it, it is never a page table */
 #define PGC_FREE        (1u << 29)      /* head of a block in the buddy allocator; the other frames
                                            of the block have count 0 */
+#define PGC_FOREIGN     (1u << 28)      /* was mapped by a domain that does not own it: stale TLB
+                                           entries may be on any CPU */
 #define PGC_COUNT_MASK  ((1u << 26) - 1)
 
 #define PGT_SHIFT       29
-#define PGT_NONE        (0u << PGT_SHIFT)       /* count is 0 */
+#define PGT_NONE        (0u << PGT_SHIFT)       /* never used; count is 0 */
 #define PGT_L1          (1u << PGT_SHIFT)
 #define PGT_L2          (2u << PGT_SHIFT)
 #define PGT_L3          (3u << PGT_SHIFT)
@@ -88,16 +97,32 @@ static inline bool mfn_valid(mfn_t m)
 /* One existence reference to a frame of owner d; false when it has another owner, is free, or
  * the count would overflow. Lock-free. */
 bool page_get(struct page *pg, const struct domain *d) __must_check;
-/* Drops one. The last one frees the frame (scrubbed, flushed) unless PGC_HYPERVISOR. */
+/* The same, whoever owns it; false for frames of no domain. For mappings by dom0. */
+bool page_get_any(struct page *pg) __must_check;
+/* Drops one. The last one gives the frame back to the allocator, flushed from TLBs. */
 void page_put(struct page *pg);
 
-/* page_get() plus one reference of type PGT_x; promotes and validates the frame as needed.
- * 0, -EINVAL (cannot be of that type now), -EINTR/-ERESTART (preempted, for tables only). */
+/*
+ * One reference of a type, to a frame that the caller has an existence reference to; validates
+ * tables and descriptor pages as needed. 0, -EINVAL (cannot be of that type now), -ERESTART
+ * (preempted, tables only: nothing is held, call again). PGT_WRITABLE is lock-free; other types
+ * take the owner's mmu_lock.
+ */
 int page_get_type(struct page *pg, uint32_t type);
 void page_put_type(struct page *pg);
-/* Both together, for L1..L3 entries and for backends; typically type = PGT_WRITABLE. */
+/* page_get() and one reference of type PGT_WRITABLE, lock-free. */
 bool page_get_and_type(struct page *pg, const struct domain *d, uint32_t type) __must_check;
 void page_put_and_type(struct page *pg);
+
+/* A mapping of pg ended (the entry is changed already) whose type reference, if any, does not
+ * end now: remembers when, for the flush before the frame goes to somebody else. */
+void page_stamp(struct page *pg);
+/* For mm/validate.c: swaps type and stamp; the stamp is taken now if last_use. False: *old is
+ * what it is instead. Flushes for a change of use of a frame with that old value. */
+bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use);
+void page_flush_last_use(const struct page *pg, uint64_t old);
+/* For holders of a reference: one more, above the limit of page_get(). */
+void page_hold(struct page *pg);
 
 /*
  * Gives 1 << order free frames to d (counted in d->tot_pages against d->max_pages), each with
@@ -117,11 +142,13 @@ bool page_disown(struct page *pg);
 bool page_steal(struct domain *d, struct page *pg) __must_check;
 /* Gives d such a frame, as if allocated; M2P stays invalid. False: d's limit, or it is dying. */
 bool page_give(struct domain *d, struct page *pg) __must_check;
+/* Gives such a frame back to the allocator. */
+void page_release(struct page *pg);
 
 /* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,
  * PGC_HYPERVISOR. */
 struct page *shared_page_alloc(struct domain *d);
-/* Frees it; the caller has made sure that the guest has no mapping left (count back at 1). */
+/* Takes it from its owner. It is freed now, or when the last mapping of it goes. */
 void shared_page_free(struct page *pg);
 
 #endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.c - page-frame accounting: owner and reference count of every frame.
+ *
+ * A frame is freed by whoever drops its last reference, under whatever locks below LOCK_PAGES.
+ * Before it goes back to the allocator it is flushed from every TLB that may still know it, so
+ * the next owner needs to think about nothing.
+ */
+#include "mm/frame.h"
+#include "boot/smp.h"
+#include "dev/panic.h"
+#include "domain/domain.h"
+#include "lib/string.h"
+#include "mm/buddy.h"
+#include "mm/tlb.h"
+#include "mm/type.h"
+#include "mm/validate.h"
+#include "atomic.h"
+
+/* Room above the limit of page_get() for references that cannot be refused (page_hold()). */
+#define COUNT_RESERVE   4096u
+#define COUNT_LIMIT     (PGC_COUNT_MASK - COUNT_RESERVE)
+
+/* ------------------------------------------------------------ existence */
+
+bool page_get_any(struct page *pg)
+{
+    uint32_t x = load_relaxed(&pg->count);
+
+    do {
+        uint32_t n = x & PGC_COUNT_MASK;
+        if (n == 0 || n >= COUNT_LIMIT)
+            return false;
+    } while (!atomic_cmpxchg(&pg->count, &x, x + 1));
+    /* The owner changes only while nobody else has a reference. */
+    if (likely(READ_ONCE(pg->owner) < DOMID_FIRST_RESERVED))
+        return true;
+    page_put(pg);
+    return false;
+}
+
+bool page_get(struct page *pg, const struct domain *d)
+{
+    /* Looked at first, so that foreign frames are not touched. */
+    if (unlikely(READ_ONCE(pg->owner) != d->id) || !page_get_any(pg))
+        return false;
+    if (likely(READ_ONCE(pg->owner) == d->id))
+        return true;
+    page_put(pg);
+    return false;
+}
+
+void page_hold(struct page *pg)
+{
+    uint32_t n = atomic_add_return(&pg->count, 1) & PGC_COUNT_MASK;
+
+    BUG_ON(n <= 1 || n == PGC_COUNT_MASK);
+}
+
+static void list_insert(struct domain *d, struct page *pg)
+{
+    uint32_t m = (uint32_t)page_to_mfn(pg).v;
+
+    ASSERT_HELD(&d->page_lock);
+    pg->prev = FRAME_NIL;
+    pg->next = d->page_list;
+    if (d->page_list != FRAME_NIL)
+        mfn_to_page(mfn(d->page_list))->prev = m;
+    d->page_list = m;
+}
+
+static void list_unlink(struct domain *d, struct page *pg)
+{
+    ASSERT_HELD(&d->page_lock);
+    if (d->relinquish_cursor == (uint32_t)page_to_mfn(pg).v)
+        d->relinquish_cursor = pg->next;
+    if (pg->prev == FRAME_NIL)
+        d->page_list = pg->next;
+    else
+        mfn_to_page(mfn(pg->prev))->next = pg->next;
+    if (pg->next != FRAME_NIL)
+        mfn_to_page(mfn(pg->next))->prev = pg->prev;
+}
+
+/* n frames fewer belong to d; its memory's reference to d goes with the last. Lock not held. */
+static void uncount(struct domain *d, uint64_t n)
+{
+    bool last;
+
+    spin_lock(&d->page_lock);
+    BUG_ON(d->tot_pages < n);
+    d->tot_pages -= n;
+    last = d->tot_pages == 0;
+    spin_unlock(&d->page_lock);
+    if (last)
+        domain_put(d);
+}
+
+/* n frames more, if d may have them. */
+static bool count_in(struct domain *d, uint64_t n)
+{
+    bool ok;
+
+    spin_lock(&d->page_lock);
+    ok = !domain_dying(d) && d->tot_pages <= d->max_pages && n <= d->max_pages - d->tot_pages;
+    if (ok && d->tot_pages == 0)
+        domain_ref(d);
+    if (ok)
+        d->tot_pages += n;
+    spin_unlock(&d->page_lock);
+    return ok;
+}
+
+static void flush_everywhere(const struct page *pg)
+{
+    cpumask_t mask = tlbflush_filter(cpu_online_map, pg->tlb_stamp);
+
+    if (mask)
+        tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
+}
+
+/* The last reference is gone; nobody can get another. */
+static noinline void page_free_last(struct page *pg)
+{
+    struct domain *d = pg->owner == DOMID_NONE ? NULL : domain_of_owner(pg->owner);
+    mfn_t m = page_to_mfn(pg);
+
+    BUG_ON(type_count(pg->type) != 0);
+    m2p_set(m, M2P_INVALID);
+    flush_everywhere(pg);
+    if (d) {
+        spin_lock(&d->page_lock);
+        list_unlink(d, pg);
+        spin_unlock(&d->page_lock);
+    }
+    pg->owner = DOMID_NONE;
+    pg->type = PGT_NONE;
+    pg->count = 0;
+    frames_free(m, 0);
+    if (d)
+        uncount(d, 1);
+}
+
+void page_put(struct page *pg)
+{
+    uint32_t n = atomic_sub_return(&pg->count, 1);
+
+    ASSERT((n & PGC_COUNT_MASK) != PGC_COUNT_MASK);
+    if (unlikely((n & PGC_COUNT_MASK) == 0))
+        page_free_last(pg);
+}
+
+bool page_disown(struct page *pg)
+{
+    uint32_t x = load_relaxed(&pg->count);
+
+    do {
+        if (!(x & PGC_ALLOCATED) || (x & PGC_HYPERVISOR))
+            return false;
+    } while (!atomic_cmpxchg(&pg->count, &x, x & ~PGC_ALLOCATED));
+    page_put(pg);
+    return true;
+}
+
+/* ------------------------------------------------------------ types */
+
+bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use)
+{
+    uint32_t stamp = last_use ? tlbflush_now() : (uint32_t)(*old >> 32);
+
+    return atomic_cmpxchg(&pg->type_stamp, old, (uint64_t)stamp << 32 | type);
+}
+
+void page_stamp(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    while (!page_swap_type(pg, &old, (uint32_t)old, true))
+        cpu_relax();
+}
+
+/*
+ * Frames are flushed when their use changes in either direction: stale writable entries would let
+ * a guest write to a table, stale upper entries let the processor take data for a table.
+ */
+void page_flush_last_use(const struct page *pg, uint64_t old)
+{
+    struct domain *d;
+    cpumask_t mask = CPUMASK_NONE;
+
+    if (READ_ONCE(pg->count) & PGC_FOREIGN) {
+        mask = cpu_online_map;
+    } else {
+        d = domain_of_owner(pg->owner);
+        if (d)
+            mask = load_relaxed(&d->dirty_cpus);
+    }
+    mask = tlbflush_filter(mask, (uint32_t)(old >> 32));
+    if (mask)
+        tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
+}
+
+static bool get_writable(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+    uint32_t next = 0;
+
+    do {
+        enum type_step step = type_get((uint32_t)old, PGT_WRITABLE, &next);
+
+        if (step == TYPE_REFUSED)
+            return false;
+        /* Flushed before the swap: it succeeds only if there was no use in between. */
+        if (unlikely(step == TYPE_CHANGE))
+            page_flush_last_use(pg, old);
+    } while (!page_swap_type(pg, &old, next, false));
+    return true;
+}
+
+static void put_writable(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+    uint32_t next = 0;
+
+    do {
+        if (unlikely(type_put((uint32_t)old, &next) != TYPE_DONE))
+            BUG();
+    } while (!page_swap_type(pg, &old, next, type_count(next) == 0));
+}
+
+int page_get_type(struct page *pg, uint32_t type)
+{
+    if (likely(type == PGT_WRITABLE))
+        return get_writable(pg) ? 0 : -XEN_EINVAL;
+    return table_get(pg, type);
+}
+
+void page_put_type(struct page *pg)
+{
+    if (likely((READ_ONCE(pg->type) & PGT_TYPE_MASK) == PGT_WRITABLE))
+        put_writable(pg);
+    else
+        table_put(pg);
+}
+
+bool page_get_and_type(struct page *pg, const struct domain *d, uint32_t type)
+{
+    if (!page_get(pg, d))
+        return false;
+    if (page_get_type(pg, type) == 0)
+        return true;
+    page_put(pg);
+    return false;
+}
+
+void page_put_and_type(struct page *pg)
+{
+    page_put_type(pg);
+    page_put(pg);
+}
+
+/* ------------------------------------------------------------ allocation */
+
+/* pg is nobody's and counted in already. */
+static void assign(struct domain *d, struct page *pg)
+{
+    ASSERT(pg->owner == DOMID_NONE && !(pg->count & PGC_COUNT_MASK));
+    m2p_set(page_to_mfn(pg), M2P_INVALID);
+    pg->type = PGT_NONE;
+    pg->nr_validated = 0;
+    pg->owner = d->id;
+    store_release(&pg->count, PGC_ALLOCATED | 1);
+    spin_lock(&d->page_lock);
+    list_insert(d, pg);
+    spin_unlock(&d->page_lock);
+}
+
+struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int flags)
+{
+    struct page *pg;
+    mfn_t m;
+
+    if (order >= BUDDY_ORDERS || !count_in(d, 1UL << order))
+        return NULL;
+    m = frames_alloc(order, flags);
+    if (!mfn_is_valid_value(m)) {
+        uncount(d, 1UL << order);
+        return NULL;
+    }
+    frames_scrub(m, order);
+    pg = mfn_to_page(m);
+    for (uint64_t i = 0; i < 1UL << order; i++)
+        assign(d, &pg[i]);
+    return pg;
+}
+
+bool page_give(struct domain *d, struct page *pg)
+{
+    if (!count_in(d, 1))
+        return false;
+    assign(d, pg);
+    return true;
+}
+
+bool domain_adopt_page(struct domain *d, struct page *pg)
+{
+    return page_give(d, pg);
+}
+
+bool page_steal(struct domain *d, struct page *pg)
+{
+    bool taken = false;
+    uint32_t x;
+
+    /* Under page_lock an owned frame cannot be freed: that ends with unlinking it. */
+    spin_lock(&d->page_lock);
+    x = load_relaxed(&pg->count);
+    if (pg->owner == d->id)
+        while ((x & ~PGC_FOREIGN) == (PGC_ALLOCATED | 1) && !taken)
+            taken = atomic_cmpxchg(&pg->count, &x, 0);
+    if (taken)
+        list_unlink(d, pg);
+    spin_unlock(&d->page_lock);
+    if (!taken)
+        return false;
+    BUG_ON(type_count(pg->type) != 0);
+    m2p_set(page_to_mfn(pg), M2P_INVALID);
+    flush_everywhere(pg);
+    pg->owner = DOMID_NONE;
+    uncount(d, 1);
+    return true;
+}
+
+void page_release(struct page *pg)
+{
+    ASSERT(pg->owner == DOMID_NONE && !(pg->count & PGC_COUNT_MASK));
+    pg->type = PGT_NONE;
+    frames_free(page_to_mfn(pg), 0);
+}
+
+struct page *shared_page_alloc(struct domain *d)
+{
+    mfn_t m = frames_alloc(0, 0);
+    struct page *pg;
+
+    if (!mfn_is_valid_value(m))
+        return NULL;
+    frames_scrub(m, 0);
+    pg = mfn_to_page(m);
+    m2p_set(m, M2P_INVALID);
+    pg->type = PGT_NONE;
+    pg->owner = d->id;
+    atomic_add_return(&d->shared_pages, 1);
+    store_release(&pg->count, PGC_ALLOCATED | PGC_HYPERVISOR | 1);
+    return pg;
+}
+
+void shared_page_free(struct page *pg)
+{
+    struct domain *d = domain_of_owner(pg->owner);
+
+    BUG_ON(!(pg->count & PGC_HYPERVISOR));
+    if (d)
+        atomic_sub_return(&d->shared_pages, 1);
+    /* Somebody else may still map it: from now on it is nobody's, and goes with that mapping. */
+    WRITE_ONCE(pg->owner, DOMID_NONE);
+    atomic_and(&pg->count, ~(PGC_ALLOCATED | PGC_HYPERVISOR));
+    page_put(pg);
+}
