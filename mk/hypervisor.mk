@@ -3,7 +3,7 @@
 # what multiboot loaders (qemu -kernel, iPXE, GRUB) take.
 
 HV_C   := $(sort $(wildcard hypervisor/*.c hypervisor/*/*.c))
-HV_S   := $(sort $(wildcard hypervisor/*.S hypervisor/*/*.S))
+HV_S   := $(filter-out hypervisor/link.lds.S,$(sort $(wildcard hypervisor/*.S hypervisor/*/*.S)))
 HV_LIB := $(sort $(wildcard lib/*.c))
 HV_OBJ := $(HV_C:%.c=$(B)/hv/%.o) $(HV_S:%.S=$(B)/hv/%.S.o) $(HV_LIB:%.c=$(B)/hv/%.o)
 # Linked high, in the part of the address space that PV guests leave to us; hence
@@ -21,7 +21,7 @@ $(B)/hv/%.S.o: %.S | $(B)/include/xen
 	$(call say,AS)
 	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
-$(B)/hv/link.lds: hypervisor/link.lds.S
+$(B)/hv/link.lds: hypervisor/link.lds.S hypervisor/layout.h
 	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -E -P -x c $< -o $@
 
 $(B)/sluice.elf: $(HV_OBJ) $(B)/hv/link.lds

@@ -22,7 +22,7 @@ struct boot_region {            /* sorted by address, no overlaps */
 };
 
 struct boot_module {
-    paddr_t start;              /* page-aligned after boot_relocate_modules() */
+    paddr_t start;              /* page-aligned and above 1 MiB */
     uint64_t size;              /* bytes */
     const char *name;           /* first word of the module's string: file name or URI; or "" */
     const char *args;           /* the rest, leading blanks removed; or "" */
@@ -52,8 +52,9 @@ bool cmdline_find(const char *key, char *buf, size_t n);
 /* The value as a number (decimal, 0x.., suffix K M G); dflt if absent or not a number. */
 uint64_t cmdline_number(const char *key, uint64_t dflt);
 
-/* Pure: the same on any string. */
+/* Pure: the same on any string; a number as above, whole or not at all. */
 bool cmdline_find_in(const char *cmdline, const char *key, char *buf, size_t n);
+bool cmdline_parse_number(const char *s, uint64_t *value);
 
 /*
  * Pure: fill bi from a multiboot 1 or 2 information block. mem(pa, len) gives access to len
@@ -62,8 +63,5 @@ bool cmdline_find_in(const char *cmdline, const char *key, char *buf, size_t n);
  */
 typedef const void *(*boot_mem_fn)(paddr_t pa, uint64_t len);
 int multiboot_parse(struct boot_info *bi, uint32_t magic, paddr_t info, boot_mem_fn mem);
-
-/* First thing in C: parse and copy everything out of low memory. */
-void boot_info_init(uint32_t magic, uint32_t info);
 
 #endif

@@ -34,14 +34,12 @@ void console_ring_clear(void);
 
 /* Serial input, oldest first: up to n bytes into buf; returns how many. Never waits. */
 size_t console_read(char *buf, size_t n);
-/* fn is called in softirq context after input arrived. One listener; NULL: none. */
+/* fn is called in softirq context after input arrived. One listener; timers must work. */
 void console_set_input_handler(void (*fn)(void));
 
 /* First C line: serial at its default. Then, when the command line is known: its options. */
 void console_early_init(void);
 void console_init(void);
-/* Timers work: start taking serial input. */
-void console_start_input(void);
 /* panic(): take no more locks, drop colour and levels; other CPUs are stopped. */
 void console_force(void);
 

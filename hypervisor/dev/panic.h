@@ -14,6 +14,10 @@
  * QEMU (status 3), `noreboot` halts for good, otherwise reset after 5 s. */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 
+/* A panic is under way: a CPU that takes an NMI then must just stop (panic_stop_cpu). */
+bool panic_in_progress(void);
+void panic_stop_cpu(void) __noreturn;
+
 /* Prints the return addresses found by following frame pointers from rbp (0: the caller's). */
 void panic_backtrace(uint64_t rbp);
 

@@ -99,8 +99,10 @@ extern pte_t *idle_l4;
  * or MFN_INVALID for none) is the domain's own. Leaves the other slots alone. */
 void map_init_guest_l4(pte_t *l4, mfn_t perdomain_l3);
 
-/* The RAM above what the boot tables map comes in: direct map, M2P, frame table. Once, at boot. */
+/* Boot: builds idle_l4 with direct map, image, M2P and frame table, and switches to it. */
 void map_init(void);
+/* frames_init() has taken over the memory: tables come from there now. */
+void map_boot_done(void);
 
 /* Maps a device's registers uncached, for good or until iounmap(); size > 0, any alignment.
  * NULL if there is no space or memory. */

@@ -19,7 +19,7 @@ struct clock_scale {
     int8_t   shift;
 };
 
-/* Pure: scale for a counter of hz; and ticks to ns and back with it. */
+/* Pure (clock_scale.c): scale for a counter of hz > 0; and ticks to ns and back with it. */
 struct clock_scale clock_scale_for_hz(uint64_t hz);
 uint64_t clock_scale_ticks(struct clock_scale s, uint64_t ticks);
 uint64_t clock_unscale_ns(struct clock_scale s, uint64_t ns);
@@ -39,6 +39,7 @@ struct clock_point clock_point_here(void);
 uint64_t clock_tsc_to_ns(uint64_t tsc);
 uint64_t clock_ns_to_tsc(uint64_t ns);
 uint64_t clock_tsc_khz(void);
+uint64_t clock_ns_to_apic(uint64_t ns);     /* ticks of the local APIC timer */
 /* TSCs run in step on all CPUs: guests may read rdtsc themselves and get PVCLOCK_TSC_STABLE.
  * Command line: tsc=stable|unstable overrules what was found. Valid after smp_start_all(). */
 bool clock_tsc_stable(void);
@@ -48,7 +49,9 @@ void wallclock_set_at_boot_ns(uint64_t ns);
 
 void udelay(uint64_t us);           /* busy; works after clock_init() */
 
-void clock_init(void);              /* CPU 0: calibrate, read the RTC */
-void clock_init_cpu(void);          /* each further CPU, when it comes up */
+void clock_init(void);              /* CPU 0: calibrate TSC and APIC timer, read the RTC */
+/* Bring-up of CPU n: it and CPU 0 compare their TSCs; called on both at the same time. */
+void clock_init_cpu(void);
+void clock_sync_new_cpu(uint32_t cpu);
 
 #endif

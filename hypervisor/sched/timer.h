@@ -9,15 +9,15 @@
 #ifndef HV_SCHED_TIMER_H
 #define HV_SCHED_TIMER_H
 
-#include "compiler.h"
+#include "sched/timerq.h"
 
 struct timer {
-    uint64_t expires;           /* system time, ns */
+    struct timerq_node node;    /* .expires: system time, ns */
     void (*fn)(void *arg);
     void *arg;
     uint16_t cpu;               /* whose queue */
-    uint16_t running;           /* that CPU is in fn right now */
-    uint32_t slot;              /* place in that queue's heap + 1; 0 = not set */
+    bool set;                   /* in that queue */
+    bool running;               /* that CPU is in fn right now */
 };
 
 /* Not set yet; cpu: where fn is to run. */
@@ -28,10 +28,14 @@ void timer_set(struct timer *t, uint64_t ns);
 void timer_stop(struct timer *t);
 /* The same, and waits until fn is not running (not from fn itself). Then t may be freed. */
 void timer_kill(struct timer *t);
-bool timer_is_set(const struct timer *t);
+static inline bool timer_is_set(const struct timer *t)
+{
+    return READ_ONCE(t->set);
+}
 /* Moves a timer, set or not, to another CPU. */
 void timer_migrate(struct timer *t, uint32_t cpu);
 
+void timer_init_boot(void);     /* boot CPU, once, then */
 void timer_init_cpu(void);      /* each CPU, once its APIC works */
 
 #endif

@@ -158,7 +158,7 @@ static void periodic_fired(void *arg)
         return;
     evtchn_raise_virq(v, VIRQ_TIMER);
     /* Ticks that were missed are not made up for. */
-    next = v->periodic.expires + period;
+    next = v->periodic.node.expires + period;
     timer_set(&v->periodic, next > now ? next : now + period);
 }
 
