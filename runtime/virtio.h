@@ -30,6 +30,8 @@ struct virtio_dev {
     uint16_t nr_queues;
     struct pci_irq irqs[8];
     unsigned int nr_irqs;
+    event_fn irq_fn;                /* handler behind a shared interrupt */
+    void *irq_arg;
 };
 
 /* Resets the device, acknowledges it and maps its structures. 0; -XEN_ENODEV: not a modern one. */
@@ -63,8 +65,6 @@ struct virtq {
     volatile uint16_t *doorbell;
     void **cookie;                  /* per head descriptor: what virtq_add was given */
     uint16_t *chain_len;            /* per head descriptor: descriptors of the chain */
-    void *mem;
-    unsigned int mem_order;
     bool event_idx;
 };
 

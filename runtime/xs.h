@@ -30,10 +30,10 @@ struct xs_watch {
 
 struct xs_perm {
     domid_t dom;                /* entry 0: the owner, and access for all others */
-    uint8_t access;             /* XS_READ | XS_WRITE */
+    uint8_t access;             /* XS_PERM_READ | XS_PERM_WRITE */
 };
-#define XS_READ  1u
-#define XS_WRITE 2u
+#define XS_PERM_READ  1u
+#define XS_PERM_WRITE 2u
 
 /* One implementation of the store; ctx is what was given to xs_set_provider(). */
 struct xs_ops {

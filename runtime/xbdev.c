@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* xbdev.c - connection states of split drivers, for both ends. */
+#include "runtime/xbdev.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "runtime/log.h"
+
+static void peer_state_changed(struct xs_watch *w, const char *path)
+{
+    struct xbdev *d = container_of(w, struct xbdev, peer_watch);
+    enum xenbus_state s = xs_read_default(XS_NO_TXN, d->peer, "state", XenbusStateUnknown);
+
+    if (s > XenbusStateReconfigured)
+        s = XenbusStateUnknown;
+    d->peer_state = s;
+    d->peer_changed(d, s);
+}
+
+int xbdev_open(struct xbdev *d, const char *path, bool is_backend,
+               void (*peer_changed)(struct xbdev *, enum xenbus_state))
+{
+    const char *key = is_backend ? "frontend" : "backend";
+    uint32_t dom;
+    int rc;
+
+    *d = (struct xbdev){ .peer_changed = peer_changed };
+    if (strlcpy(d->path, path, sizeof(d->path)) >= sizeof(d->path))
+        return -XEN_E2BIG;
+    rc = xs_read_str(XS_NO_TXN, path, key, d->peer, sizeof(d->peer));
+    if (rc < 0)
+        return rc;
+    rc = xs_read_u32(XS_NO_TXN, path, is_backend ? "frontend-id" : "backend-id", &dom);
+    if (rc)
+        return rc;
+    if (dom >= DOMID_FIRST_RESERVED)
+        return -XEN_EINVAL;
+    d->peer_dom = (domid_t)dom;
+    d->state = xs_read_default(XS_NO_TXN, path, "state", XenbusStateUnknown);
+    (void)snprintf(d->peer_state_path, sizeof(d->peer_state_path), "%s/state", d->peer);
+    return xs_watch(&d->peer_watch, d->peer_state_path, peer_state_changed);
+}
+
+void xbdev_close(struct xbdev *d)
+{
+    xs_unwatch(&d->peer_watch);
+}
+
+int xbdev_set_state(struct xbdev *d, enum xenbus_state s)
+{
+    int rc = xs_printf(XS_NO_TXN, d->path, "state", "%d", s);
+
+    if (!rc)
+        d->state = s;
+    return rc;
+}
+
+void xbdev_fail(struct xbdev *d, int err, const char *fmt, ...)
+{
+    char text[160];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_error("%s: %s (%d)", d->path, text, err);
+    (void)xs_printf(XS_NO_TXN, d->path, "error", "%d %s", -err, text);
+    (void)xbdev_set_state(d, XenbusStateClosing);
+}
