@@ -306,6 +306,31 @@ free:
     return rc;
 }
 
+/* -------------------------------------------------------------------- pause */
+
+void domain_pause_by_toolstack(struct domain *d)
+{
+    if (d->pause_count++ == 0)
+        domain_pause(d);
+}
+
+int domain_unpause_by_toolstack(struct domain *d)
+{
+    if (d->pause_count == 0)
+        return -XEN_EINVAL;
+    if (d->state == DOMAIN_BUILDING)
+        d->state = DOMAIN_ALIVE;
+    if (--d->pause_count == 0)
+        domain_unpause(d);
+    return 0;
+}
+
+void domain_first_start(struct domain *d)
+{
+    atomic_and(&d->vcpu[0]->pause_flags, ~VPF_DOWN);
+    BUG_ON(domain_unpause_by_toolstack(d));
+}
+
 /* ----------------------------------------------------------------- shutdown */
 
 /* dom0 is the machine's control: without it the machine ends, too. */

@@ -13,6 +13,12 @@ void domain_unlist(struct domain *d);
 void domain_shutdown_wait(struct domain *d);
 uint32_t domain_count(void);
 
+/* The toolstack's pause count of d, under domctl_lock or at boot. */
+void domain_pause_by_toolstack(struct domain *d);
+int domain_unpause_by_toolstack(struct domain *d);      /* -EINVAL: it is not paused */
+/* dom0's vCPU 0 is ready: off it goes. */
+void domain_first_start(struct domain *d);
+
 /* vcpu.c */
 void vcpu_free(struct vcpu *v);
 /* Drops the roots, descriptor tables and the registered vcpu_info of a vCPU that will not run

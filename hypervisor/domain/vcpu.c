@@ -57,6 +57,7 @@ int vcpu_create(struct domain *d, uint32_t id)
         v->gdt_frames[i] = MFN_INVALID;
     v->info = &d->shared->vcpu_info[id];
     v->pause_flags = VPF_DOWN;
+    v->pause_count = d->pause_count ? 1 : 0;
     reset_registers(v);
     v->traps = xzalloc_array(struct trap_info, 256);
     if (!v->traps || fpu_vcpu_init(v)) {
