@@ -138,7 +138,7 @@ struct domain {
     spinlock_t lock;                    /* LOCK_DOMAIN: vCPUs initialised, up and down */
     struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */
     uint32_t max_vcpus;
-    uint32_t pause_count;               /* by the toolstack: under domctl_lock. A new domain has 1 */
+    uint32_t pause_count;               /* by the toolstack: domctl_lock. A new domain has 1 */
     uint32_t poll_mask;                 /* vCPUs inside SCHEDOP_poll; atomic */
 
     enum domain_state state;            /* under domctl_lock */
