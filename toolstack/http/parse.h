@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * parse.h - the head of an HTTP/1.1 request (RFC 9112): request line and header fields. Pure.
+ *
+ * What could be read in two ways by two programs is refused: bare CR or LF, folded fields, spaces
+ * before the colon, repeated or odd lengths, Transfer-Encoding (answered 501).
+ */
+#ifndef HTTP_PARSE_H
+#define HTTP_PARSE_H
+
+#include "compiler.h"
+
+#define HTTP_HEAD_MAX   8192
+#define HTTP_PATH_MAX   256
+#define HTTP_QUERY_MAX  256
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
+
+struct http_request {
+    enum http_method method;
+    char path[HTTP_PATH_MAX];       /* percent-decoded, without the query */
+    char query[HTTP_QUERY_MAX];     /* as it came */
+    uint64_t content_length;
+    bool has_length;
+    bool keep_alive;
+    bool expect_continue;
+    bool json;                      /* Content-Type: application/json */
+    const char *why;                /* when refused */
+};
+
+/*
+ * Looks at the len bytes received so far. > 0: the length of the head, rq is filled in. 0: not
+ * complete yet. < 0: minus the HTTP status to answer with, rq->why says why; close after it.
+ */
+int http_parse_head(const char *buf, size_t len, struct http_request *rq);
+
+/* The value of key in a query "a=1&b=2" as a number; fallback when absent; false if malformed. */
+bool http_query_uint(const char *query, const char *key, uint64_t fallback, uint64_t *v);
+
+const char *http_status_text(int status);
+
+#endif
