@@ -8,7 +8,7 @@ HV_LIB := $(sort $(wildcard lib/*.c))
 HV_OBJ := $(HV_C:%.c=$(B)/hv/%.o) $(HV_S:%.S=$(B)/hv/%.S.o) $(HV_LIB:%.c=$(B)/hv/%.o)
 # Linked high, in the part of the address space that PV guests leave to us; hence
 # position-independent code, which reaches everything relative to rip.
-HV_CFLAGS := $(FREE) $(WARN) -fpie -Ihypervisor -D__SLUICE_HYPERVISOR__
+HV_CFLAGS := $(FREE) $(WARN) -fpie -Ihypervisor -include hypervisor/hidden.h -D__SLUICE_HYPERVISOR__
 
 .PHONY: hypervisor
 hypervisor: $(B)/sluice   ## build the hypervisor
