@@ -12,10 +12,12 @@
 #include "xenabi.h"
 #include "addr.h"
 #include "lib/list.h"
+#include "lib/why.h"
 #include "runtime/loop.h"
 #include "toolstack/vm/config.h"
 
-#define VM_WHY_MAX 256          /* room for an error line */
+#define VM_WHY_MAX WHY_MAX      /* room for an error line */
+#define VM_NO_REASON ~0U        /* shutdown_reason: it did not end by itself */
 
 enum vm_state {
     VM_BUILDING,                /* being created; may have no domid yet */
@@ -26,6 +28,8 @@ enum vm_state {
 };
 
 struct build;
+struct file;
+struct kernel;
 
 struct vm {
     struct list link;
@@ -40,12 +44,13 @@ struct vm {
     uint64_t pages;             /* memory at creation */
     uint64_t created_ns;        /* system time */
 
-    uint32_t shutdown_reason;   /* SHUTDOWN_xxx, valid in VM_SHUTDOWN and VM_DYING */
+    uint32_t shutdown_reason;   /* SHUTDOWN_xxx in VM_SHUTDOWN and VM_DYING; or VM_NO_REASON */
     uint32_t restarts;          /* how often it was restarted by on_xxx */
-    uint64_t not_before_ns;     /* a restart waits until then: a guest that dies at once must not spin */
 
     /* vm.c's own. */
-    bool restart_after, start_paused;
+    bool restart_after, start_paused, hooked, has_nodes;
+    struct file *ramdisk;
+    struct kernel *kernel;
     struct build *build;
     struct work work;
     struct timer timer;
@@ -103,7 +108,7 @@ int vm_get_info(struct vm *vm, struct vm_info *info);
  * Who serves domains (store, console, backends) registers here. start runs when a domain is built
  * and before its first instruction, in the order of registration; when one fails, stop runs for
  * those before it and the creation fails. stop runs when the domain can run no more, before its
- * memory goes: unmap what was mapped. Frames and ports are in *vm.
+ * memory goes: unmap what was mapped; shutdown_reason says why. Frames and ports are in *vm.
  */
 struct vm_hook {
     struct list link;
@@ -113,6 +118,9 @@ struct vm_hook {
 };
 
 void vm_hook_add(struct vm_hook *h);
+
+/* Who has to know when no domain and no creation of one is left (a host that runs just one). */
+bool vm_none_left(void);
 
 /* Binds VIRQ_DOM_EXC. Called once by main, after the store is up. 0 or a negative error. */
 int vm_init(void);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hv.h - domain control: one typed function per domctl or sysctl that the toolstack uses
+ * (docs/domctl.md). All return 0 or a negative XEN_Exxx unless said otherwise.
+ */
+#ifndef VM_HV_H
+#define VM_HV_H
+
+#include "addr.h"
+#include "xenabi.h"
+
+struct hv_create {
+    uint8_t uuid[16];
+    uint32_t vcpus;
+    uint64_t max_pages;         /* 0: no limit set yet */
+};
+
+/* A paused domain without memory. *dom is set; on an error nothing is left. */
+int hv_create(const struct hv_create *c, domid_t *dom);
+
+int hv_max_mem(domid_t dom, uint64_t pages);
+int hv_pause(domid_t dom);
+int hv_unpause(domid_t dom);
+
+/* Tears it down a bit further: 1 = call again in a later turn. */
+int hv_destroy(domid_t dom);
+
+/* weight 1..65535, cap in percent of one CPU (0: none). */
+int hv_set_scheduling(domid_t dom, uint32_t weight, uint32_t cap);
+
+/* -XEN_ESRCH when there is no such domain. */
+int hv_get_info(domid_t dom, struct xen_domctl_getdomaininfo *info);
+
+/* Up to max domains with ids >= first; returns how many. */
+int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max);
+
+int hv_set_context(domid_t dom, uint32_t vcpu, struct vcpu_guest_context *c);
+
+struct hv_host {
+    uint32_t cpus, cpu_khz;
+    uint64_t total_pages, free_pages;
+};
+
+int hv_host_info(struct hv_host *h);
+
+/*
+ * Gives the domain memory for pages [pfn, pfn + n) and writes their machine frames to frames[0..n).
+ * Returns how many it got, which is less than n only when the host's memory is used up.
+ */
+uint64_t hv_populate(domid_t dom, uint64_t pfn, uint64_t n, mfn_t *frames);
+
+int hv_pin_l4(domid_t dom, mfn_t l4);
+
+/* An event channel of domain dom that dom0 may bind to. */
+int hv_alloc_port(domid_t dom, evtchn_port_t *port);
+
+/* The first frame of its grant table. */
+int hv_grant_frame(domid_t dom, mfn_t *frame);
+
+#endif
