@@ -36,15 +36,25 @@ void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns)
     }
 }
 
-void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+static void clamp(struct credit_vcpu *v, uint32_t weight, uint64_t vnow, uint64_t behind)
 {
-    uint64_t least = vnow - CREDIT_WAKE_BONUS_NS;
+    uint64_t least = vnow - behind;
     uint64_t most = vnow + 2 * scaled(CREDIT_SLICE_NS, weight);
 
     if (vtime_before(v->vtime, least))
         v->vtime = least;
     else if (vtime_before(most, v->vtime))
         v->vtime = most;
+}
+
+void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+{
+    clamp(v, weight, vnow, CREDIT_WAKE_BONUS_NS);
+}
+
+void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+{
+    clamp(v, weight, vnow, 5 * CREDIT_STEAL_NS);
 }
 
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)

@@ -65,8 +65,10 @@ bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap);
 /* v ran for ns. */
 void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns);
 
-/* v comes to a CPU whose time is vnow, having slept or from another CPU. */
+/* v wakes up on a CPU whose time is vnow. */
 void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+/* v is taken over by such a CPU while it waits: what it is behind is kept, within reason. */
+void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
 
 /* Is a waiting vCPU so much better placed that it interrupts the running one? */
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime);

@@ -444,7 +444,7 @@ static struct vcpu *steal(struct run_queue *rq, uint32_t cpu, const uint64_t *ow
         if (found) {
             dequeue(from, found);
             store_release(&found->cpu, cpu);
-            credit_place(&found->credit, READ_ONCE(found->domain->credit.weight), rq->vnow);
+            credit_migrate(&found->credit, READ_ONCE(found->domain->credit.weight), rq->vnow);
         }
         spin_unlock(&from->lock);
         if (found)

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_credit.c - scheduling policy: single decisions, then a simulated machine that applies
+ * them the way sched/sched.c does, in steps of 50 us.
+ */
+/* LINK: hypervisor/sched/credit.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "sched/credit.h"
+
+#define MS          1000000ull
+#define SEC         (1000 * MS)
+#define STEP        50000ull
+#define MAX_V       64
+#define MAX_CPU     4
+
+struct sim_vcpu {
+    struct credit_vcpu c;
+    struct credit_domain *dom;
+    uint64_t run_ns, sleep_ns;  /* works so long, then sleeps so long; sleep 0: a hog */
+    uint64_t work_left, wakes_at, woke_at;
+    bool asleep;
+    int cpu;
+    uint64_t ran, worst_latency;
+};
+
+struct sim_cpu {
+    int curr;                   /* -1: idle */
+    uint64_t vnow, turn_start;
+};
+
+static struct sim_vcpu vs[MAX_V];
+static struct sim_cpu cpus[MAX_CPU];
+static struct credit_domain doms[MAX_V];
+static int nr_v, nr_cpu;
+static uint64_t sim_now;
+
+static void sim_init(int n)
+{
+    memset(vs, 0, sizeof(vs));
+    nr_v = 0;
+    nr_cpu = n;
+    sim_now = 0;
+    for (int i = 0; i < MAX_CPU; i++)
+        cpus[i] = (struct sim_cpu){ .curr = -1 };
+}
+
+static int add(uint32_t weight, uint32_t cap, uint64_t run_ns, uint64_t sleep_ns)
+{
+    struct sim_vcpu *v = &vs[nr_v];
+
+    credit_domain_init(&doms[nr_v]);
+    assert_true(credit_domain_set(&doms[nr_v], weight, cap));
+    v->dom = &doms[nr_v];
+    v->run_ns = run_ns;
+    v->sleep_ns = sleep_ns;
+    v->work_left = sleep_ns ? run_ns : UINT64_MAX;
+    v->cpu = nr_v % nr_cpu;
+    return nr_v++;
+}
+
+static bool on_cpu(int i)
+{
+    for (int c = 0; c < nr_cpu; c++)
+        if (cpus[c].curr == i)
+            return true;
+    return false;
+}
+
+static bool waits(int i, int cpu, uint64_t now)
+{
+    return (cpu < 0 || vs[i].cpu == cpu) && !vs[i].asleep && !on_cpu(i) &&
+           credit_cap_left(vs[i].dom, now);
+}
+
+/* The waiting vCPU with the least virtual time, of one CPU or (-1) of all; -1: none. */
+static int best_waiting(int cpu, uint64_t now)
+{
+    int best = -1;
+
+    for (int i = 0; i < nr_v; i++)
+        if (waits(i, cpu, now) &&
+            (best < 0 || vtime_before(vs[i].c.vtime, vs[best].c.vtime)))
+            best = i;
+    return best;
+}
+
+static void start(int cpu, int i, uint64_t now)
+{
+    struct sim_cpu *c = &cpus[cpu];
+    struct sim_vcpu *v = &vs[i];
+
+    if (v->cpu != cpu) {
+        v->cpu = cpu;
+        credit_migrate(&v->c, v->dom->weight, c->vnow);
+    }
+    if (v->woke_at) {
+        if (now - v->woke_at > v->worst_latency)
+            v->worst_latency = now - v->woke_at;
+        v->woke_at = 0;
+    }
+    c->curr = i;
+    c->turn_start = now;
+    if (vtime_before(c->vnow, v->c.vtime))
+        c->vnow = v->c.vtime;
+}
+
+static void step_cpu(int cpu, uint64_t now)
+{
+    struct sim_cpu *c = &cpus[cpu];
+    struct sim_vcpu *v = c->curr < 0 ? NULL : &vs[c->curr];
+    bool whole_turn = now - c->turn_start >= CREDIT_SLICE_NS;
+    int head, other;
+    uint64_t ask;
+
+    if (v) {
+        credit_charge(&v->c, v->dom->weight, STEP);
+        if (v->dom->cap)
+            credit_cap_charge(v->dom, STEP);
+        v->ran += STEP;
+        if (v->sleep_ns && (v->work_left -= STEP) == 0) {
+            v->asleep = true;
+            v->wakes_at = now + v->sleep_ns;
+        }
+        if (v->asleep || !credit_cap_left(v->dom, now)) {
+            c->curr = -1;
+            v = NULL;
+        }
+    }
+    head = best_waiting(cpu, now);
+    if (v && head >= 0) {
+        if (credit_switch(vs[head].c.vtime, v->c.vtime, now - c->turn_start, &ask))
+            start(cpu, head, now);
+        else if (whole_turn)
+            c->turn_start = now;
+    } else if (!v && head >= 0) {
+        start(cpu, head, now);
+    }
+    other = best_waiting(-1, now);
+    if (other < 0 || vs[other].cpu == cpu)
+        return;
+    if (c->curr < 0 || (whole_turn && credit_should_steal(vs[c->curr].c.vtime,
+                                                          vs[other].c.vtime)))
+        start(cpu, other, now);
+}
+
+static void sim_run(uint64_t ns)
+{
+    uint64_t end = sim_now + ns;
+
+    while (sim_now < end) {
+        uint64_t now = sim_now += STEP;
+
+        for (int i = 0; i < nr_v; i++) {
+            if (vs[i].asleep && vs[i].wakes_at <= now) {
+                vs[i].asleep = false;
+                vs[i].work_left = vs[i].run_ns;
+                vs[i].woke_at = now;
+                credit_place(&vs[i].c, vs[i].dom->weight, cpus[vs[i].cpu].vnow);
+            }
+        }
+        for (int c = 0; c < nr_cpu; c++)
+            step_cpu(c, now);
+    }
+}
+
+static void assert_near(uint64_t got, uint64_t want, unsigned int percent)
+{
+    if (got < want - want * percent / 100 || got > want + want * percent / 100)
+        fail_msg("got %llu us, want %llu us within %u %%", (unsigned long long)got / 1000,
+                 (unsigned long long)want / 1000, percent);
+}
+
+/* ------------------------------------------------------------------ decisions */
+
+static void charge_keeps_fractions(void **state)
+{
+    struct credit_vcpu a = { 0 }, b = { 0 };
+
+    for (int i = 0; i < 1000; i++)
+        credit_charge(&a, 65535, 100);
+    credit_charge(&b, 65535, 100000);
+    assert_int_equal(a.vtime, b.vtime);
+    assert_int_equal(a.vtime, 100000ull * 256 / 65535);
+}
+
+static void place_is_bounded_both_ways(void **state)
+{
+    struct credit_vcpu v = { .vtime = 0 };
+
+    credit_place(&v, 256, 100 * SEC);
+    assert_int_equal(v.vtime, 100 * SEC - CREDIT_WAKE_BONUS_NS);
+    credit_place(&v, 256, 1 * SEC);
+    assert_int_equal(v.vtime, 1 * SEC + 2 * CREDIT_SLICE_NS);
+    v.vtime = 50 * SEC;
+    credit_place(&v, 256, 50 * SEC + 1);
+    assert_int_equal(v.vtime, 50 * SEC);
+}
+
+static void vtime_wraps(void **state)
+{
+    struct credit_vcpu v = { .vtime = UINT64_MAX - 10 };
+
+    credit_charge(&v, 256, 100);
+    assert_true(vtime_before(UINT64_MAX - 10, v.vtime));
+    credit_place(&v, 256, 5);
+    assert_int_equal(v.vtime, 89);
+}
+
+static void wakeup_waits_for_min_run(void **state)
+{
+    uint64_t ask = 0;
+
+    assert_false(credit_switch(0, 5 * MS, CREDIT_MIN_RUN_NS - 10, &ask));
+    assert_int_equal(ask, 10);
+    assert_true(credit_switch(0, 5 * MS, CREDIT_MIN_RUN_NS, &ask));
+    /* Hardly better placed: waits for the end of the turn. */
+    assert_false(credit_switch(0, CREDIT_PREEMPT_NS / 2, 1 * MS, &ask));
+    assert_int_equal(ask, CREDIT_SLICE_NS - 1 * MS);
+    assert_true(credit_switch(0, CREDIT_PREEMPT_NS / 2, CREDIT_SLICE_NS, &ask));
+}
+
+static void weights_and_caps_are_checked(void **state)
+{
+    struct credit_domain d;
+
+    credit_domain_init(&d);
+    assert_false(credit_domain_set(&d, 0, 0));
+    assert_false(credit_domain_set(&d, 65536, 0));
+    assert_false(credit_domain_set(&d, 256, CREDIT_CAP_MAX + 1));
+    assert_int_equal(d.weight, 256);
+    assert_true(credit_domain_set(&d, 65535, 150));
+}
+
+static void cap_budget_refills_and_debts_are_paid(void **state)
+{
+    struct credit_domain d;
+    uint64_t now = 7 * SEC;
+
+    credit_domain_init(&d);
+    assert_int_equal(credit_cap_left(&d, now), UINT64_MAX);
+    assert_true(credit_domain_set(&d, 256, 25));
+    assert_int_equal(credit_cap_left(&d, now), CREDIT_PERIOD_NS / 4);
+    credit_cap_charge(&d, CREDIT_PERIOD_NS / 2);        /* a quarter too much */
+    assert_int_equal(credit_cap_left(&d, now), 0);
+    now = credit_cap_refill_time(&d);
+    assert_true(credit_cap_left(&d, now - 1) == 0);
+    assert_true(credit_cap_left(&d, now) > 0);
+    /* Savings do not pile up. */
+    assert_int_equal(credit_cap_left(&d, now + 100 * CREDIT_PERIOD_NS), CREDIT_PERIOD_NS / 4);
+}
+
+/* ----------------------------------------------------------------- simulation */
+
+static void weights_1_2_4(void **state)
+{
+    sim_init(1);
+    int a = add(128, 0, 0, 0), b = add(256, 0, 0, 0), c = add(512, 0, 0, 0);
+
+    sim_run(20 * SEC);
+    assert_near(vs[a].ran, 20 * SEC / 7, 3);
+    assert_near(vs[b].ran, 20 * SEC * 2 / 7, 3);
+    assert_near(vs[c].ran, 20 * SEC * 4 / 7, 3);
+}
+
+static void three_equals_on_two_cpus(void **state)
+{
+    sim_init(2);
+    for (int i = 0; i < 3; i++)
+        add(256, 0, 0, 0);
+    sim_run(20 * SEC);
+    for (int i = 0; i < 3; i++)
+        assert_near(vs[i].ran, 20 * SEC * 2 / 3, 3);
+}
+
+static void weights_on_two_cpus(void **state)
+{
+    static const uint32_t w[] = { 128, 128, 256, 256, 512, 512 };
+
+    sim_init(2);
+    for (int i = 0; i < 6; i++)
+        add(w[i], 0, 0, 0);
+    sim_run(30 * SEC);
+    for (int i = 0; i < 6; i++)
+        assert_near(vs[i].ran, 60 * SEC * w[i] / 1792, 5);
+}
+
+/* A weight that asks for more than a CPU takes one CPU and no more; the others share the rest. */
+static void greedy_weight_starves_nobody(void **state)
+{
+    sim_init(2);
+    int big = add(65535, 0, 0, 0), a = add(256, 0, 0, 0), b = add(256, 0, 0, 0);
+
+    sim_run(20 * SEC);
+    assert_near(vs[big].ran, 20 * SEC, 3);
+    assert_near(vs[a].ran, 10 * SEC, 5);
+    assert_near(vs[b].ran, 10 * SEC, 5);
+}
+
+static void caps_hold(void **state)
+{
+    sim_init(2);
+    int a = add(256, 25, 0, 0), b = add(1024, 50, 0, 0), c = add(256, 0, 0, 0);
+
+    sim_run(20 * SEC);
+    assert_near(vs[a].ran, 5 * SEC, 3);
+    assert_near(vs[b].ran, 10 * SEC, 3);
+    assert_true(vs[c].ran > 20 * SEC * 2 / 3);  /* its share at least */
+}
+
+/* Something like dom0: wakes 1000 times a second for 0.1 ms among four hogs. */
+static void sleeper_gets_on_quickly(void **state)
+{
+    sim_init(1);
+    int d0 = add(2048, 0, MS / 10, MS - MS / 10);
+
+    for (int i = 0; i < 4; i++)
+        add(256, 0, 0, 0);
+    /* At first all stand at the same virtual time. */
+    sim_run(SEC);
+    vs[d0].worst_latency = vs[d0].ran = 0;
+    sim_run(10 * SEC);
+    assert_near(vs[d0].ran, SEC, 15);
+    assert_true(vs[d0].worst_latency <= 2 * CREDIT_MIN_RUN_NS);
+}
+
+/* One that sleeps just enough to be favoured gets no more than its share plus the bonus. */
+static void sleeper_starves_nobody(void **state)
+{
+    sim_init(1);
+    int trick = add(256, 0, 9 * MS, STEP), hog = add(256, 0, 0, 0);
+
+    sim_run(20 * SEC);
+    assert_true(vs[hog].ran > 8 * SEC);
+    assert_true(vs[trick].ran > 8 * SEC);
+}
+
+static void nobody_starves_among_many(void **state)
+{
+    sim_init(4);
+    for (int i = 0; i < 40; i++)
+        add(i % 3 ? 256 : 64, 0, i % 5 ? 0 : 3 * MS, i % 5 ? 0 : 2 * MS);
+    sim_run(20 * SEC);
+    for (int i = 0; i < 40; i++)
+        assert_true(vs[i].ran > 20 * SEC * 4 / 40 / 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(charge_keeps_fractions),
+        cmocka_unit_test(place_is_bounded_both_ways),
+        cmocka_unit_test(vtime_wraps),
+        cmocka_unit_test(wakeup_waits_for_min_run),
+        cmocka_unit_test(weights_and_caps_are_checked),
+        cmocka_unit_test(cap_budget_refills_and_debts_are_paid),
+        cmocka_unit_test(weights_1_2_4),
+        cmocka_unit_test(three_equals_on_two_cpus),
+        cmocka_unit_test(weights_on_two_cpus),
+        cmocka_unit_test(greedy_weight_starves_nobody),
+        cmocka_unit_test(caps_hold),
+        cmocka_unit_test(sleeper_gets_on_quickly),
+        cmocka_unit_test(sleeper_starves_nobody),
+        cmocka_unit_test(nobody_starves_among_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
