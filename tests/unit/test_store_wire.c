@@ -220,7 +220,7 @@ static int teardown(void **state)
     for (int i = 0; i < NR; i++)
         conn_close(&conn[i]);
     for (int i = 1; i < NR; i++)
-        store_domain_died(&w->store, (uint16_t)i);
+        ops_domain_died(&w->store, (uint16_t)i);
     store_check(&w->store, NULL, 0);
     store_free(&w->store);
     for (unsigned int b = 0; b < PERM_BUCKETS; b++) {
@@ -984,7 +984,7 @@ static void test_domain_death(void **state)
     watch(1, "d", "t");
     begin(1);
     conn_close(&conn[1]);
-    store_domain_died(&w->store, 1);
+    ops_domain_died(&w->store, 1);
     IS(event(0), "/local/domain/1/d/x t");
     IS(rd(0, 0, "/local/domain/1"), "ENOENT");
     IS(perms(2, 0, "mine"), "n2,r3,");

@@ -254,10 +254,17 @@ int conn_init(struct conn *c, struct wire *w, uint16_t domid, void (*wake)(struc
     return 0;
 }
 
-void conn_close(struct conn *c)
+void conn_reset(struct conn *c)
 {
-    client_close(&c->wire->store, &c->client);
+    client_reset(&c->wire->store, &c->client);
     while (!list_empty(&c->out))
         out_free(c, list_first(&c->out, struct conn_out, link));
     body_free(c);
+    c->error = XENSTORE_ERROR_NONE;
+}
+
+void conn_close(struct conn *c)
+{
+    conn_reset(c);
+    client_close(&c->wire->store, &c->client);
 }

@@ -51,6 +51,9 @@ int conn_init(struct conn *c, struct wire *w, uint16_t domid, void (*wake)(struc
 /* The end of the client: watches and transactions too. */
 void conn_close(struct conn *c);
 
+/* As new: watches and transactions, unread input and output go. */
+void conn_reset(struct conn *c);
+
 /* Hands over up to len bytes; returns how many were consumed. */
 size_t conn_input(struct conn *c, const char *bytes, size_t len);
 /* Whether conn_input() would consume anything. */

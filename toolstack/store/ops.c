@@ -152,7 +152,7 @@ static void remove_node(struct store *s, struct node *n)
     tree_remove(&s->tree, n, fire, s);
 }
 
-void store_domain_died(struct store *s, uint16_t domid)
+void ops_domain_died(struct store *s, uint16_t domid)
 {
     struct account *a = account_get(&s->tree.perms, domid);
     struct node *n;

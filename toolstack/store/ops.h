@@ -51,7 +51,7 @@ void client_reset(struct store *s, struct client *c); /* RESET_WATCHES */
 
 /* A domain is gone for good: the nodes that it owns go with all that is below them, and
  * nobody's permissions name it any more. Its client, if any, is closed already. */
-void store_domain_died(struct store *s, uint16_t domid);
+void ops_domain_died(struct store *s, uint16_t domid);
 void store_fire_special(struct store *s, enum store_special which);
 
 /* The value; NULL when it is empty. Valid until the store changes. */
