@@ -25,6 +25,10 @@ static inline int abs(int v)
     return v < 0 ? -v : v;
 }
 
-#define abort() panic("abort() at %s:%d", __FILE__, __LINE__)
+/* A function, not a macro: members of structs are called abort, too. */
+static inline void __attribute__((noreturn)) abort(void)
+{
+    panic("abort()");
+}
 
 #endif
