@@ -36,6 +36,15 @@ void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns)
     }
 }
 
+uint64_t credit_vnow(uint64_t vnow, uint64_t running_vtime, const uint64_t *waiting_vtime)
+{
+    uint64_t least = running_vtime;
+
+    if (waiting_vtime && vtime_before(*waiting_vtime, least))
+        least = *waiting_vtime;
+    return vtime_before(vnow, least) ? least : vnow;
+}
+
 static void clamp(struct credit_vcpu *v, uint32_t weight, uint64_t vnow, uint64_t behind)
 {
     uint64_t least = vnow - behind;

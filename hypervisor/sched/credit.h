@@ -3,8 +3,8 @@
  * credit.h - scheduling policy, pure: who runs next, for how long, who may interrupt whom.
  *
  * Every vCPU has a virtual time that advances while it runs, the slower the greater its weight;
- * each CPU runs the vCPU with the least. The virtual time of a CPU (vnow) is that of what it
- * runs, and never goes back. Virtual times of different CPUs are comparable, so that a CPU can
+ * each CPU runs the vCPU with the least. The virtual time of a CPU (vnow) is the least of what
+ * runs and waits there, and never goes back. Virtual times of different CPUs are comparable, so that a CPU can
  * tell when another one's waiting vCPU is worse off than its own and take it over; whatever
  * crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds both
  * how long a newcomer may keep others off and how long it may have to wait.
@@ -64,6 +64,10 @@ bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap);
 
 /* v ran for ns. */
 void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns);
+
+/* The time of a CPU, so far vnow, that runs one at running_vtime while the best of those who wait
+ * is at *waiting_vtime (NULL: nobody waits). */
+uint64_t credit_vnow(uint64_t vnow, uint64_t running_vtime, const uint64_t *waiting_vtime);
 
 /* v wakes up on a CPU whose time is vnow. */
 void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);

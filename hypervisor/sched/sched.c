@@ -133,14 +133,14 @@ uint64_t vcpu_cpu_ns(struct vcpu *v)
 
 /* ---------------------------------------------------------------- accounting */
 
-/* curr has run up to now. */
+/* curr has run up to now: it pays, and the CPU's time advances. */
 static void charge(struct run_queue *rq, uint64_t now)
 {
-    struct vcpu *v = rq->curr;
+    struct vcpu *v = rq->curr, *head = queue_head(rq);
     struct domain *d = v->domain;
     uint64_t ns = now > rq->charged_at ? now - rq->charged_at : 0;
 
-    rq->charged_at = now;
+    rq->charged_at = MAX(now, rq->charged_at);      /* CPUs' clocks may differ a little */
     if (v->is_idle)
         return;
     credit_charge(&v->credit, READ_ONCE(d->credit.weight), ns);
@@ -149,16 +149,7 @@ static void charge(struct run_queue *rq, uint64_t now)
         credit_cap_charge(&d->credit, ns);
         spin_unlock(&d->cap_lock);
     }
-}
-
-/* curr's virtual time as it would be after paying up to now. */
-static uint64_t running_vtime(const struct run_queue *rq, uint64_t now)
-{
-    struct credit_vcpu c = rq->curr->credit;
-
-    if (now > rq->charged_at)
-        credit_charge(&c, READ_ONCE(rq->curr->domain->credit.weight), now - rq->charged_at);
-    return c.vtime;
+    rq->vnow = credit_vnow(rq->vnow, v->credit.vtime, head ? &head->credit.vtime : NULL);
 }
 
 /* CPU time that v's cap leaves it now; parks it when that is none. Its queue is locked, and v is
@@ -234,17 +225,25 @@ static uint32_t choose_cpu(const struct vcpu *v)
     return cpumask_next(idle ? idle : allowed, 0);
 }
 
-/* v was put on rq: must its CPU look at the queue? */
+/* v was put on rq, whose curr has paid: must its CPU look at the queue? */
 static bool needs_poke(const struct run_queue *rq, const struct vcpu *v, uint64_t now)
 {
     uint64_t ask;
 
     if (rq->curr->is_idle)
         return true;
-    if (credit_switch(v->credit.vtime, running_vtime(rq, now), now - rq->turn_start, &ask))
+    if (credit_switch(v->credit.vtime, rq->curr->credit.vtime, now - rq->turn_start, &ask))
         return true;
     /* The CPU will look in time anyway, unless its timer is set for a lone vCPU. */
     return READ_ONCE(rq->armed) == 0 || READ_ONCE(rq->armed) > now + ask;
+}
+
+/* The time of an idle CPU stands still: on the arrival of a vCPU it goes on from where that one
+ * comes from, so that times stay comparable. */
+static void catch_up(struct run_queue *rq, uint64_t vnow)
+{
+    if (rq->curr->is_idle && vtime_before(rq->vnow, vnow))
+        rq->vnow = vnow;
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -260,6 +259,8 @@ void vcpu_wake(struct vcpu *v)
     }
     cpu = choose_cpu(v);
     if (cpu != v->cpu) {
+        uint64_t vnow = rq->vnow;
+
         /* On no queue and not running: only .cpu says whose it is. */
         store_release(&v->cpu, cpu);
         run_queue_put(rq, irq);
@@ -269,8 +270,10 @@ void vcpu_wake(struct vcpu *v)
             return;
         }
         cpu = v->cpu;
+        catch_up(rq, vnow);
     }
     now = now_ns();
+    charge(rq, now);
     vcpu_runstate_change(v, RUNSTATE_runnable, now);
     credit_place(&v->credit, READ_ONCE(v->domain->credit.weight), rq->vnow);
     enqueue(rq, v);
@@ -444,6 +447,7 @@ static struct vcpu *steal(struct run_queue *rq, uint32_t cpu, const uint64_t *ow
         if (found) {
             dequeue(from, found);
             store_release(&found->cpu, cpu);
+            catch_up(rq, from->vnow);
             credit_migrate(&found->credit, READ_ONCE(found->domain->credit.weight), rq->vnow);
         }
         spin_unlock(&from->lock);
@@ -589,8 +593,6 @@ void schedule(void)
     next = pick(rq, cpu, prev, now, &again);
     if (!next->is_idle) {
         next->state = VCPU_RUNNING;
-        if (vtime_before(rq->vnow, next->credit.vtime))
-            rq->vnow = next->credit.vtime;
         arm(rq, now, now + again);
     }
     if (next == prev) {

@@ -106,8 +106,6 @@ static void start(int cpu, int i, uint64_t now)
     }
     c->curr = i;
     c->turn_start = now;
-    if (vtime_before(c->vnow, v->c.vtime))
-        c->vnow = v->c.vtime;
 }
 
 static void step_cpu(int cpu, uint64_t now)
@@ -123,6 +121,8 @@ static void step_cpu(int cpu, uint64_t now)
         if (v->dom->cap)
             credit_cap_charge(v->dom, STEP);
         v->ran += STEP;
+        head = best_waiting(cpu, now);
+        c->vnow = credit_vnow(c->vnow, v->c.vtime, head < 0 ? NULL : &vs[head].c.vtime);
         if (v->sleep_ns && (v->work_left -= STEP) == 0) {
             v->asleep = true;
             v->wakes_at = now + v->sleep_ns;
