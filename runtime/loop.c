@@ -188,14 +188,14 @@ static void idle(void)
 
 void loop_turn(bool block)
 {
+    if (block && list_empty(&works) && list_empty(&lasts) && !event_any_pending())
+        idle();
     stats.turns++;
     if (event_poll())
         stats.events++;
     run_list(&works);
     run_timers();
     run_list(&lasts);
-    if (block && list_empty(&works) && list_empty(&lasts) && !event_any_pending())
-        idle();
 }
 
 void loop_run(void)

@@ -59,8 +59,8 @@ void timer_cancel(struct timer *t);
 /* Never returns. */
 void loop_run(void) __noreturn;
 
-/* One turn; blocks only when block is set and nothing is to be done. For code that must wait
- * synchronously (the store client of a mini guest) and for tests. */
+/* One turn; with block set it first sleeps until there is something to do. For code that must
+ * wait synchronously (while (!done) loop_turn(true);) and for tests. */
 void loop_turn(bool block);
 
 void loop_init(void);

@@ -164,6 +164,7 @@ static int hook_table(mfn_t parent, unsigned int index, mfn_t *table)
             return 0;
         (void)direct_map_protect(virt_to_pfn(p), true);
     }
+    log_error("page %lx refused as page table: %d", virt_to_pfn(p).v, rc);
     page_free(p);
     return rc;
 }

@@ -206,11 +206,11 @@ void start(struct start_info *si)
     traps_init();
     map_shared_info();
     event_init();
-    guard_stack();
     p2m_init((const uint64_t *)si->mfn_list, si->nr_pages);
     reach = pagetable_init(((uint64_t)_image_start - VIRT_BASE) >> PAGE_SHIFT, &low);
     find_used_pages(low);
     start_allocator(reach);
+    guard_stack();
     start_console();
     loop_init();
     pv_main();
