@@ -2,9 +2,11 @@
 /*
  * main.c - dom0: starts the parts, hands each its interfaces, runs the loop.
  */
+#include "netback/netback.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
+#include "runtime/pci.h"
 #include "runtime/start.h"
 
 static void log_memory(void)
@@ -29,6 +31,9 @@ void pv_main(void)
 {
     log_memory();
     log_modules();
+    pci_init();
+    bridge_init();
+    nic_init();
     log_info("dom0: ready");
     loop_run();
 }

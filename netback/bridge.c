@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* bridge.c - learning bridges: forward, flood, wait; see bridge.h and runtime/port.h. */
+#include "netback/bridge.h"
+#include "netback/copy.h"
+#include "netback/fdb.h"
+#include "netback/frame.h"
+#include "netback/netback.h"
+#include "netback/shape.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/mem.h"
+#include "runtime/time.h"
+
+#define WAIT_FRAMES 64              /* most that wait for one port */
+#define WAIT_FRAGS  160             /* ... and their fragments: at most part of a sender's ring */
+#define WAIT_NS     (1 * NS_PER_S)  /* no progress for so long: what waits is dropped */
+#define WAIT_CHECK  (200 * NS_PER_MS)
+
+#define VLAN_ROOM   18              /* Ethernet header and one tag, on top of the MTU */
+
+struct bridge {
+    struct list link;
+    char name[32];
+    struct list ports;
+    struct fdb fdb;
+};
+
+static struct list bridges = LIST_INIT(bridges);
+static struct list touched = LIST_INIT(touched);    /* ports to flush at the end of the turn */
+static struct list shaped = LIST_INIT(shaped);      /* frames whose copies are queued */
+static struct work flush_work;
+static struct timer wait_timer;
+
+static const char *const drop_names[DROP_REASONS] = {
+    [DROP_MALFORMED] = "malformed", [DROP_SPOOFED] = "spoofed",     [DROP_NO_ROOM] = "no_room",
+    [DROP_TOO_LONG] = "too_long",   [DROP_NO_TARGET] = "no_target", [DROP_COPY] = "copy_failed",
+    [DROP_NO_MEMORY] = "no_memory", [DROP_DEVICE] = "device",
+};
+
+const char *port_drop_name(enum port_drop why)
+{
+    return why < DROP_REASONS ? drop_names[why] : "unknown";
+}
+
+/* Sending ---------------------------------------------------------------------------------- */
+
+void port_touch(struct port *p)
+{
+    if (list_empty(&p->touched))
+        list_push_back(&touched, &p->touched);
+    work_queue_last(&flush_work);
+}
+
+static bool may_wait_at(const struct port *p, const struct frame *f)
+{
+    return !p->stalled && p->nr_waiting < WAIT_FRAMES &&
+           p->waiting_frags + f->nr_frags + 1u <= WAIT_FRAGS;
+}
+
+static void wait_at(struct port *p, struct frame *f)
+{
+    if (list_empty(&p->waiting))
+        p->waiting_since = now_ns();
+    if (!timer_is_set(&wait_timer))
+        timer_set_after(&wait_timer, WAIT_CHECK);
+    frame_get(f);
+    list_push_back(&p->waiting, &f->link);
+    p->nr_waiting++;
+    p->waiting_frags = (uint16_t)(p->waiting_frags + f->nr_frags + 1);
+}
+
+/* Takes a frame off the list of those that wait; the reference is the caller's then. */
+static void wait_over(struct port *p, struct frame *f)
+{
+    list_remove(&f->link);
+    p->nr_waiting--;
+    p->waiting_frags = (uint16_t)(p->waiting_frags - f->nr_frags - 1);
+}
+
+/* f is in a form that p takes. */
+static void push(struct port *p, struct frame *f, bool may_wait)
+{
+    if (list_empty(&p->waiting) && p->send(p, f)) {
+        port_touch(p);
+        return;
+    }
+    if (may_wait && may_wait_at(p, f))
+        wait_at(p, f);
+    else
+        port_count_tx_drop(p, DROP_NO_ROOM);
+}
+
+static void deliver(struct port *p, struct frame *f, bool may_wait)
+{
+    if (!p->up) {
+        port_count_tx_drop(p, DROP_NO_ROOM);
+    } else if (f->gso == GSO_NONE && f->len > p->mtu + VLAN_ROOM) {
+        port_count_tx_drop(p, DROP_TOO_LONG);
+    } else if (shape_fits(p->caps, f)) {
+        push(p, f, may_wait);
+    } else {
+        enum port_drop why = shape(f, p, may_wait, &shaped);
+
+        if (why != DROP_REASONS)
+            port_count_tx_drop(p, why);
+        work_queue_last(&flush_work);
+    }
+}
+
+void port_room(struct port *p)
+{
+    struct frame *f;
+
+    p->stalled = false;
+    while ((f = list_first(&p->waiting, struct frame, link)) != NULL) {
+        if (!p->send(p, f))
+            return;
+        p->waiting_since = now_ns();
+        wait_over(p, f);
+        frame_put(f);
+        port_touch(p);
+    }
+}
+
+/* Ways ------------------------------------------------------------------------------------- */
+
+/* To all (group addresses), or to where unknown stations may be. Nobody waits for a flood. */
+static void flood(struct bridge *b, struct port *from, struct frame *f, uint32_t caps)
+{
+    struct port *p;
+
+    list_for_each(p, &b->ports, link) {
+        if (p != from && (p->caps & caps) == caps)
+            deliver(p, f, false);
+    }
+}
+
+/* 01:80:c2:00:00:00 to 0f: bridges talk to each other; nothing for those behind us. */
+static bool link_local_group(uint64_t mac)
+{
+    return (mac & 0xf0ffffffffffUL) == 0x000000c28001UL;
+}
+
+static void forward(struct bridge *b, struct port *from, struct frame *f, uint64_t now)
+{
+    uint64_t to = fdb_key(f->head);
+    struct port *p;
+
+    if (from->caps & PORT_UPLINK)
+        fdb_learn(&b->fdb, fdb_key(f->head + 6), from, now);
+    if (to & 1) {
+        if (!link_local_group(to))
+            flood(b, from, f, 0);
+        return;
+    }
+    p = fdb_find(&b->fdb, to, now);
+    if (p == from)
+        port_count_rx_drop(from, DROP_NO_TARGET);
+    else if (p)
+        deliver(p, f, true);
+    else
+        flood(b, from, f, PORT_UPLINK);
+}
+
+void port_receive(struct port *p, struct frame **frames, unsigned int n)
+{
+    uint64_t now = now_ns();
+
+    for (unsigned int i = 0; i < n; i++) {
+        p->stats.rx_frames++;
+        p->stats.rx_bytes += frames[i]->len;
+        if (p->bridge)
+            forward(p->bridge, p, frames[i], now);
+    }
+}
+
+/* End of a turn ---------------------------------------------------------------------------- */
+
+static void send_shaped(void)
+{
+    struct frame *f;
+
+    while ((f = list_first(&shaped, struct frame, link)) != NULL) {
+        struct mem_frame *m = mem_frame_of(f);
+
+        list_remove(&f->link);
+        if (shape_finish(m))
+            push(m->to, f, m->may_wait);
+        frame_put(f);
+    }
+}
+
+void bridge_flush(void)
+{
+    copy_run();
+    send_shaped();
+    while (!list_empty(&touched)) {
+        struct port *p = list_first(&touched, struct port, touched);
+
+        list_remove(&p->touched);
+        copy_run();             /* a flush() before may have made room and so have sent more */
+        if (p->flush)
+            p->flush(p);
+    }
+}
+
+static void flush_work_fn(struct work *w)
+{
+    bridge_flush();
+}
+
+static void drop_waiting(struct port *p, const struct port *from, enum port_drop why)
+{
+    struct frame *f, *tmp;
+
+    list_for_each_safe(f, tmp, &p->waiting, link) {
+        if (from && f->from != from)
+            continue;
+        wait_over(p, f);
+        port_count_tx_drop(p, why);
+        frame_put(f);
+    }
+}
+
+/* Whoever let others' frames wait for too long loses them, and the right to have any waiting. */
+static void wait_check(struct timer *t)
+{
+    uint64_t now = now_ns();
+    bool any = false;
+    struct port *p;
+
+    for (p = port_next(NULL); p; p = port_next(p)) {
+        if (list_empty(&p->waiting))
+            continue;
+        if (now - p->waiting_since < WAIT_NS) {
+            any = true;
+            continue;
+        }
+        p->stalled = true;
+        log_debug("%s: takes no frames, dropped %u", p->name, p->nr_waiting);
+        drop_waiting(p, NULL, DROP_NO_ROOM);
+    }
+    if (any)
+        timer_set_after(t, WAIT_CHECK);
+}
+
+/* Bridges and their ports ------------------------------------------------------------------- */
+
+void bridge_init(void)
+{
+    work_init(&flush_work, flush_work_fn);
+    timer_init(&wait_timer, wait_check);
+}
+
+struct bridge *bridge_get(const char *name)
+{
+    struct bridge *b;
+
+    if (!name || !*name)
+        name = "xenbr0";
+    list_for_each(b, &bridges, link) {
+        if (strcmp(b->name, name) == 0)
+            return b;
+    }
+    if (strlen(name) >= sizeof(b->name))
+        return NULL;
+    b = malloc(sizeof(*b));
+    if (!b)
+        return NULL;
+    strlcpy(b->name, name, sizeof(b->name));
+    list_init(&b->ports);
+    fdb_init(&b->fdb, random_u32());
+    list_push_back(&bridges, &b->link);
+    return b;
+}
+
+int port_join(struct port *p, struct bridge *b)
+{
+    uint64_t mac = fdb_key(p->mac);
+
+    if (mac && !(p->caps & PORT_UPLINK) && !fdb_add_static(&b->fdb, mac, p))
+        return -XEN_EEXIST;
+    p->bridge = b;
+    p->nr_waiting = p->waiting_frags = 0;
+    p->stalled = false;
+    list_init(&p->touched);
+    list_init(&p->waiting);
+    list_push_back(&b->ports, &p->link);
+    return 0;
+}
+
+void port_leave(struct port *p)
+{
+    struct port *q;
+
+    if (!p->bridge)
+        return;
+    bridge_flush();             /* nothing of it is under way any more; some may wait */
+    drop_waiting(p, NULL, DROP_NO_ROOM);
+    for (q = port_next(NULL); q; q = port_next(q))
+        drop_waiting(q, p, DROP_NO_ROOM);
+    fdb_remove_port(&p->bridge->fdb, p);
+    list_remove(&p->link);
+    list_remove(&p->touched);
+    p->bridge = NULL;
+}
+
+static struct port *first_port(struct list *from)
+{
+    for (struct list *l = from; l != &bridges; l = l->next) {
+        struct bridge *b = list_entry(l, struct bridge, link);
+
+        if (!list_empty(&b->ports))
+            return list_first(&b->ports, struct port, link);
+    }
+    return NULL;
+}
+
+struct port *port_next(struct port *p)
+{
+    if (!p)
+        return first_port(bridges.next);
+    if (p->link.next != &p->bridge->ports)
+        return list_entry(p->link.next, struct port, link);
+    return first_port(p->bridge->link.next);
+}

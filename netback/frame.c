@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* frame.c - frames in dom0 memory; see frame.h. */
+#include "netback/frame.h"
+#include "runtime/mem.h"
+
+#define PER_PAGE     (PAGE_SIZE / sizeof(struct mem_frame))
+#define PAGES_KEPT   64         /* free pages for fragments */
+
+static struct list free_frames = LIST_INIT(free_frames);
+static unsigned int nr_made, nr_free;
+static void *free_pages[PAGES_KEPT];
+static unsigned int nr_free_pages;
+
+static void *page_get(void)
+{
+    return nr_free_pages ? free_pages[--nr_free_pages] : page_alloc();
+}
+
+static void page_put(void *p)
+{
+    if (nr_free_pages < PAGES_KEPT)
+        free_pages[nr_free_pages++] = p;
+    else
+        page_free(p);
+}
+
+static void frame_free(struct frame *f)
+{
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        page_put(f->frags[i].va);
+    f->nr_frags = 0;
+    list_push_front(&free_frames, &f->link);
+    nr_free++;
+}
+
+/* Makes a page full of frame structs, with a page of memory for each two of them. */
+static void grow(void)
+{
+    struct mem_frame *m;
+
+    if (nr_made + PER_PAGE > FRAMES_MAX)
+        return;
+    m = page_alloc_zeroed();
+    if (!m)
+        return;
+    for (unsigned int i = 0; i + 1 < PER_PAGE; i += 2) {
+        uint8_t *buf = page_alloc();
+
+        if (!buf)
+            return;             /* what is not in the list stays unused: memory is out anyway */
+        m[i].buf = buf;
+        m[i + 1].buf = buf + FRAME_ROOM;
+        list_push_back(&free_frames, &m[i].f.link);
+        list_push_back(&free_frames, &m[i + 1].f.link);
+        nr_made += 2;
+        nr_free += 2;
+    }
+}
+
+struct frame *frame_new(struct port *from)
+{
+    struct frame *f;
+
+    if (list_empty(&free_frames)) {
+        grow();
+        if (list_empty(&free_frames))
+            return NULL;
+    }
+    f = list_first(&free_frames, struct frame, link);
+    list_remove(&f->link);
+    nr_free--;
+    f->from = from;
+    f->done = frame_free;
+    f->head = mem_frame_of(f)->buf;
+    f->head_len = 0;
+    f->len = 0;
+    f->gso = GSO_NONE;
+    f->gso_size = 0;
+    f->flags = 0;
+    f->nr_frags = 0;
+    f->failed = 0;
+    f->refs = 1;
+    return f;
+}
+
+struct frame *frame_new_big(struct port *from, unsigned int bytes)
+{
+    struct frame *f = frame_new(from);
+
+    if (!f)
+        return NULL;
+    f->len = (uint16_t)bytes;
+    f->head_len = (uint16_t)MIN(bytes, (unsigned int)FRAME_ROOM);
+    bytes -= f->head_len;
+    while (bytes) {
+        void *page = page_get();
+        unsigned int n = MIN(bytes, (unsigned int)PAGE_SIZE);
+
+        if (!page) {
+            frame_put(f);
+            return NULL;
+        }
+        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_MEM, .len = (uint16_t)n, .va = page };
+        bytes -= n;
+    }
+    return f;
+}
+
+void frame_counts(unsigned int *made, unsigned int *used)
+{
+    *made = nr_made;
+    *used = nr_made - nr_free;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h - frames in dom0 memory: what NICs receive into, what dom0's own stack sends, and what
+ * the bridge brings into shape. Bounded, kept for reuse; see also frame_new() in runtime/port.h.
+ */
+#ifndef NETBACK_FRAME_H
+#define NETBACK_FRAME_H
+
+#include "runtime/port.h"
+
+/* Most of these frames at one time; 4 KiB of memory for each two of them. */
+#define FRAMES_MAX 2048
+
+struct mem_frame {
+    struct frame f;
+    uint8_t *buf;               /* FRAME_ROOM bytes, half a page */
+    /* While the bridge shapes it: */
+    struct port *to;
+    struct frame *source;       /* a reference, until the copies out of it are done */
+    bool complete_csum;
+    bool may_wait;
+};
+
+static inline struct mem_frame *mem_frame_of(struct frame *f)
+{
+    return container_of(f, struct mem_frame, f);
+}
+
+/*
+ * As frame_new(), with room for `bytes` in all: the first FRAME_ROOM in head, the rest in own
+ * pages as fragments, of which the last may be part of a page. len and head_len are set.
+ */
+struct frame *frame_new_big(struct port *from, unsigned int bytes);
+
+/* Frames that exist and frames in use. */
+void frame_counts(unsigned int *made, unsigned int *used);
+
+#endif

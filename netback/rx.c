@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rx.c - bridge to guest.
+ *
+ * A frame takes as many of the guest's slots as it has pages; head and fragments are copied into
+ * the granted pages, packed from offset 0 (there are frontends that ignore the offset). Answers are
+ * written into the ring as slots are taken and published in the flush, when all copies are done:
+ * a grant must not be in use any more when its answer is seen.
+ *
+ * Answers go in the order of the requests and never carry a negative status: not every frontend
+ * copes with either. So the slots of a packet that could not be copied carry frames that every
+ * guest ignores.
+ */
+#include "netback/copy.h"
+#include "netback/headers.h"
+#include "netback/vif.h"
+#include "atomic.h"
+#include "lib/string.h"
+#include "runtime/ring.h"
+
+#define NULL_FRAME_LEN 60
+#define ETH_P_EXPERIMENTAL 0x88b5       /* IEEE 802: "local experimental" */
+
+static unsigned int slots_for(const struct frame *f)
+{
+    return (f->len + (unsigned int)PAGE_SIZE - 1) / (unsigned int)PAGE_SIZE +
+           (f->gso != GSO_NONE);
+}
+
+/* n slots are there. Or not: then we hear of it when they are. */
+static bool has_room(struct vif_queue *q, unsigned int n)
+{
+    uint32_t prod = ring_read_prod(&q->rx->req_prod);
+
+    if (likely(prod - q->rx_cons >= n && prod - q->rx_cons <= VIF_SLOTS))
+        return true;
+    q->rx->req_event = q->rx_cons + n;
+    smp_mb();
+    prod = ring_read_prod(&q->rx->req_prod);
+    /* What was taken is answered within this turn, so a whole ring of requests is the most. */
+    if (prod - q->rx_cons > VIF_SLOTS) {
+        vif_fail(q, "rx producer %u, taken %u", prod, q->rx_cons);
+        return false;
+    }
+    return prod - q->rx_cons >= n;
+}
+
+bool vif_rx_has_room(struct vif_queue *q)
+{
+    return has_room(q, 1);
+}
+
+/* Takes the next request; what it said stays in rx_id and rx_ref. Returns its slot. */
+static unsigned int take_slot(struct vif_queue *q)
+{
+    unsigned int at = q->rx_cons++ % VIF_SLOTS;
+    struct netif_rx_request req;
+
+    ring_copy_in(&req, &q->rx->ring[at].req, sizeof(req));
+    q->rx_id[at] = req.id;
+    q->rx_ref[at] = req.gref;
+    return at;
+}
+
+static void answer(struct vif_queue *q, unsigned int at, uint16_t flags, unsigned int len)
+{
+    q->rx->ring[at].rsp = (struct netif_rx_response){ .id = q->rx_id[at], .flags = flags,
+                                                      .status = (int16_t)len };
+}
+
+static void answer_gso(struct vif_queue *q, unsigned int at, const struct frame *f)
+{
+    struct netif_extra_info e = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+
+    e.u.gso.size = f->gso_size;
+    e.u.gso.type = f->gso == GSO_TCPV4 ? XEN_NETIF_GSO_TYPE_TCPV4 : XEN_NETIF_GSO_TYPE_TCPV6;
+    memcpy(&q->rx->ring[at], &e, sizeof(e));
+}
+
+static uint16_t first_flags(const struct frame *f)
+{
+    uint16_t flags = 0;
+
+    if (f->flags & FRAME_CSUM_BLANK)
+        flags = NETRXF_csum_blank | NETRXF_data_validated;
+    else if (f->flags & FRAME_CSUM_VALID)
+        flags = NETRXF_data_validated;
+    if (f->gso != GSO_NONE)
+        flags |= NETRXF_extra_info;
+    return flags;
+}
+
+bool vif_rx_send(struct vif_queue *q, struct frame *f)
+{
+    unsigned int n = slots_for(f), left = f->len;
+    struct vif_rx_packet *p = &q->packets[q->nr_packets];
+    uint16_t flags = first_flags(f);
+    struct frame_cursor c;
+
+    if (q->nr_packets == VIF_SLOTS || !has_room(q, n))
+        return false;
+    frame_get(f);
+    *p = (struct vif_rx_packet){ .frame = f, .first = q->rx_cons % VIF_SLOTS,
+                                 .nr_slots = (uint8_t)n };
+    q->nr_packets++;
+    frame_seek(&c, f, 0);
+    while (left) {
+        unsigned int at = take_slot(q), len = MIN(left, (unsigned int)PAGE_SIZE);
+
+        frame_copy_ref(&c, q->vif->dom, q->rx_ref[at], 0, len, &p->failed);
+        left -= len;
+        answer(q, at, (uint16_t)(flags | (left ? NETRXF_more_data : 0)), len);
+        if (flags & NETRXF_extra_info)
+            answer_gso(q, take_slot(q), f);
+        flags = 0;
+    }
+    return true;
+}
+
+/* The slots of a packet that could not be copied become frames that mean nothing. */
+static void blank_out(struct vif_queue *q, const struct vif_rx_packet *p)
+{
+    static uint8_t null_frame[64] __aligned(64);
+    uint8_t failed = 0;
+
+    memcpy(null_frame, q->vif->port.mac, 6);
+    memcpy(null_frame + 6, q->vif->port.mac, 6);
+    null_frame[6] ^= 2;                 /* locally administered: nobody's */
+    put_be16(null_frame + 12, ETH_P_EXPERIMENTAL);
+    for (unsigned int i = 0; i < p->nr_slots; i++) {
+        unsigned int at = (p->first + i) % VIF_SLOTS;
+        struct gnttab_copy *op = copy_add(&failed);
+
+        grant_copy_own(&op->source, null_frame);
+        grant_copy_ref(&op->dest, q->vif->dom, q->rx_ref[at], 0);
+        op->len = NULL_FRAME_LEN;
+        op->flags = GNTCOPY_dest_gref;
+        answer(q, at, 0, NULL_FRAME_LEN);
+    }
+    copy_run();
+    if (failed)
+        vif_fail(q, "rx slot %u: its grant cannot be written to", p->first);
+    else
+        port_count_rx_drop(p->frame->from, DROP_COPY);
+}
+
+void vif_rx_flush(struct vif_queue *q)
+{
+    struct port *port = &q->vif->port;
+    unsigned int n = q->nr_packets;
+
+    if (!n)
+        return;
+    q->nr_packets = 0;
+    for (unsigned int i = 0; i < n; i++) {
+        struct vif_rx_packet *p = &q->packets[i];
+
+        if (unlikely(p->failed) && !q->vif->failed)
+            blank_out(q, p);
+        if (!p->failed) {
+            port->stats.tx_frames++;
+            port->stats.tx_bytes += p->frame->len;
+        }
+        frame_put(p->frame);
+    }
+    if (q->vif->failed)
+        return;
+    q->rx_published = q->rx_cons;
+    if (ring_publish(&q->rx->rsp_prod, &q->rx->rsp_event, q->rx_cons))
+        event_send(q->rx_port);
+}
