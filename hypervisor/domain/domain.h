@@ -79,6 +79,7 @@ struct vcpu {
     uint32_t gdt_ents;
     uint64_t ldt_base;                  /* guest virtual, page aligned */
     uint32_t ldt_ents;                  /* 0: none */
+    uint16_t ldt_mapped;                /* pages of it that are mapped; under mmu_lock */
 
     /* ---- Shared with the guest. */
     struct vcpu_info *info;             /* ours to write through the direct map; never NULL */
@@ -113,6 +114,13 @@ struct vcpu {
     cpumask_t dirty_cpus;               /* CPUs whose TLB may hold entries of it: at most one */
     struct credit_vcpu credit;
     struct vcpu_runstate_info runstate; /* accounting, ns; under that lock too */
+
+    /* ---- Page-table work of its current hypercall (mm/budget.c): the current CPU only. */
+    struct {
+        uint32_t steps;                 /* tables done */
+        uint32_t nr_deferred;           /* tables left half devalidated: MFNs */
+        uint32_t deferred[8];
+    } mm;
 
     /* ---- Multicall and continuations (hypercall/continue.c): the current CPU only. */
     bool in_multicall;

@@ -17,6 +17,9 @@
 #include "mm/validate.h"
 #include "atomic.h"
 
+/* Set with the first domain (perdomain.c). */
+uint64_t mfn_limit = 1UL << (36 - PAGE_SHIFT);
+
 /* Room above the limit of page_get() for references that cannot be refused (page_hold()). */
 #define COUNT_RESERVE   4096u
 #define COUNT_LIMIT     (PGC_COUNT_MASK - COUNT_RESERVE)

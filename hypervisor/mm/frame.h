@@ -94,6 +94,9 @@ static inline bool mfn_valid(mfn_t m)
 }
 #endif
 
+/* MFNs from here on cannot be in a page-table entry of this machine. */
+extern uint64_t mfn_limit;
+
 /* One existence reference to a frame of owner d; false when it has another owner, is free, or
  * the count would overflow. Lock-free. */
 bool page_get(struct page *pg, const struct domain *d) __must_check;

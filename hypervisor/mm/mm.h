@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm.h - paravirtual MMU: what other parts call of mm/validate.c, pvmmu.c, ptwrite.c, memop.c,
- * desc_pages.c. Hypercall semantics: PV-ABI section 5.
+ * mm.h - paravirtual MMU: what other parts call of mm/. Hypercall semantics: PV-ABI section 5.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -28,14 +27,19 @@ bool ldt_fault(struct vcpu *v, uint64_t offset);
 /* Walks the current tables for a report on the console. */
 void pagewalk_print(uint64_t cr3, uint64_t va);
 
-/* Roots: take/drop L4 type references. m must be of d; 0 or -errno (-ERESTART: preempted). */
+/* Roots: take/drop L4 references (type and existence). m must be of d; 0, -EINVAL, or -ERESTART:
+ * preempted, nothing is held, call again. A root is dropped after no CPU has it loaded. */
 int root_get(struct domain *d, mfn_t m);
 void root_put(struct domain *d, mfn_t m);
 
-/* Descriptor tables of a vCPU: checks, takes PGT_SEG_DESC references, maps them. */
+/* Descriptor tables of a vCPU: checks, takes PGT_SEG_DESC references, maps them; 0 or -EINVAL, and
+ * then nothing changed. For the current vCPU or one that is off the CPUs. LDT pages are mapped
+ * when they are used first (ldt_fault()). */
 int vcpu_set_gdt(struct vcpu *v, const mfn_t *frames, uint32_t entries);
 void vcpu_clear_gdt(struct vcpu *v);
 int vcpu_set_ldt(struct vcpu *v, uint64_t base, uint32_t ents);
+/* The current vCPU's kernel root changed: LDT pages are looked up anew. */
+void vcpu_ldt_forget(struct vcpu *v);
 /* Virtual addresses in the per-domain area. */
 uint64_t vcpu_gdt_va(const struct vcpu *v);
 uint64_t vcpu_ldt_va(const struct vcpu *v);

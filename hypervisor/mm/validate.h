@@ -44,6 +44,9 @@ int l1_update_locked(struct domain *d, uint64_t *p, uint64_t new_entry,
 /* Drops the references of a leaf entry of d that is no longer in its table. */
 void l1e_put(const struct domain *d, uint64_t entry);
 
+/* Takes a pin away, and its references: 0, or -EINVAL: not pinned. */
+int table_unpin(struct page *pg);
+
 /* Goes on with devalidations that the current vCPU could not finish. 0 or -ERESTART. */
 int mm_drain(void);
 /* One step on a page that may be PGT_PARTIAL: 0 when it is not (any more), or -ERESTART. */

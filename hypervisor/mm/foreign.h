@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* foreign.h - the domain arguments of MMU hypercalls ("foreigndom"). */
+#ifndef MM_FOREIGN_H
+#define MM_FOREIGN_H
+
+#include "mm/validate.h"
+
+/* Who a call is about: whose frames, and whose tables. domain is referenced unless it is the
+ * caller's; NULL for DOMID_IO and DOMID_XEN. */
+struct mmu_foreign {
+    struct domain *domain;
+    struct mmu_target target;
+};
+
+/* 0, -ESRCH (no such domain), -EPERM (the caller does not control it). */
+int mmu_foreign_get(domid_t id, struct mmu_foreign *f);
+void mmu_foreign_put(struct mmu_foreign *f);
+
+/* CPUs that may hold TLB entries of the current domain's vCPUs in the bitmap at guest address p.
+ * 0 or -EFAULT. */
+int mmu_vcpu_mask(guest_ptr_t p, cpumask_t *mask);
+
+#endif
