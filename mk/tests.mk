@@ -36,3 +36,12 @@ $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(Q)mkdir -p $(B)/fuzz/corpus/$* tests/fuzz/corpus/$* && $< -max_total_time=$(FUZZ_SECONDS) \
 	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(B)/fuzz/$*- $(B)/fuzz/corpus/$* \
 	    tests/fuzz/corpus/$* > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
+
+.PHONY: test system check
+# In two steps, so that what the first installs is there when the second looks for it.
+test:   ## install what is missing, then run every test; ends with "N passed, N failed"
+	$(Q)mk/deps.sh
+	$(Q)tests/run
+
+system: all $(INITRAMFS)   ## run the system tests in QEMU: make system [T="boot guest ..."]
+	$(Q)tests/run system $(T)
