@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+#
+# lib.sh - what the system tests share: hosts in QEMU, guests on them, the API, results.
+# A test sources this file, calls check and the like, and ends with `finish`.
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$top" || exit 1
+tmp=$(mktemp -d)
+pids=()
+bad=0
+cpu=Haswell-noTSX,-x2apic,-tsc-deadline,-erms
+kernel=$top/build/kernels/amd64/vmlinuz
+initramfs=$top/build/initramfs.gz
+
+cleanup() {
+    local p
+    for p in "${pids[@]}"; do kill "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+
+pass() { echo "ok - $1"; }
+flunk() { echo "not ok - $1"; bad=$((bad + 1)); }
+# check "what" command...: the command's status decides.
+check() { local what=$1; shift; if "$@"; then pass "$what"; else flunk "$what"; fi; }
+has() { grep -aqE -- "$1" "$2"; }
+# wait_for SECONDS PATTERN FILE
+wait_for() {
+    local i
+    for ((i = 0; i < $1 * 5; i++)); do
+        grep -aqE -- "$2" "$3" 2>/dev/null && return 0
+        sleep 0.2
+    done
+    return 1
+}
+finish() { exit $((bad > 0)); }
+# A TCP port of this machine that nobody uses now.
+free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
+
+# host_start NAME [QEMU ARGS...]: a host in the background; its log is $tmp/NAME.log, COM2
+# $tmp/NAME.com2, its pid $host_pid.
+host_start() {
+    local name=$1; shift
+    qemu-system-x86_64 -accel tcg -cpu $cpu -nodefaults -no-user-config -display none -monitor none -no-reboot \
+        -rtc base=2026-01-01,clock=vm -device isa-debug-exit,iobase=0xf4,iosize=1 \
+        -chardev "file,id=log,path=$tmp/$name.log" -serial chardev:log \
+        -chardev "file,id=com2,path=$tmp/$name.com2" -serial chardev:com2 "$@" < /dev/null 2> "$tmp/$name.qemu" &
+    host_pid=$!
+    pids+=("$host_pid")
+}
+host_stop() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
+
+# modules DOM0-ARGS FILE...: QEMU's -initrd argument: dom0, then each FILE under its own name.
+modules() {
+    local list="$top/build/dom0 $1" f; shift
+    for f in "$@"; do list+=",$f $(basename "$f")"; done
+    printf '%s' "$list"
+}
+
+# api METHOD PATH [curl arguments]; $api is http://127.0.0.1:PORT
+api() { local m=$1 p=$2; shift 2; curl -s -m 20 -X "$m" "$api$p" "$@"; }
+api_status() { local m=$1 p=$2; shift 2; curl -s -m 20 -o /dev/null -w '%{http_code}' -X "$m" "$api$p" "$@"; }
+# api_until SECONDS JQ-EXPRESSION PATH: until the answer makes the expression true
+api_until() {
+    local i
+    for ((i = 0; i < $1 * 4; i++)); do
+        [ "$(api GET "$3" 2>/dev/null | jq -r "$2" 2>/dev/null)" = true ] && return 0
+        sleep 0.25
+    done
+    return 1
+}
