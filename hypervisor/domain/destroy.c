@@ -52,6 +52,7 @@ static void domain_free(struct domain *d)
     domain_free_parts(d);
     ASSERT(d->shared_pages == 0);
     domain_unlist(d);
+    evtchn_raise_global_virq(VIRQ_DOM_EXC);
     printk(LOG_DEBUG, "domain %u: freed\n", id);
 }
 

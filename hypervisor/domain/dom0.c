@@ -20,6 +20,7 @@
 #include "dev/panic.h"
 #include "domain/domain.h"
 #include "domain/domain_impl.h"
+#include "domain/hypercall_page.h"
 #include "event/evtchn.h"
 #include "lib/elf.h"
 #include "lib/printf.h"
@@ -167,12 +168,8 @@ static void load_kernel(const struct build *b)
     }
 }
 
-/* Stub n of the hypercall page, at 32 * n: changes rax only (PV-ABI 3.2). */
 static void fill_hypercall_page(const struct build *b)
 {
-    static const uint8_t stub[] = { 0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05,
-                                    0x41, 0x5b, 0x59, 0xc3 };
-    static const uint8_t iret[] = { 0x51, 0x41, 0x53, 0x50, 0xb8, 23, 0, 0, 0, 0x0f, 0x05 };
     uint64_t at = b->notes.hypercall_page - b->notes.virt_base;
 
     if (!xen_notes_have(&b->notes, XEN_ELFNOTE_HYPERCALL_PAGE))
@@ -180,17 +177,7 @@ static void fill_hypercall_page(const struct build *b)
     if (b->notes.hypercall_page < b->virt_start || at & ~PAGE_MASK ||
         b->notes.hypercall_page > b->virt_end - PAGE_SIZE)
         panic("dom0 kernel: hypercall page at %#lx", b->notes.hypercall_page);
-    for (uint32_t n = 0; n < 128; n++) {
-        uint8_t code[32] = { 0 };
-
-        if (n == __HYPERVISOR_iret) {
-            memcpy(code, iret, sizeof(iret));
-        } else {
-            memcpy(code, stub, sizeof(stub));
-            code[4] = (uint8_t)n;
-        }
-        store_bytes(b, at + n * sizeof(code), code, sizeof(code));
-    }
+    hypercall_page_fill(page_at(b, at >> PAGE_SHIFT));
 }
 
 /* --------------------------------------------------------------------- layout */

@@ -37,7 +37,6 @@ spinlock_t domctl_lock = SPINLOCK_INIT(LOCK_DOMCTL);
 /* Leaves are allocated on demand under domlist_lock and stay. */
 static struct domain **table[NR_LEAVES];
 static spinlock_t domlist_lock = SPINLOCK_INIT(LOCK_DOMLIST);
-static struct list domlist = LIST_INIT(domlist);    /* by id, ascending; under domlist_lock */
 static struct list spare = LIST_INIT(spare);        /* structs to reuse; under domlist_lock */
 static uint32_t nr_listed;
 
@@ -122,17 +121,23 @@ struct domain *domain_of_owner(uint16_t owner)
 
 struct domain *domain_get_from(uint32_t id)
 {
-    struct domain *d, *found = NULL;
+    while (id < DOMID_FIRST_RESERVED) {
+        struct domain *d;
 
-    spin_lock(&domlist_lock);
-    list_for_each(d, &domlist, link) {
-        if (d->id >= id && READ_ONCE(d->state) != DOMAIN_DEAD && ref_unless_zero(d)) {
-            found = d;
-            break;
+        if (!load_acquire(&table[id / IDS_PER_LEAF])) {
+            id = ROUND_DOWN(id, IDS_PER_LEAF) + IDS_PER_LEAF;
+            continue;
         }
+        if (lookup(id) && (d = domain_get((domid_t)id)) != NULL)
+            return d;
+        id++;
     }
-    spin_unlock(&domlist_lock);
-    return found;
+    return NULL;
+}
+
+bool domain_id_taken(uint32_t id)
+{
+    return lookup(id) != NULL;
 }
 
 uint32_t domain_count(void)
@@ -190,18 +195,12 @@ static int table_reserve(uint32_t id)
 static int publish(struct domain *d)
 {
     struct domain **slot = &table[d->id / IDS_PER_LEAF][d->id % IDS_PER_LEAF];
-    struct list *at;
     int rc = 0;
 
     spin_lock(&domlist_lock);
     if (*slot) {
         rc = -XEN_EEXIST;
     } else {
-        /* Numbers mostly grow, so the place is near the end. */
-        for (at = domlist.prev; at != &domlist; at = at->prev)
-            if (list_entry(at, struct domain, link)->id < d->id)
-                break;
-        list_push_front(at, &d->link);
         nr_listed++;
         store_release(&d->refs, 2);     /* the table's, and the caller's */
         store_release(slot, d);
@@ -215,7 +214,6 @@ void domain_unlist(struct domain *d)
 {
     spin_lock(&domlist_lock);
     store_release(&table[d->id / IDS_PER_LEAF][d->id % IDS_PER_LEAF], NULL);
-    list_remove(&d->link);
     nr_listed--;
     list_push_front(&spare, &d->link);
     spin_unlock(&domlist_lock);

@@ -141,7 +141,7 @@ struct domain {
     bool is_idle;
     uint8_t handle[16];                 /* the toolstack's uuid */
     uint32_t refs;                      /* atomic. One for being listed, one while tot_pages > 0 */
-    struct list link;                   /* all domains by id, domain/domain.c */
+    struct list link;                   /* structs to reuse, domain/domain.c */
 
     spinlock_t lock;                    /* LOCK_DOMAIN: vCPUs initialised, up and down */
     struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */

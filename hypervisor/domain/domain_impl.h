@@ -12,6 +12,10 @@ void domain_unlist(struct domain *d);
 /* domain.c: after SCHEDOP_shutdown, waits until the last vCPU has left its CPU. */
 void domain_shutdown_wait(struct domain *d);
 uint32_t domain_count(void);
+/* Is there a domain of that number, living, dying or dead? */
+bool domain_id_taken(uint32_t id);
+/* dominfo.c: what getdomaininfo says about d. Under domctl_lock. */
+void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
 /* The toolstack's pause count of d, under domctl_lock or at boot. */
 void domain_pause_by_toolstack(struct domain *d);

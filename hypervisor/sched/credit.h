@@ -4,9 +4,9 @@
  *
  * Every vCPU has a virtual time that advances while it runs, the slower the greater its weight;
  * each CPU runs the vCPU with the least. The virtual time of a CPU (vnow) is the least of what
- * runs and waits there, and never goes back. Virtual times of different CPUs are comparable, so that a CPU can
- * tell when another one's waiting vCPU is worse off than its own and take it over; whatever
- * crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds both
+ * runs and waits there, and never goes back. Virtual times of different CPUs are comparable, so
+ * that a CPU can tell when another one's waiting vCPU is worse off than its own and take it over;
+ * whatever crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds both
  * how long a newcomer may keep others off and how long it may have to wait.
  *
  * Caps: a capped domain has a budget of CPU time per period, shared by its vCPUs.

@@ -709,10 +709,16 @@ void sched_domain_init(struct domain *d)
     timer_init(&d->cap_timer, cap_refilled, d, 0);
 }
 
-void sched_domain_changed(struct domain *d)
+bool sched_set_params(struct domain *d, uint32_t weight, uint32_t cap)
 {
-    /* A greater cap, or none: nobody needs to wait for the next period. */
-    cap_refilled(d);
+    uint64_t irq = spin_lock_irqsave(&d->cap_lock);
+    bool ok = credit_domain_set(&d->credit, weight, cap);
+
+    spin_unlock_irqrestore(&d->cap_lock, irq);
+    /* With a greater cap, or none, nobody needs to wait for the next period. */
+    if (ok)
+        cap_refilled(d);
+    return ok;
 }
 
 void sched_domain_destroy(struct domain *d)

@@ -68,9 +68,10 @@ void vcpu_timers_init(struct vcpu *v);
 void vcpu_timers_destroy(struct vcpu *v);
 /* Sets one of them, to fire on v's CPU. */
 void vcpu_timer_set(struct vcpu *v, struct timer *t, uint64_t ns);
-/* Weight or cap of d changed. */
 void sched_domain_init(struct domain *d);
-void sched_domain_changed(struct domain *d);
+/* Weight (1..65535) and cap (percent of a CPU, 0: none). False, and nothing changed: out of
+ * range. */
+bool sched_set_params(struct domain *d, uint32_t weight, uint32_t cap);
 void sched_domain_destroy(struct domain *d);
 /* SCHEDOP_yield of the current vCPU: others who wait here go first. */
 void sched_yield(void);
