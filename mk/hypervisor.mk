@@ -2,7 +2,7 @@
 # The hypervisor: an ELF64 file for debuggers, and the same as ELF32, which is
 # what multiboot loaders (qemu -kernel, iPXE, GRUB) take.
 
-HV_C   := $(sort $(wildcard hypervisor/*.c hypervisor/*/*.c))
+HV_C   := $(sort $(filter-out hypervisor/cpu/asm-offsets.c,$(wildcard hypervisor/*.c hypervisor/*/*.c)))
 HV_S   := $(filter-out hypervisor/link.lds.S,$(sort $(wildcard hypervisor/*.S hypervisor/*/*.S)))
 HV_LIB := $(sort $(wildcard lib/*.c))
 HV_OBJ := $(HV_C:%.c=$(B)/hv/%.o) $(HV_S:%.S=$(B)/hv/%.S.o) $(HV_LIB:%.c=$(B)/hv/%.o)
@@ -17,9 +17,15 @@ $(B)/hv/%.o: %.c | $(B)/include/xen
 	$(call say,CC)
 	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/hv/%.S.o: %.S | $(B)/include/xen
+# Struct offsets for assembly: the compiler prints them into assembly text as ->NAME $VALUE.
+$(B)/hv/asm-offsets.h: hypervisor/cpu/asm-offsets.c | $(B)/include/xen
+	$(call say,OFFSETS)
+	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -MMD -MP -MF $(@:.h=.d) -MT $@ -S -o $(@:.h=.s) $<
+	$(Q)sed -n 's/^.*"->\([A-Za-z0-9_]*\) \$$*\(-*[0-9]*\)".*/#define \1 \2/p' $(@:.h=.s) > $@
+
+$(B)/hv/%.S.o: %.S $(B)/hv/asm-offsets.h | $(B)/include/xen
 	$(call say,AS)
-	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -I$(B)/hv -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(B)/hv/link.lds: hypervisor/link.lds.S hypervisor/layout.h
 	$(Q)mkdir -p $(@D) && $(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -E -P -x c $< -o $@

@@ -136,6 +136,7 @@ void desc_init_cpu(uint32_t cpu)
     t->ist[IST_NMI] = stack + (STACK_IST_NMI + 1) * PAGE_SIZE;
     t->ist[IST_DF] = stack + (STACK_IST_DF + 1) * PAGE_SIZE;
     t->ist[IST_MC] = stack + (STACK_IST_MC + 1) * PAGE_SIZE;
+    t->ist[IST_DB] = stack + STACK_IST_MC * PAGE_SIZE + PAGE_SIZE / 2;
     set_system_desc(gdt_slot(cpu, SEL_TSS), (uint64_t)t, sizeof(*t) - 1, DESC_TYPE_TSS);
 
     if (!idt[0].selector) {

@@ -25,6 +25,7 @@
 #define IST_NMI 1
 #define IST_DF  2
 #define IST_MC  3
+#define IST_DB  4       /* the lower half of IST_MC's page: it is left at once */
 
 #ifndef __ASSEMBLY__
 #include "addr.h"

@@ -25,11 +25,16 @@ struct vcpu;
 /* Field offsets are known to cpu/entry.S through cpu/asm-offsets (static asserts there). */
 struct cpu_info {
     struct cpu_user_regs regs;  /* of the guest, as the entry path saved them */
-    struct vcpu *current;       /* never NULL once scheduling runs: idle vCPUs exist */
+    struct vcpu *vcpu;          /* never NULL once scheduling runs: idle vCPUs exist */
     uint64_t cr3;               /* what CR3 holds */
     uint32_t cpu;               /* 0 .. nr_cpus - 1; not the APIC id */
     uint32_t softirqs;          /* pending SOFTIRQ_ bits; others set them with atomic_or */
-    uint64_t scratch;           /* entry.S: syscall saves the guest's rsp here */
+    uint64_t scratch;           /* entry.S: vector and error code of a refused iretq */
+    uint64_t *hypercalls;       /* this CPU's counters, by number (hypercall/table.c) */
+    uint64_t retry_rip, retry_va;       /* traps.c: page fault of ours that was retried */
+    struct vcpu *fpu_owner;     /* whose state the FPU holds; NULL: nobody's (cpu/fpu.c) */
+    uint64_t xcr0;              /* what XCR0 holds */
+    uint64_t cr4;               /* what CR4 holds */
 };
 
 static __always_inline struct cpu_info *this_cpu_info(void)
@@ -46,7 +51,7 @@ static __always_inline uint32_t this_cpu(void)
     return this_cpu_info()->cpu;
 }
 
-#define current     (this_cpu_info()->current)
+#define current     (this_cpu_info()->vcpu)
 
 /* The calling vCPU's registers; only valid when the current vCPU is a guest's. */
 static __always_inline struct cpu_user_regs *guest_regs(void)

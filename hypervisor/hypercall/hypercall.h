@@ -14,8 +14,18 @@
 
 typedef long (*hypercall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
-/* Called by the entry path with interrupts on; regs are the caller's. Sets regs->rax. */
-void hypercall_dispatch(struct cpu_user_regs *regs);
+#define NR_HYPERCALLS 64
+
+/* Handlers by number, none NULL: what cpu/entry.S and multicall call, interrupts on. */
+extern hypercall_fn hypercall_vector[NR_HYPERCALLS];
+void hypercall_init(void);              /* fills it; boot CPU */
+
+/* Name of a hypercall, for reports; NULL: there is none of that number. */
+const char *hypercall_name(uint32_t nr);
+/* How often it was called directly, on all CPUs together. */
+uint64_t hypercall_count(uint32_t nr);
+/* A CPU's counters, for cpu_info.hypercalls. */
+uint64_t *hypercall_counters(uint32_t cpu);
 
 /* Arranges for hypercall nr to be called again with nargs arguments; return its value. */
 long hypercall_continue(uint32_t nr, uint32_t nargs, ...);

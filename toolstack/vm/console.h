@@ -14,7 +14,7 @@
 struct console;
 
 /* Registers itself for domains' start and end (vm_hook_add). 0 or a negative error. */
-int console_init(void);
+int consoles_init(void);
 
 /* The console of the domain of that name, living or dead; NULL: never heard of. The result is good
  * until the caller returns to the loop. */

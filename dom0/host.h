@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* host.h - which domains a host starts by itself. */
+#ifndef DOM0_HOST_H
+#define DOM0_HOST_H
+
+/*
+ * Reads host.cfg (a boot module; it may be missing) and starts the domains it lists. Syntax of
+ * xl.cfg, keys:
+ *   autostart = [ "web.cfg", ... ]     domain configurations, boot modules, in this order
+ * Each mistake is one line in the log and costs only what it is about.
+ */
+void host_start(void);
+
+/*
+ * The command line's solo=FILE: starts that one domain; when it has ended for good, ends the machine:
+ * by QEMU's isa-debug-exit with SOLO_xx where there is one, else by power-off. This is what
+ * tests/run-guest uses.
+ */
+void solo_start(const char *file);
+
+#define SOLO_POWEROFF   0x10
+#define SOLO_CRASH      0x11
+#define SOLO_NOT_BUILT  0x13    /* 0x12 is the hypervisor's own */
+
+#endif
