@@ -142,6 +142,16 @@ static void write_start_info(struct build *b, uint64_t pfn, uint64_t n, uint8_t 
 
 /* The steps ---------------------------------------------------------------------------------- */
 
+/* Kernels that ask get one range; those that are not answered assume 8 MiB too much. */
+static int step_memory_map(struct build *b, char *why)
+{
+    int rc = hv_set_memory_map(b->dom, MAX(b->l.nr_pages, b->req.max_pages));
+
+    if (rc && rc != -XEN_ENOSYS)
+        return why_set(why, rc, "%s: its memory map was refused (error %d)", b->req.name, -rc);
+    return 0;
+}
+
 static int step_populate(struct build *b, char *why)
 {
     uint64_t n = MIN(b->l.nr_pages - b->populated, POPULATE_PAGES);
@@ -247,8 +257,9 @@ static int step_context(struct build *b, char *why)
 }
 
 static int (*const steps[])(struct build *b, char *why) = {
-    step_populate, step_kernel,     step_initrd, step_p2m, step_p2m_tables,
-    step_tables,   step_start_info, step_shared, step_pin, step_context,
+    step_memory_map, step_populate, step_kernel,     step_initrd, step_p2m,
+    step_p2m_tables, step_tables,   step_start_info, step_shared, step_pin,
+    step_context,
 };
 
 int build_step(struct build *b, char *why)

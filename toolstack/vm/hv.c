@@ -200,6 +200,19 @@ uint64_t hv_populate(domid_t dom, uint64_t pfn, uint64_t n, mfn_t *frames)
     return done;
 }
 
+int hv_set_memory_map(domid_t dom, uint64_t pages)
+{
+    /* As in the BIOS's map: packed. */
+    struct {
+        uint64_t addr, size;
+        uint32_t type;
+    } __packed ram = { 0, pages << PAGE_SHIFT, 1 };
+    struct xen_foreign_memory_map op = { .domid = dom, .map.nr_entries = 1 };
+
+    set_xen_guest_handle(op.map.buffer, (void *)&ram);
+    return (int)hc_memory_op(XENMEM_set_memory_map, &op);
+}
+
 int hv_pin_l4(domid_t dom, mfn_t l4)
 {
     struct mmuext_op op = { .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = l4.v };

@@ -49,6 +49,9 @@ int hv_host_info(struct hv_host *h);
  */
 uint64_t hv_populate(domid_t dom, uint64_t pfn, uint64_t n, mfn_t *frames);
 
+/* What the domain is told about its memory: one range of RAM of so many pages. */
+int hv_set_memory_map(domid_t dom, uint64_t pages);
+
 int hv_pin_l4(domid_t dom, mfn_t l4);
 
 /* An event channel of domain dom that dom0 may bind to. */
