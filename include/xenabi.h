@@ -42,4 +42,8 @@ enum xen_errno {
 /* Ours alone, never seen by a guest: "preempted, call again". */
 #define XEN_ERESTART 85
 
+/* Of dom0's network connections; never seen by a guest. */
+#define XEN_ECONNRESET   104
+#define XEN_EHOSTUNREACH 113
+
 #endif

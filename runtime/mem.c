@@ -210,7 +210,7 @@ void mem_add(uint64_t first, uint64_t end)
     run_free(first, end);
 }
 
-void mem_init(void *info_array, size_t pages)
+void mem_begin(void *info_array, size_t pages)
 {
     info = info_array;
     limit = pages;

@@ -47,7 +47,7 @@ size_t mem_grow(size_t pages);
 /* Start of day. info: zeroed memory for limit * MEM_INFO_SIZE bytes; then each range of free
  * pseudo-physical pages [first, end), which the direct map must reach. */
 #define MEM_INFO_SIZE 8
-void mem_init(void *info, size_t limit);
+void mem_begin(void *info, size_t limit);
 void mem_add(uint64_t first_pfn, uint64_t end_pfn);
 
 #endif

@@ -156,7 +156,7 @@ static void start_allocator(uint64_t reach)
     map_end = initial_map_end();
     for_each_free(reach, drop_initial_mapping);
     memset(pfn_to_virt(pfn(largest_end - info_pages)), 0, info_pages << PAGE_SHIFT);
-    mem_init(pfn_to_virt(pfn(largest_end - info_pages)), limit);
+    mem_begin(pfn_to_virt(pfn(largest_end - info_pages)), limit);
     for_each_free(reach, mem_add);
     if (reach < p2m_pages()) {
         BUG_ON(direct_map_extend(reach, p2m_pages()));

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lwipopts.h - how lwIP is built for dom0: raw API, one thread, IPv4, memory from runtime/mem.h.
+ */
+#ifndef NET_LWIPOPTS_H
+#define NET_LWIPOPTS_H
+
+#include "compiler.h"
+
+/* No threads, no sockets: callbacks from the run loop. */
+#define NO_SYS               1
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_SOCKET          0
+#define LWIP_NETCONN         0
+#define LWIP_STATS           0
+
+/* Everything from malloc; what bounds it are the limits on connections and windows. */
+#define MEM_LIBC_MALLOC 1
+#define MEMP_MEM_MALLOC 1
+#define MEM_ALIGNMENT   8
+
+#define LWIP_IPV4                1
+#define LWIP_IPV6                0
+#define LWIP_ARP                 1
+#define LWIP_ICMP                1
+#define LWIP_UDP                 1
+#define LWIP_RAW                 0
+#define LWIP_DHCP                1
+#define LWIP_DHCP_DOES_ACD_CHECK 0
+#define DHCP_DOES_ARP_CHECK      0
+#define LWIP_DNS                 1
+#define LWIP_AUTOIP              0
+#define LWIP_IGMP                0
+#define IP_REASSEMBLY            0
+#define IP_FRAG                  0
+#define ARP_TABLE_SIZE           32
+#define LWIP_NETIF_HOSTNAME        1
+#define LWIP_NETIF_STATUS_CALLBACK 1
+
+/* TCP: windows that fill a fast link with a disk's traffic. */
+#define LWIP_TCP                 1
+#define TCP_MSS                  1460
+#define LWIP_WND_SCALE           1
+#define TCP_RCV_SCALE            2
+#define TCP_WND                  (96 * TCP_MSS)
+#define TCP_SND_BUF              (96 * TCP_MSS)
+#define TCP_SND_QUEUELEN         512
+#define TCP_SNDLOWAT             (2 * TCP_MSS)
+#define TCP_SNDQUEUELOWAT        16
+#define TCP_OOSEQ_MAX_BYTES      (96 * TCP_MSS)
+#define TCP_OOSEQ_MAX_PBUFS      128
+#define TCP_LISTEN_BACKLOG       1
+#define TCP_DEFAULT_LISTEN_BACKLOG 32
+#define LWIP_TCP_KEEPALIVE       1
+#define TCP_KEEPIDLE_DEFAULT     60000
+#define TCP_KEEPINTVL_DEFAULT    10000
+#define TCP_KEEPCNT_DEFAULT      6
+#define PBUF_POOL_BUFSIZE        1536
+#define LWIP_RANDOMIZE_INITIAL_LOCAL_PORTS 1
+
+/* Received frames whose checksum somebody trusted has checked are not checked again (netif.c). */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+
+/* Sequence numbers that outsiders cannot guess (isn.c). */
+#include "lwip/arch.h"
+struct ip4_addr;
+u32_t net_tcp_isn(const struct ip4_addr *local, u16_t local_port, const struct ip4_addr *remote,
+                  u16_t remote_port);
+#define LWIP_HOOK_TCP_ISN net_tcp_isn
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * netif.c - lwIP's network interface as a bridge port, and lwIP's clock on the run loop.
+ *
+ * Frames from the bridge are copied into lwIP's buffers at once, because it writes into what it
+ * parses and frames may be shared; they are parsed from a work item, so that an answer does not
+ * go back into the bridge while the bridge is still handing out the question.
+ */
+#include "lib/list.h"
+#include "lib/string.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/port.h"
+#include "runtime/time.h"
+#include "toolstack/net/internal.h"
+#include "toolstack/net/net.h"
+#include "lwip/dhcp.h"
+#include "lwip/dns.h"
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/netif.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+
+#define INPUT_MAX    512u       /* frames waiting to be parsed */
+#define INPUT_BUDGET 64u        /* frames parsed in one turn */
+#define CSUM_ALL     NETIF_CHECKSUM_ENABLE_ALL
+#define CSUM_CHECKED (NETIF_CHECKSUM_ENABLE_ALL & \
+                      ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
+
+static struct netif nif;
+static struct port port;
+static bool started, use_dhcp;
+static char hostname[32];
+
+/* Received and not yet parsed: a ring of buffers, with what is known of their checksums. */
+static struct {
+    struct pbuf *p;
+    bool csum_valid;
+} input[INPUT_MAX];
+static unsigned int input_first, input_count;
+static struct work input_work, touch_work;
+static struct timer clock;
+
+static void (*changed)(void *arg, const struct net_status *s);
+static void *changed_arg;
+
+u32_t sys_now(void)
+{
+    return (u32_t)(now_ns() / NS_PER_MS);
+}
+
+/* lwIP's clock: run what is due, sleep until the next. */
+static void run_clock(void)
+{
+    u32_t ms;
+
+    sys_check_timeouts();
+    ms = sys_timeouts_sleeptime();
+    if (ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE)
+        timer_cancel(&clock);
+    else
+        timer_set_after(&clock, MAX((uint64_t)ms, 1UL) * NS_PER_MS);
+}
+
+static void clock_due(struct timer *t)
+{
+    run_clock();
+}
+
+static void touched(struct work *w)
+{
+    run_clock();
+}
+
+void net_touch(void)
+{
+    work_queue_last(&touch_work);
+}
+
+/* Frames in. */
+
+static void parse_input(struct work *w)
+{
+    for (unsigned int n = 0; input_count && n < INPUT_BUDGET; n++) {
+        struct pbuf *p = input[input_first].p;
+
+        NETIF_SET_CHECKSUM_CTRL(&nif, input[input_first].csum_valid ? CSUM_CHECKED : CSUM_ALL);
+        input_first = (input_first + 1) % INPUT_MAX;
+        input_count--;
+        if (nif.input(p, &nif) != ERR_OK)
+            pbuf_free(p);
+    }
+    NETIF_SET_CHECKSUM_CTRL(&nif, CSUM_ALL);
+    if (input_count)
+        work_queue(&input_work);
+    net_touch();
+}
+
+/* The bridge sends us a frame; flat ones only, with whole checksums, as caps say. */
+static bool port_send(struct port *p, struct frame *f)
+{
+    unsigned int at = (input_first + input_count) % INPUT_MAX;
+    struct pbuf *b;
+
+    if (input_count == INPUT_MAX || !(b = pbuf_alloc(PBUF_RAW, f->len, PBUF_POOL))) {
+        port_count_tx_drop(p, DROP_NO_ROOM);
+        return true;
+    }
+    (void)pbuf_take(b, f->head, f->len);
+    input[at].p = b;
+    input[at].csum_valid = f->flags & FRAME_CSUM_VALID;
+    input_count++;
+    p->stats.tx_frames++;
+    p->stats.tx_bytes += f->len;
+    work_queue(&input_work);
+    return true;
+}
+
+/* Frames out. */
+
+static err_t link_output(struct netif *n, struct pbuf *p)
+{
+    struct frame *f;
+
+    if (p->tot_len > FRAME_ROOM)
+        return ERR_VAL;
+    f = frame_new(&port);
+    if (!f)
+        return ERR_MEM;
+    f->head_len = f->len = pbuf_copy_partial(p, f->head, p->tot_len, 0);
+    port_receive(&port, &f, 1);
+    frame_put(f);
+    return ERR_OK;
+}
+
+/* The interface. */
+
+static void fill_status(struct net_status *s)
+{
+    *s = (struct net_status){
+        .started = started,
+        .dhcp = use_dhcp,
+        .ip = lwip_ntohl(netif_ip4_addr(&nif)->addr),
+        .mask = lwip_ntohl(netif_ip4_netmask(&nif)->addr),
+        .gateway = lwip_ntohl(netif_ip4_gw(&nif)->addr),
+        .dns = lwip_ntohl(dns_getserver(0)->addr),
+    };
+    s->up = s->ip != 0;
+    memcpy(s->mac, port.mac, sizeof(s->mac));
+}
+
+void net_get_status(struct net_status *s)
+{
+    fill_status(s);
+}
+
+void net_on_change(void (*fn)(void *arg, const struct net_status *s), void *arg)
+{
+    changed = fn;
+    changed_arg = arg;
+}
+
+static void status_changed(struct netif *n)
+{
+    struct net_status s;
+    char ip[16], gateway[16];
+
+    fill_status(&s);
+    if (s.up)
+        log_info("net: address %s/%d, gateway %s%s", net_ip_text(s.ip, ip),
+                 __builtin_popcount(s.mask), net_ip_text(s.gateway, gateway),
+                 use_dhcp ? " (dhcp)" : "");
+    else
+        log_info("net: no address");
+    if (changed)
+        changed(changed_arg, &s);
+}
+
+static err_t init_interface(struct netif *n)
+{
+    n->name[0] = 'd';
+    n->name[1] = '0';
+    n->mtu = port.mtu;
+    n->hwaddr_len = ETH_HWADDR_LEN;
+    memcpy(n->hwaddr, port.mac, ETH_HWADDR_LEN);
+    n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    n->output = etharp_output;
+    n->linkoutput = link_output;
+    n->hostname = hostname[0] ? hostname : NULL;
+    return ERR_OK;
+}
+
+static void start_address(const struct net_config *c)
+{
+    ip4_addr_t ip = { lwip_htonl(c->ip) }, mask = { lwip_htonl(c->mask) };
+    ip4_addr_t gateway = { lwip_htonl(c->gateway) };
+    ip_addr_t dns;
+
+    if (c->dhcp) {
+        if (dhcp_start(&nif) != ERR_OK)
+            log_error("net: cannot start DHCP");
+        return;
+    }
+    dns.addr = lwip_htonl(c->dns);
+    if (c->dns)
+        dns_setserver(0, &dns);
+    netif_set_addr(&nif, &ip, &mask, &gateway);
+}
+
+int net_start(struct bridge *b, const struct net_config *c)
+{
+    int rc;
+
+    if (started)
+        return -XEN_EEXIST;
+    port = (struct port){
+        .name = "dom0", .mtu = 1500, .caps = 0, .up = true, .send = port_send,
+    };
+    memcpy(port.mac, c->mac, sizeof(port.mac));
+    strlcpy(hostname, c->hostname, sizeof(hostname));
+    use_dhcp = c->dhcp;
+    work_init(&input_work, parse_input);
+    work_init(&touch_work, touched);
+    timer_init(&clock, clock_due);
+    lwip_init();
+    if (!netif_add(&nif, NULL, NULL, NULL, NULL, init_interface, netif_input))
+        return -XEN_ENOMEM;
+    rc = port_join(&port, b);
+    if (rc) {
+        netif_remove(&nif);
+        return rc;
+    }
+    started = true;
+    netif_set_status_callback(&nif, status_changed);
+    netif_set_default(&nif);
+    netif_set_up(&nif);
+    start_address(c);
+    net_touch();
+    return 0;
+}
