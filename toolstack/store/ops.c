@@ -194,14 +194,16 @@ static struct perms *view_perms(const struct view *v)
     return v->x ? tnode_perms(v->t) : v->n->perms;
 }
 
-/* The same, for a node that is there or its nearest ancestor that is. */
+/* From a node that is not there to its nearest ancestor that is. */
 static void view_nearest(struct store *s, struct view *v)
 {
-    if (!v->x)
+    if (!v->x) {
         v->n = tree_nearest(&s->tree, s->path, s->path_len);
-    else
-        while (!tnode_exists(v->t))
-            v->t = v->t->parent;
+        return;
+    }
+    for (; !tnode_exists(v->t); v->t = v->t->parent)
+        tnode_saw(v->t);
+    tnode_saw(v->t);
 }
 
 static unsigned int access_of(const struct client *c, const struct view *v)
@@ -232,8 +234,6 @@ static int find(struct store *s, struct client *c, struct txn *x, unsigned int n
         return (access_of(c, v) & need) == need ? 0 : -XEN_EACCES;
     near = *v;
     view_nearest(s, &near);
-    if (x)
-        tnode_saw(near.t);
     return access_of(c, &near) & need ? -XEN_ENOENT : -XEN_EACCES;
 }
 
