@@ -33,9 +33,9 @@ $(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/incl
 
 $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(call say,FUZZ)
-	$(Q)mkdir -p $(B)/fuzz/corpus/$* tests/fuzz/corpus/$* && $< -max_total_time=$(FUZZ_SECONDS) \
+	$(Q)mkdir -p $(B)/fuzz/corpus/$* tests/fuzz/corpus/$(*:fuzz_%=%) && $< -max_total_time=$(FUZZ_SECONDS) \
 	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(B)/fuzz/$*- $(B)/fuzz/corpus/$* \
-	    tests/fuzz/corpus/$* > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
+	    tests/fuzz/corpus/$(*:fuzz_%=%) > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
 
 .PHONY: test system check
 # In two steps, so that what the first installs is there when the second looks for it.
