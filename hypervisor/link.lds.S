@@ -30,6 +30,8 @@ SECTIONS {
     .text : AT(ADDR(.text) - HV_IMAGE_BASE) {
         *(.text.entry .text.entry.*)
         *(.text .text.*)
+        . = ALIGN(64);
+        *(.stubs)           /* code made at run time, through map_writable_alias() */
         . = ALIGN(4096);
     } :text
     hv_text_end = .;

@@ -2,7 +2,6 @@
 /* pending.c - lets the image link until the last parts are there; goes away with them. */
 #include "cpu/traps.h"
 #include "dev/panic.h"
-#include "event/irq.h"
 #include "hypercall/hypercall.h"
 #include "mm/mm.h"
 #include "mm/validate.h"
@@ -12,14 +11,11 @@
 #define PENDING_CALL(name, ...) \
     __attribute__((weak)) long name(__VA_ARGS__) { return -XEN_ENOSYS; }
 
-PENDING_CALL(do_console_io, uint64_t a, uint64_t b, guest_ptr_t c)
 PENDING_CALL(do_domctl, guest_ptr_t a)
 PENDING_CALL(do_sysctl, guest_ptr_t a)
 PENDING_CALL(do_memory_op, uint64_t a, guest_ptr_t b)
 PENDING_CALL(do_mmu_update, guest_ptr_t a, uint64_t b, guest_ptr_t c, uint64_t d)
 PENDING_CALL(do_mmuext_op, guest_ptr_t a, uint64_t b, guest_ptr_t c, uint64_t d)
-PENDING_CALL(do_physdev_op, uint64_t a, guest_ptr_t b)
-PENDING_CALL(do_physdev_op_compat, guest_ptr_t a)
 PENDING_CALL(do_set_gdt, guest_ptr_t a, uint64_t b)
 PENDING_CALL(do_update_descriptor, uint64_t a, uint64_t b)
 PENDING_CALL(do_update_va_mapping, uint64_t a, uint64_t b, uint64_t c)
@@ -33,9 +29,6 @@ PENDING(bool, ldt_fault, struct vcpu *v, uint64_t offset)
 PENDING(bool, pagefault_spurious, struct vcpu *v, uint64_t va, uint32_t error_code)
 PENDING(bool, ptwrite_emulate, struct vcpu *v, uint64_t va, struct cpu_user_regs *regs)
 PENDING(void, pagewalk_print, uint64_t cr3, uint64_t va)
-PENDING(int, pirq_bind, struct domain *d, uint32_t pirq, evtchn_port_t port, bool will_share)
-PENDING(void, pirq_eoi, struct domain *d, uint32_t pirq)
-PENDING(void, pirq_unbind, struct domain *d, uint32_t pirq)
 PENDING(int, root_get, struct domain *d, mfn_t m)
 PENDING(void, root_put, struct domain *d, mfn_t m)
 PENDING(void, vcpu_gdt_use_cpu, struct vcpu *v, uint32_t cpu)
@@ -45,3 +38,6 @@ PENDING(int, vcpu_set_gdt, struct vcpu *v, const mfn_t *frames, uint32_t entries
 PENDING(int, vcpu_set_ldt, struct vcpu *v, uint64_t base, uint32_t ents)
 PENDING(int, table_get, struct page *pg, uint32_t type)
 PENDING(void, table_put, struct page *pg)
+PENDING(int, perdomain_init, struct domain *d)
+PENDING(void, perdomain_destroy, struct domain *d)
+PENDING(int, domain_relinquish_memory, struct domain *d)

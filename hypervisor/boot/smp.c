@@ -10,6 +10,7 @@
 #include "cpu/asm.h"
 #include "cpu/control.h"
 #include "cpu/desc.h"
+#include "cpu/fpu.h"
 #include "cpu/percpu.h"
 #include "cpu/traps.h"
 #include "dev/console.h"
@@ -135,8 +136,14 @@ void smp_call_function(cpumask_t mask, void (*fn)(void *arg), void *arg, bool wa
     }
 }
 
-/* NMIs get through to CPUs that spin with interrupts off; traps.c parks a CPU that takes one
- * after panic. */
+/* NMIs get through to CPUs that spin with interrupts off. */
+static bool nmi(void)
+{
+    if (panic_in_progress())
+        panic_stop_cpu();
+    return false;
+}
+
 void smp_stop_others(void)
 {
     uint32_t cpu;
@@ -159,6 +166,7 @@ static void set_online(uint32_t cpu)
 
 void smp_prepare(void)
 {
+    nmi_set_handler(nmi);
     irq_set_handler(VECTOR_CALL, call_interrupt);
     irq_set_handler(VECTOR_KICK, kick_interrupt);
     irq_set_handler(VECTOR_TLB, tlb_interrupt);
@@ -176,6 +184,7 @@ void smp_ap_entry(void)
 
     desc_init_cpu(cpu);
     control_init_cpu();
+    fpu_init_cpu();
     traps_init_cpu();
     apic_init_cpu();
     apicids[cpu] = apic_id();

@@ -14,6 +14,7 @@
 #define VECTOR_PIC          0x20
 #define VECTOR_DYN_FIRST    0x30
 #define VECTOR_DYN_LAST     0xdf
+#define VECTOR_SERIAL       0xe0
 #define VECTOR_CALL         0xf0        /* smp_call_function */
 #define VECTOR_KICK         0xf1        /* smp_kick */
 #define VECTOR_TLB          0xf2

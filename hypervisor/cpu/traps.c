@@ -17,6 +17,7 @@
 #include "event/evtchn.h"
 #include "hypercall/hypercall.h"
 #include "lib/string.h"
+#include "mm/map.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
 #include "sched/softirq.h"
@@ -38,7 +39,7 @@ static bool (*nmi_handler)(void);
 
 /* What each CPU's LSTAR points to: it alone knows its stack without any register to look with. */
 #define STUB_BYTES 32
-static uint8_t syscall_stubs[NR_CPUS][2][STUB_BYTES] __aligned(64);
+static uint8_t syscall_stubs[NR_CPUS][2][STUB_BYTES] __aligned(64) __section(".stubs");
 
 static const char *const trap_names[32] = {
     "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
@@ -72,6 +73,7 @@ static void syscall_stub_write(uint8_t *stub, const struct cpu_info *ci, const c
     uint64_t rax_slot = (uint64_t)&ci->regs.rax, base = (uint64_t)ci;
     int32_t rel = (int32_t)(target - (const char *)(stub + 27));
 
+    stub = map_writable_alias(stub);
     stub[0] = 0x48;
     stub[1] = 0xa3;
     memcpy(stub + 2, &rax_slot, 8);

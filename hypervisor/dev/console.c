@@ -8,6 +8,10 @@
 #include "dev/console.h"
 
 #include "boot/multiboot.h"
+#include "boot/smp.h"
+#include "cpu/apic.h"
+#include "cpu/ioapic.h"
+#include "cpu/traps.h"
 #include "dev/serial.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -17,6 +21,9 @@
 #include "spinlock.h"
 
 #define COM1_PORT       0x3f8
+#define COM2_PORT       0x2f8
+#define COM1_IRQ        4
+#define COM2_IRQ        3
 #define DEFAULT_BAUD    115200u
 #define LINE_BYTES      512
 #define RX_BYTES        1024u
@@ -149,7 +156,7 @@ void console_ring_clear(void)
     output_end(flags);
 }
 
-/* Takes what the UART has; false if that was nothing. Full buffer: the newest is lost. */
+/* Takes what the UART has; false if that was nothing. */
 static bool rx_fetch(void)
 {
     uint64_t flags = spin_lock_irqsave(&rx_lock);
@@ -157,7 +164,7 @@ static bool rx_fetch(void)
     int c;
 
     while ((c = serial_getc()) >= 0) {
-        if (rx_prod - rx_cons < RX_BYTES)
+        if (rx_prod - rx_cons < RX_BYTES)   /* full: the newest is lost */
             rx[rx_prod++ % RX_BYTES] = (char)c;
         any = true;
     }
@@ -165,11 +172,24 @@ static bool rx_fetch(void)
     return any;
 }
 
-/* Polled: a COM1 interrupt does not exist on every machine, a timer does. */
+static void rx_softirq(void)
+{
+    if (input_handler)
+        input_handler();
+}
+
+static void rx_interrupt(struct cpu_user_regs *regs)
+{
+    apic_eoi();
+    if (rx_fetch())
+        softirq_raise_local(SOFTIRQ_CONSOLE);
+}
+
+/* Polled, where the UART's interrupt leads nowhere. */
 static void rx_poll(void *arg)
 {
-    if (rx_fetch() && input_handler)
-        input_handler();
+    if (rx_fetch())
+        rx_softirq();
     timer_set(&rx_timer, now_ns() + RX_POLL_NS);
 }
 
@@ -186,11 +206,25 @@ size_t console_read(char *buf, size_t n)
 
 void console_set_input_handler(void (*fn)(void))
 {
+    uint8_t irq = serial_port() == COM1_PORT ? COM1_IRQ : COM2_IRQ;
+    uint32_t gsi = ioapic_isa_gsi(irq);
+    bool level = false, low = false;
+
     input_handler = fn;
-    if (fn && !timer_is_set(&rx_timer) && serial_port()) {
+    if (!serial_port())
+        return;
+    softirq_register(SOFTIRQ_CONSOLE, rx_softirq);
+    if ((serial_port() != COM1_PORT && serial_port() != COM2_PORT) || !ioapic_has_gsi(gsi)) {
         timer_init(&rx_timer, rx_poll, NULL, 0);
         timer_set(&rx_timer, now_ns() + RX_POLL_NS);
+        return;
     }
+    (void)ioapic_override(gsi, &level, &low);
+    irq_set_handler(VECTOR_SERIAL, rx_interrupt);
+    ioapic_route(gsi, VECTOR_SERIAL, cpu_apicid(this_cpu()), level, low);
+    ioapic_unmask(gsi);
+    serial_enable_rx_irq();
+    (void)rx_fetch();                   /* what came before would hold the line */
 }
 
 void console_force(void)

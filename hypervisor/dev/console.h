@@ -34,8 +34,12 @@ void console_ring_clear(void);
 
 /* Serial input, oldest first: up to n bytes into buf; returns how many. Never waits. */
 size_t console_read(char *buf, size_t n);
-/* fn is called in softirq context after input arrived. One listener; timers must work. */
+/* fn is called in softirq context after input arrived. One listener; once. IOAPICs and timers
+ * must work. */
 void console_set_input_handler(void (*fn)(void));
+
+/* console_io.c: input goes to dom0 (VIRQ_CONSOLE) from now on. */
+void console_io_init(void);
 
 /* First C line: serial at its default. Then, when the command line is known: its options. */
 void console_early_init(void);

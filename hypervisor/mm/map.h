@@ -111,6 +111,13 @@ void iounmap(void *va, size_t size);
 /* The same, write-back cached (ACPI tables outside of RAM). */
 void *map_cached(paddr_t pa, size_t size);
 
+/* The image maps code read-only and data not executable. A writable address of something in
+ * code or read-only data: section ".stubs" is for code that is made at run time. */
+static inline void *map_writable_alias(const void *p)
+{
+    return paddr_to_virt(virt_to_paddr(p));
+}
+
 /* Takes one 4 KiB page out of the hypervisor's address space (stack guards). */
 void map_guard_page(void *va);
 
