@@ -33,12 +33,12 @@
 struct tss {
     uint32_t reserved0;
     uint64_t rsp[3];
-    uint64_t reserved1;
     uint64_t ist[8];                /* [0] is reserved */
     uint64_t reserved2;
     uint16_t reserved3;
     uint16_t iomap;                 /* past the limit: no port is allowed in ring 3 */
 } __packed;
+_Static_assert(sizeof(struct tss) == 104, "as the CPU has it");
 
 /*
  * Makes this CPU's GDT page and TSS (rsp0 = its cpu_info, IST stacks = the low pages of its
