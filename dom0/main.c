@@ -1,39 +1,154 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * main.c - dom0: starts the parts, hands each its interfaces, runs the loop.
+ *
+ * Words on its command line (docs/dom0.md):
+ *   ip=dhcp | ADDR/BITS[,GATEWAY[,DNS]] | none     own address (dhcp)
+ *   hostname=NAME                                  told to the DHCP server
+ *   api=insecure  api_port=N                       HTTP API without authentication (port 80)
+ *   console=com2[:DOMAIN]                          a domain's console on the second serial port
+ *   solo=FILE                                      one domain; the machine ends with it
+ *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
+#include "dom0/com2.h"
+#include "dom0/host.h"
+#include "lib/string.h"
 #include "netback/netback.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/pci.h"
 #include "runtime/start.h"
+#include "runtime/time.h"
+#include "toolstack/http/routes.h"
+#include "toolstack/net/net.h"
+#include "toolstack/store/server.h"
+#include "toolstack/vm/console.h"
+#include "toolstack/vm/file.h"
+#include "toolstack/vm/storehook.h"
+#include "toolstack/vm/vm.h"
 
-static void log_memory(void)
+static void log_start(void)
 {
+    const struct boot_module *m;
     struct mem_stats s;
 
     mem_get_stats(&s);
     log_info("dom0: %lu KiB of memory, %lu KiB free, may grow to %lu MiB", s.pages_total * 4,
              s.pages_free * 4, s.pages_limit >> 8);
+    for (unsigned int i = 0; (m = boot_module(i)) != NULL; i++)
+        log_info("dom0: module %s, %lu bytes%s%s", m->name, m->size, *m->cmdline ? ": " : "",
+                 m->cmdline);
 }
 
-static void log_modules(void)
+/* A part that does not start costs what it does, not the host. */
+static void started(const char *what, int rc)
 {
-    const struct boot_module *m;
+    if (rc)
+        log_error("dom0: %s does not start: %d", what, rc);
+}
 
-    for (unsigned int i = 0; (m = boot_module(i)) != NULL; i++)
-        log_info("dom0: module %u: %s, %lu bytes%s%s", i, m->name, m->size,
-                 *m->cmdline ? ", " : "", m->cmdline);
+static int start_store(void)
+{
+    uint64_t seed;
+    int rc;
+
+    random_bytes(&seed, sizeof(seed));
+    rc = store_start(seed);
+    if (!rc)
+        xs_set_provider(&store_xs_ops, NULL);
+    return rc;
+}
+
+static int vifs_start(void *arg, struct vm *vm)
+{
+    return 0;
+}
+
+static void vifs_stop(void *arg, struct vm *vm)
+{
+    netback_drop_domain(vm->domid);
+}
+
+static void start_domains_parts(void)
+{
+    static struct vm_hook vifs = { .start = vifs_start, .stop = vifs_stop };
+
+    file_add_modules();
+    storehook_init();
+    started("consoles", consoles_init());
+    vm_hook_add(&vifs);
+    started("netback", netback_init());
+    started("domain control", vm_init());
+}
+
+/* dom0 answers to the address of the first network card, as the machine itself would. */
+static void choose_mac(uint8_t mac[6])
+{
+    for (struct port *p = port_next(NULL); p; p = port_next(p)) {
+        if (p->caps & PORT_UPLINK) {
+            memcpy(mac, p->mac, 6);
+            return;
+        }
+    }
+    random_bytes(mac, 6);
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
+static void start_network(void)
+{
+    struct net_config c = { .dhcp = true };
+    char text[64];
+
+    if (cmdline_get("ip", text, sizeof(text))) {
+        if (strcmp(text, "none") == 0)
+            return;
+        if (!net_parse_config(text, &c)) {
+            log_error("dom0: command line: ip=%s: use dhcp, none or ADDRESS/BITS[,GATEWAY[,DNS]]",
+                      text);
+            return;
+        }
+    }
+    (void)cmdline_get("hostname", c.hostname, sizeof(c.hostname));
+    choose_mac(c.mac);
+    started("network", net_start(bridge_get(NULL), &c));
+    if (!cmdline_get("api", text, sizeof(text)))
+        return;
+    if (strcmp(text, "insecure") == 0)
+        started("API", api_start(net_streams(), (uint16_t)cmdline_get_u64("api_port", 80)));
+    else
+        log_error("dom0: command line: api=%s: only \"insecure\" is known", text);
+}
+
+static void start_console_copy(void)
+{
+    char text[64];
+
+    if (cmdline_get("console", text, sizeof(text)) && strncmp(text, "com2", 4) == 0)
+        com2_mirror(text[4] == ':' ? text + 5 : NULL);
+}
+
+static void start_domains(void)
+{
+    char file[64];
+
+    if (cmdline_get("solo", file, sizeof(file)))
+        solo_start(file);
+    else
+        host_start();
 }
 
 void pv_main(void)
 {
-    log_memory();
-    log_modules();
+    log_start();
+    started("store", start_store());
     pci_init();
     bridge_init();
     nic_init();
+    start_domains_parts();
+    start_network();
+    start_console_copy();
     log_info("dom0: ready");
+    start_domains();
     loop_run();
 }

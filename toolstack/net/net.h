@@ -37,7 +37,7 @@ void net_on_change(void (*fn)(void *arg, const struct net_status *s), void *arg)
 void net_get_status(struct net_status *s);
 
 /* TCP; usable after net_start(), connections need an address. */
-const struct stream_net *net_streams(void);
+struct stream_net *net_streams(void);
 
 /* "a.b.c.d"; buf holds at least 16 bytes. Returns buf. */
 char *net_ip_text(uint32_t ip, char *buf);

@@ -169,7 +169,7 @@ static void status_changed(struct netif *n)
     fill_status(&s);
     if (s.up)
         log_info("net: address %s/%d, gateway %s%s", net_ip_text(s.ip, ip),
-                 __builtin_popcount(s.mask), net_ip_text(s.gateway, gateway),
+                 s.mask ? 32 - __builtin_ctz(s.mask) : 0, net_ip_text(s.gateway, gateway),
                  use_dhcp ? " (dhcp)" : "");
     else
         log_info("net: no address");

@@ -456,9 +456,9 @@ static void net_resolve(void *ctx, const char *name, void (*fn)(void *arg, int r
     fn(arg, error_of(e), e == ERR_OK ? lwip_ntohl(found.addr) : 0);
 }
 
-const struct stream_net *net_streams(void)
+struct stream_net *net_streams(void)
 {
-    static const struct stream_net net = {
+    static struct stream_net net = {
         .connect = net_connect, .listen = net_listen, .resolve = net_resolve,
     };
 
