@@ -157,7 +157,8 @@ struct domain {
     /* ---- Memory. */
     spinlock_t page_lock;               /* page list and counts */
     uint32_t page_list;                 /* first frame (struct page.next), FRAME_NIL */
-    uint32_t relinquish_cursor;         /* domain_relinquish_memory(): next frame to look at */
+    uint32_t relinquish_cursor;         /* domain_relinquish_memory(): next frame to look at, */
+    bool relinquish_begun, relinquish_again;    /* and whether another sweep is needed */
     uint64_t tot_pages, max_pages;
     uint64_t shared_pages;              /* PGC_HYPERVISOR pages: leak check */
 
@@ -165,6 +166,7 @@ struct domain {
     uint64_t *perdomain_l3;             /* slot 260 of all its L4s */
     uint64_t **perdomain_l1;            /* L1 tables of the GDT/LDT windows, one per 16 vCPUs */
     uint64_t vm_assist;                 /* bits of VMASST_TYPE_* */
+    struct e820_map *e820;              /* XENMEM_memory_map; NULL: one region. mm/memop.c */
     bool no_global_pages;               /* its kernel pages have U set: never give them G */
 
     struct shared_info *shared;

@@ -51,14 +51,16 @@ int perdomain_init(struct domain *d);
 void perdomain_destroy(struct domain *d);
 
 /*
- * Installs a grant mapping: writes the leaf entry for (m, flags) into d's L1 entry that maps va,
- * or into the entry at machine address pte_maddr; what was there must be not present or is
- * dropped. The caller holds the frame's references. For unmap: checks that the entry maps m,
- * and replaces it by new_pte (0, or an entry taken from new_va: unmap-and-replace).
+ * Entries of grant mappings in the current domain d: at va in its current address space, or at a
+ * machine address in one of its L1 tables. 0 or -EINVAL (no L1 there; or what is to be removed
+ * does not map m like that). Installing hands the caller's references over to the entry and drops
+ * what was there; removing gives them back to the caller, who flushes TLBs before it drops
+ * them. extra: PTE_AVAIL bits, and PTE_U for a mapping that user space may use. Replacing moves
+ * the entry of new_va to va (0: nothing).
  */
-int grant_pte_install(struct domain *d, uint64_t va, mfn_t m, bool writable, uint64_t avail_bits);
+int grant_pte_install(struct domain *d, uint64_t va, mfn_t m, bool writable, uint64_t extra);
 int grant_pte_install_at(struct domain *d, paddr_t pte_maddr, mfn_t m, bool writable,
-                         uint64_t avail_bits);
+                         uint64_t extra);
 int grant_pte_remove(struct domain *d, uint64_t va, mfn_t m, bool writable);
 int grant_pte_remove_at(struct domain *d, paddr_t pte_maddr, mfn_t m, bool writable);
 int grant_pte_replace(struct domain *d, uint64_t va, mfn_t m, bool writable, uint64_t new_va);

@@ -28,35 +28,44 @@ static struct {
     uint32_t time;
 } __aligned(64) last_flush[NR_CPUS];
 
-/* The time is read before the flush and noted after it: what changed in between is not covered. */
+/*
+ * The time is read before the flush and noted after it: what changed in between is not covered.
+ * Only flushes of everything are noted: guests' user pages are global, and a page that is about
+ * to become a page table must not be writable through an old entry of any kind.
+ */
+static void note_full_flush(uint32_t now)
+{
+    store_relaxed(&last_flush[this_cpu()].time, now);
+}
+
 void tlb_switch_cr3(uint64_t cr3)
 {
     struct cpu_info *ci = this_cpu_info();
     uint32_t now = load_relaxed(&clock);
+    uint64_t cr4 = read_cr4();
 
+    write_cr4(cr4 & ~CR4_PGE);
     write_cr3(cr3);
     ci->cr3 = cr3;
-    store_relaxed(&last_flush[ci->cpu].time, now);
+    write_cr4(cr4);
+    note_full_flush(now);
 }
 
 void tlb_flush_local(unsigned int flags, uint64_t va)
 {
-    uint32_t now = load_relaxed(&clock);
-
     if (flags & FLUSH_TLB_GLOBAL) {
+        uint32_t now = load_relaxed(&clock);
         uint64_t irq = irq_save(), cr4 = read_cr4();
 
         write_cr4(cr4 & ~CR4_PGE);
         write_cr4(cr4);
         irq_restore(irq);
+        note_full_flush(now);
     } else if (flags & FLUSH_TLB) {
         write_cr3(read_cr3());
-    } else {
-        if (flags & FLUSH_ONE)
-            invlpg(va);
-        return;
+    } else if (flags & FLUSH_ONE) {
+        invlpg(va);
     }
-    store_relaxed(&last_flush[this_cpu()].time, now);
 }
 
 void tlb_poll(void)

@@ -32,8 +32,9 @@ uint32_t tlbflush_now(void);
 /* mask without the CPUs that made a full flush after stamp. */
 cpumask_t tlbflush_filter(cpumask_t mask, uint32_t stamp);
 /*
- * Loads CR3 and notes the flush: for every switch of address space. cpu_info.cr3 follows.
- * Interrupts off.
+ * Loads CR3, flushes everything (global entries, too) and notes it: for every switch to another
+ * vCPU or another process. cpu_info.cr3 follows. Interrupts off. Between the two roots of one vCPU
+ * a plain write of CR3 does: user pages survive that on purpose.
  */
 void tlb_switch_cr3(uint64_t cr3);
 

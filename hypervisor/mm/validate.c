@@ -168,6 +168,28 @@ int l1_update_locked(struct domain *d, pte_t *p, pte_t new_entry, const struct m
     return 0;
 }
 
+int l1_replace_locked(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
+                      const struct mmu_target *t)
+{
+    pte_t fixed = new_entry;
+    int rc;
+
+    if (new_entry & PTE_P) {
+        rc = l1e_get(d, new_entry, t);
+        if (rc)
+            return rc;
+        fixed = l1e_fix(new_entry, d->no_global_pages);
+    }
+    if (!atomic_cmpxchg(p, &old, fixed)) {
+        if (new_entry & PTE_P)
+            l1e_put(d, new_entry);
+        return 1;
+    }
+    if (old & PTE_P)
+        l1e_put(d, old);
+    return 0;
+}
+
 /* ------------------------------------------------------------ upper entries */
 
 static int child_get(struct domain *d, pte_t e, uint32_t level)

@@ -41,6 +41,9 @@ int table_update_locked(struct domain *d, struct page *pg, uint64_t *p, uint64_t
 /* For L1 tables, the hot one. */
 int l1_update_locked(struct domain *d, uint64_t *p, uint64_t new_entry,
                      const struct mmu_target *t, bool keep_ad);
+/* Compare-and-swap of a leaf entry: 0, 1 (it is not `old` any more), or as above. */
+int l1_replace_locked(struct domain *d, uint64_t *p, uint64_t old, uint64_t new_entry,
+                      const struct mmu_target *t);
 /* Drops the references of a leaf entry of d that is no longer in its table. */
 void l1e_put(const struct domain *d, uint64_t entry);
 
