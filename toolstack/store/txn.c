@@ -212,18 +212,28 @@ struct value *tnode_value(const struct tnode *t)
     return t->flags & TN_VALUE ? t->value : t->base->value;
 }
 
+/*
+ * Two looks at different states can never both be right, even if the first state comes back:
+ * a node that was not there, was there, and is not there any more looks the same at the end.
+ */
 void tnode_saw(struct tnode *t)
 {
-    if (t->flags & (TN_SEEN | TN_HIDDEN | TN_CREATED))
+    uint64_t now = t->base ? t->base->changed : 0;
+
+    if (t->flags & (TN_HIDDEN | TN_CREATED))
         return;
+    if ((t->flags & TN_SEEN) && t->seen != now)
+        t->flags |= TN_STALE;
     t->flags |= TN_SEEN;
-    t->seen = t->base ? t->base->changed : 0;
+    t->seen = now;
 }
 
 void tnode_listed(struct tnode *t)
 {
-    if ((t->flags & (TN_LISTED | TN_HIDDEN)) || !t->base)
+    if ((t->flags & TN_HIDDEN) || !t->base)
         return;
+    if ((t->flags & TN_LISTED) && t->list_seen != t->base->list_changed)
+        t->flags |= TN_STALE;
     t->flags |= TN_LISTED;
     t->list_seen = t->base->list_changed;
 }
@@ -349,6 +359,8 @@ bool txn_conflicts(struct txn *x, const struct tree *tree)
         else
             t->base = t->parent->base ? tree_child(tree, t->parent->base, t->name, t->name_len,
                                                    t->hash) : NULL;
+        if (t->flags & TN_STALE)
+            conflict = true;
         if ((t->flags & TN_SEEN) && t->seen != (t->base ? t->base->changed : 0))
             conflict = true;
         if ((t->flags & TN_LISTED) && (!t->base || t->list_seen != t->base->list_changed))

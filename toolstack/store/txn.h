@@ -21,6 +21,7 @@ enum {
     TN_CREATED = 16, /* node is to be linked here */
     TN_VALUE = 32,   /* value is to be set */
     TN_PERMS = 64,   /* perms are to be set */
+    TN_STALE = 256,  /* was seen in two states: never commits */
     TN_FIRE = 128,   /* creating the node is an event, not only a means */
 };
 
