@@ -72,7 +72,7 @@ static void write_vm(struct writer *w, const struct vm *vm)
 
     uuid_text(vm->cfg.uuid, uuid);
     snprintf(path, sizeof(path), "/vm/%s", uuid);
-    dir(w, path, 0, w->dom, XS_READ);
+    dir(w, path, 0, w->dom, XS_PERM_READ);
     put(w, path, "name", "%s", vm->cfg.name);
     put(w, path, "uuid", "%s", uuid);
     put(w, w->home, "vm", "%s", path);
@@ -87,7 +87,7 @@ static void write_home(struct writer *w, const struct vm *vm)
     const struct vm_config *c = &vm->cfg;
     char path[PATH], cpu[32];
 
-    dir(w, w->home, 0, w->dom, XS_READ);
+    dir(w, w->home, 0, w->dom, XS_PERM_READ);
     put(w, w->home, "name", "%s", c->name);
     put(w, w->home, "domid", "%u", w->dom);
     put(w, w->home, "memory/static-max", "%lu", MAX(c->maxmem_mib, c->memory_mib) * 1024UL);
@@ -103,8 +103,8 @@ static void write_home(struct writer *w, const struct vm *vm)
         snprintf(cpu, sizeof(cpu), "cpu/%u/availability", i);
         put(w, w->home, cpu, "%s", i < c->vcpus ? "online" : "offline");
     }
-    dir(w, below(w, path, "control"), 0, w->dom, XS_READ);
-    dir(w, below(w, path, "device"), 0, w->dom, XS_READ);
+    dir(w, below(w, path, "control"), 0, w->dom, XS_PERM_READ);
+    dir(w, below(w, path, "device"), 0, w->dom, XS_PERM_READ);
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         dir(w, below(w, path, own[i]), w->dom, w->dom, 0);
 }
@@ -114,11 +114,11 @@ static void write_ends(struct writer *w, const char *class, uint32_t id, char *f
 {
     snprintf(front, PATH, "%s/device/%s/%u", w->home, class, id);
     snprintf(back, PATH, "/local/domain/0/backend/%s/%u/%u", class, w->dom, id);
-    dir(w, back, 0, w->dom, XS_READ);
+    dir(w, back, 0, w->dom, XS_PERM_READ);
     put(w, back, "frontend", "%s", front);
     put(w, back, "frontend-id", "%u", w->dom);
     put(w, back, "online", "1");
-    dir(w, front, w->dom, 0, XS_READ);
+    dir(w, front, w->dom, 0, XS_PERM_READ);
     put(w, front, "backend", "%s", back);
     put(w, front, "backend-id", "0");
 }
