@@ -230,6 +230,8 @@ static void init_shared_info(struct domain *d)
 /* What domain_create() made for d, backwards; parts that were not made are NULL. */
 void domain_free_parts(struct domain *d)
 {
+    xfree(d->e820);
+    d->e820 = NULL;
     sched_domain_destroy(d);
     for (uint32_t i = 0; i < MAX_VCPUS; i++)
         if (d->vcpu[i])

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* memop.h - what the files of memory_op share. */
+#ifndef MM_MEMOP_H
+#define MM_MEMOP_H
+
+#include "domain/domain.h"
+#include "mm/frame.h"
+
+/* 2^order frames for d, below the address width in mem_flags if there is one; NULL. */
+struct page *memop_alloc(struct domain *d, unsigned int order, unsigned int mem_flags);
+/* Their M2P entries become gpfn, gpfn + 1, ... */
+void memop_set_pfns(struct page *pg, unsigned int order, uint64_t gpfn);
+/* The largest extent that the caller may ask for. */
+unsigned int memop_max_order(void);
+
+/* exchange.c */
+long memop_exchange(guest_ptr_t arg);
+
+#endif
