@@ -283,6 +283,8 @@ syscall_from_user:
     jne     syscall_user_slow
     cmpq    $0, VCPU_syscall_eip(%rdx)
     jns     syscall_user_slow           /* none, or not in the upper half */
+    cmpb    $0, VCPU_areas_stale(%rdx)
+    jne     syscall_user_slow
     movb    $1, VCPU_kernel_mode(%rdx)
     swapgs
     mov     VCPU_cr3_kernel(%rdx), %rdi

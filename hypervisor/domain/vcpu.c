@@ -9,6 +9,7 @@
 #include "domain/domain_impl.h"
 #include "domain/context.h"
 #include "cpu/fpu.h"
+#include "cpu/traps.h"
 #include "dev/panic.h"
 #include "event/evtchn.h"
 #include "lib/string.h"
@@ -174,7 +175,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     v->regs.rflags = context_eflags(c->user_regs.rflags);
     v->iopl = context_iopl(c->user_regs.rflags);
     v->kernel_mode = (c->flags & VGCF_in_kernel) != 0;
-    v->kernel_sp = c->kernel_sp;
+    v->kernel_sp = kernel_sp_sanitise(c->kernel_sp);
     v->kernel_ss = context_selector((uint16_t)c->kernel_ss);
     v->fs_base = c->fs_base;
     v->gs_base_kernel = c->gs_base_kernel;
