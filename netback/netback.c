@@ -153,7 +153,7 @@ static void queue_dir(const struct vif *vif, unsigned int index, unsigned int nr
 static int queue_connect(struct vif *vif, unsigned int index, unsigned int nr)
 {
     struct vif_queue *q = calloc(1, sizeof(*q));
-    char dir[XB_PATH_MAX + 16];
+    char dir[XB_PATH_MAX + 24];
     int rc;
 
     if (!q)
@@ -302,6 +302,8 @@ static void frontend_changed(struct xbdev *d, enum xenbus_state state)
 {
     struct vif *vif = container_of(d, struct vif, dev);
 
+    if (vif->dropped)
+        return;
     switch (state) {
     case XenbusStateInitialising:
         /* A frontend that starts again without having closed finds nothing of its past. */
@@ -514,11 +516,13 @@ static void root_changed(struct xs_watch *w, const char *path)
 
 void netback_drop_domain(domid_t dom)
 {
-    struct vif *vif, *tmp;
+    struct vif *vif;
 
-    list_for_each_safe(vif, tmp, &vifs, link) {
-        if (vif->dom == dom)
-            vif_free(vif);
+    list_for_each(vif, &vifs, link) {
+        if (vif->dom == dom) {
+            vif->dropped = true;
+            vif_disconnect(vif);
+        }
     }
 }
 

@@ -20,7 +20,8 @@ unsigned int nic_init(void);
  */
 int netback_init(void);
 
-/* A domain can run no more: lets go of everything of its vifs, now. */
+/* A domain can run no more: lets go of all of its that is mapped or bound, now. The vifs themselves
+ * go with their backend directories. */
 void netback_drop_domain(domid_t dom);
 
 #endif

@@ -297,7 +297,8 @@ static enum tx_stop take_frames(struct vif_queue *q, struct frame **frames, unsi
     uint64_t now = now_ns();
 
     *n = 0;
-    if (prod - q->tx_rsp > VIF_SLOTS) {     /* more than the ring can hold */
+    /* More than the ring can hold, or less than what was taken. */
+    if (prod - q->tx_rsp > VIF_SLOTS || prod - q->tx_cons > VIF_SLOTS) {
         vif_fail(q, "tx producer %u, answered %u", prod, q->tx_rsp);
         return TX_LATER;
     }

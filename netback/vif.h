@@ -83,6 +83,7 @@ struct vif {
     domid_t dom;
     uint32_t handle;
     bool connected;                 /* rings are mapped and in use */
+    bool dropped;                   /* its domain is dying: never to be connected again */
     bool failed;                    /* do not look at its rings again */
     struct work fail_work;
     struct filter filter;

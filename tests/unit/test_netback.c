@@ -1,0 +1,786 @@
+/* SPDX-License-Identifier: MIT */
+/* test_netback.c - vifs and bridge from the rings' side: what arrives where, what is refused. */
+/* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
+/* LINK: netback/frame.c netback/shape.c netback/fdb.c netback/filter.c netback/rate.c */
+/* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
+/* LINK: runtime/cmdline.c lib/strlcpy.c tests/unit/fakes/guest.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "netback/csum.h"
+#include "netback/headers.h"
+#include "netback/netback.h"
+#include "runtime/mem.h"
+#include "runtime/port.h"
+#include "runtime/time.h"
+#include "tests/unit/fakes/guest.h"
+#include "xen/io/netif.h"
+
+#define BACK "/local/domain/0/backend/vif/%u/0/"
+#define PAGES 64
+
+/* A guest with one vif: the frontend's side. */
+struct guest {
+    domid_t dom;
+    struct netif_tx_sring *tx;
+    struct netif_rx_sring *rx;
+    uint32_t tx_prod, tx_cons, rx_prod, rx_cons;
+    uint8_t page[PAGES][4096] __aligned(4096);      /* tx from 0, rx from 32 */
+};
+
+static struct guest a = { .dom = 1 }, b = { .dom = 2 };
+static uint8_t got[70000];
+static struct netif_rx_response first_rsp;
+static struct netif_extra_info got_extra;
+
+/* A NIC: keeps what is sent to it. */
+static struct port nic;
+static uint8_t nic_frame[80][2048];
+static unsigned int nic_len[80], nic_got;
+
+static bool nic_send(struct port *p, struct frame *f)
+{
+    assert_true(frame_is_flat(f));
+    assert_true(nic_got < 80);
+    memcpy(nic_frame[nic_got], f->head, f->len);
+    nic_len[nic_got++] = f->len;
+    return true;
+}
+
+static void put(const struct guest *g, const char *fmt, const char *key, const char *value)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), fmt, g->dom);
+    strcat(path, key);
+    fake_write(path, value);
+}
+
+static const char *back(const struct guest *g, const char *key)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), BACK "%s", g->dom, key);
+    return fake_read(path);
+}
+
+static int state(const struct guest *g)
+{
+    return atoi(back(g, "state"));
+}
+
+#define FRONT "/local/domain/%u/device/vif/0/"
+
+static void make(struct guest *g, const char *ip, const char *rate)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "00:16:3e:00:00:%02x", g->dom);
+    put(g, FRONT, "mac", text);
+    put(g, FRONT, "state", "1");
+    snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", g->dom);
+    put(g, BACK, "frontend", text);
+    snprintf(text, sizeof(text), "%u", g->dom);
+    if (ip)
+        put(g, BACK, "ip", ip);
+    if (rate)
+        put(g, BACK, "rate", rate);
+    put(g, BACK, "frontend-id", text);
+    put(g, BACK, "state", "1");
+    fake_run();
+}
+
+/* The frontend's part of connecting; features is a string of letters. */
+static void come_up(struct guest *g, const char *features)
+{
+    free(g->tx);
+    free(g->rx);
+    g->tx = aligned_alloc(4096, 4096);
+    g->rx = aligned_alloc(4096, 4096);
+    SHARED_RING_INIT(g->tx);
+    SHARED_RING_INIT(g->rx);
+    g->tx_prod = g->tx_cons = g->rx_prod = g->rx_cons = 0;
+    fake_grant(g->dom, 500, g->tx, false);
+    fake_grant(g->dom, 501, g->rx, false);
+    for (unsigned int i = 0; i < PAGES; i++)
+        fake_grant(g->dom, 100 + i, g->page[i], i < 32);
+    put(g, FRONT, "tx-ring-ref", "500");
+    put(g, FRONT, "rx-ring-ref", "501");
+    put(g, FRONT, "event-channel-tx", "7");
+    put(g, FRONT, "event-channel-rx", "8");
+    put(g, FRONT, "request-rx-copy", strchr(features, 'f') ? "0" : "1");
+    put(g, FRONT, "feature-sg", strchr(features, 's') ? "1" : "0");
+    put(g, FRONT, "feature-gso-tcpv4", strchr(features, 'g') ? "1" : "0");
+    put(g, FRONT, "feature-no-csum-offload", strchr(features, 'c') ? "0" : "1");
+    put(g, FRONT, "state", "4");
+    fake_run();
+}
+
+/* The frontend closes and begins again, as with a module that is loaded anew. */
+static void start_anew(struct guest *g)
+{
+    put(g, FRONT, "state", "6");
+    fake_run();
+    put(g, FRONT, "state", "1");
+    fake_run();
+}
+
+static void drop_a(void)
+{
+    fake_remove("/local/domain/0/backend/vif/1");
+    fake_run();
+}
+
+static int setup(void **unused)
+{
+    fake_reset();
+    assert_int_equal(netback_init(), 0);
+    nic = (struct port){ .name = "nic0", .mtu = 1500, .caps = PORT_UPLINK, .up = true,
+                         .send = nic_send };
+    assert_int_equal(port_join(&nic, bridge_get(NULL)), 0);
+    nic_got = 0;
+    make(&a, NULL, NULL);
+    make(&b, NULL, NULL);
+    come_up(&a, "sgc");
+    come_up(&b, "sgc");
+    assert_int_equal(state(&a), 4);
+    assert_int_equal(state(&b), 4);
+    return 0;
+}
+
+/* Whatever a test did: removing the directories gives everything back. */
+static int teardown(void **unused)
+{
+    fake_remove("/local/domain/0/backend/vif/1");
+    fake_remove("/local/domain/0/backend/vif/2");
+    fake_run();
+    assert_int_equal(fake_mapped(1) + fake_mapped(2), 0);
+    assert_int_equal(fake_bound(), 0);
+    port_leave(&nic);
+    assert_null(port_next(NULL));
+    return 0;
+}
+
+/* Frontend operations ----------------------------------------------------------------------- */
+
+static struct netif_tx_request *tx_slot(struct guest *g, grant_ref_t ref, unsigned int offset,
+                                        unsigned int size, unsigned int flags)
+{
+    struct netif_tx_request *r = &g->tx->ring[g->tx_prod % 256].req;
+
+    *r = (struct netif_tx_request){ .gref = ref, .offset = (uint16_t)offset,
+        .size = (uint16_t)size, .flags = (uint16_t)flags, .id = (uint16_t)(g->tx_prod % 256) };
+    g->tx_prod++;
+    return r;
+}
+
+static void tx_push(struct guest *g)
+{
+    g->tx->req_prod = g->tx_prod;
+    fake_signal(g->dom, 7);
+    fake_run();
+}
+
+/* Answers so far must be n, all with this status; those of extra slots do not count. */
+static void expect_answers(struct guest *g, unsigned int n, int status)
+{
+    unsigned int have = 0;
+
+    for (; g->tx_cons != g->tx->rsp_prod; g->tx_cons++) {
+        if (g->tx->ring[g->tx_cons % 256].rsp.status == NETIF_RSP_NULL)
+            continue;
+        assert_int_equal(g->tx->ring[g->tx_cons % 256].rsp.status, status);
+        have++;
+    }
+    assert_int_equal(have, n);
+}
+
+static void rx_post(struct guest *g, unsigned int n)
+{
+    while (n--) {
+        unsigned int i = g->rx_prod % 32;
+
+        g->rx->ring[g->rx_prod % 256].req = (struct netif_rx_request){
+            .id = (uint16_t)(g->rx_prod % 256), .gref = 132 + i };
+        memset(g->page[32 + i], 0xee, 4096);
+        g->rx_prod++;
+    }
+    g->rx->req_prod = g->rx_prod;
+    fake_signal(g->dom, 8);
+    fake_run();
+}
+
+/* Takes a frame out of the ring into got[]; 0: there is none. */
+static unsigned int rx_take(struct guest *g)
+{
+    unsigned int len = 0;
+    bool more = true;
+
+    if (g->rx_cons == g->rx->rsp_prod)
+        return 0;
+    while (more) {
+        struct netif_rx_response r = g->rx->ring[g->rx_cons % 256].rsp;
+        unsigned int page = 32 + g->rx_cons % 32;
+
+        assert_true(g->rx_cons != g->rx->rsp_prod);
+        assert_int_equal(r.id, g->rx_cons % 256);
+        assert_in_range(r.status, 1, 4096);
+        assert_int_equal(r.offset, 0);
+        if (!len)
+            first_rsp = r;
+        memcpy(got + len, g->page[page], (size_t)r.status);
+        len += (unsigned int)r.status;
+        more = r.flags & NETRXF_more_data;
+        g->rx_cons++;
+        if (r.flags & NETRXF_extra_info)
+            memcpy(&got_extra, &g->rx->ring[g->rx_cons++ % 256], sizeof(got_extra));
+    }
+    return len;
+}
+
+static void ether(uint8_t *p, unsigned int from, unsigned int to)
+{
+    static const uint8_t mac[6] = { 0, 0x16, 0x3e, 0, 0, 0 };
+
+    memcpy(p, mac, 6);
+    p[5] = (uint8_t)to;
+    memcpy(p + 6, mac, 6);
+    p[11] = (uint8_t)from;
+    put_be16(p + 12, ETH_P_IP);
+    if (to == 0xff)
+        memset(p, 0xff, 6);
+}
+
+/* A frame of len bytes in the guest's page i. */
+static void fill(struct guest *g, unsigned int i, unsigned int to, unsigned int len)
+{
+    for (unsigned int k = 0; k < len; k++)
+        g->page[i][k] = (uint8_t)(k * 7 + i);
+    ether(g->page[i], g->dom, to);
+}
+
+/* A TCP segment of `payload` bytes over slots of the guest's pages 0, 1, ... Returns its length. */
+static unsigned int fill_tcp(struct guest *g, unsigned int to, unsigned int payload)
+{
+    unsigned int len = 54 + payload;
+    uint8_t *p = g->page[0];
+
+    for (unsigned int k = 0; k < len; k++)
+        g->page[k / 4096][k % 4096] = (uint8_t)(k * 13);
+    ether(p, g->dom, to);
+    memset(p + 14, 0, 40);
+    p[14] = 0x45;
+    put_be16(p + 16, (uint16_t)(len - 14));
+    p[23] = IP_P_TCP;
+    put_be32(p + 26, 0x0a000001);
+    put_be32(p + 30, 0x0a000002);
+    p[46] = 0x50;
+    p[47] = 0x10;
+    return len;
+}
+
+static void send_gso(struct guest *g, unsigned int len, unsigned int size)
+{
+    struct netif_extra_info e = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+    unsigned int done = MIN(len, 4096u);
+
+    e.u.gso.size = (uint16_t)size;
+    e.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
+    tx_slot(g, 100, 0, len, NETTXF_csum_blank | NETTXF_data_validated | NETTXF_extra_info |
+            (done < len ? NETTXF_more_data : 0));
+    memcpy(&g->tx->ring[g->tx_prod++ % 256], &e, sizeof(e));
+    for (unsigned int i = 1; done < len; i++) {
+        unsigned int n = MIN(len - done, 4096u);
+
+        done += n;
+        tx_slot(g, 100 + i, 0, n, done < len ? NETTXF_more_data : 0);
+    }
+    tx_push(g);
+}
+
+/* Frames ------------------------------------------------------------------------------------ */
+
+static void small_and_full_frames(void **unused)
+{
+    static const unsigned int sizes[] = { 14, 60, 143, 144, 145, 1514 };
+
+    rx_post(&b, 32);
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        fill(&a, i, 2, sizes[i]);
+        tx_slot(&a, 100 + i, 0, sizes[i], 0);
+    }
+    tx_push(&a);
+    expect_answers(&a, ARRAY_SIZE(sizes), NETIF_RSP_OKAY);
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        assert_int_equal(rx_take(&b), sizes[i]);
+        assert_memory_equal(got, a.page[i], sizes[i]);
+        assert_int_equal(first_rsp.flags, 0);
+    }
+    assert_int_equal(nic_got, 0);
+    assert_int_equal(fake_signalled(1, 7), 1);
+    assert_int_equal(fake_signalled(2, 8), 1);
+}
+
+/* Many packets, few hypercalls: one for the heads and one for the payload of a turn. */
+static void batches_copies(void **unused)
+{
+    unsigned long calls = fake_copy_calls;
+
+    rx_post(&b, 200);
+    for (unsigned int i = 0; i < 64; i++)
+        tx_slot(&a, 100, 0, 1514, 0);
+    fill(&a, 0, 2, 1514);
+    tx_push(&a);
+    expect_answers(&a, 64, NETIF_RSP_OKAY);
+    assert_int_equal(fake_copy_calls - calls, 2);
+}
+
+static void scattered_frame(void **unused)
+{
+    uint8_t want[300];
+
+    rx_post(&b, 32);
+    fill(&a, 0, 2, 300);
+    memcpy(want, a.page[0], 300);
+    memcpy(a.page[1], want, 5);
+    memcpy(a.page[2] + 4000, want + 5, 96);
+    memcpy(a.page[3], want + 101, 199);
+    tx_slot(&a, 101, 0, 300, NETTXF_more_data | NETTXF_csum_blank | NETTXF_data_validated);
+    tx_slot(&a, 102, 4000, 96, NETTXF_more_data);
+    tx_slot(&a, 103, 0, 199, 0);
+    tx_push(&a);
+    expect_answers(&a, 3, NETIF_RSP_OKAY);
+    assert_int_equal(rx_take(&b), 300);
+    assert_memory_equal(got, want, 300);
+    assert_int_equal(first_rsp.flags, NETRXF_csum_blank | NETRXF_data_validated);
+}
+
+static void big_frame_stays_whole(void **unused)
+{
+    unsigned int len = fill_tcp(&a, 2, 60000);
+
+    rx_post(&b, 32);
+    send_gso(&a, len, 1448);
+    expect_answers(&a, (len + 4095) / 4096, NETIF_RSP_OKAY);
+    assert_int_equal(rx_take(&b), len);
+    for (unsigned int i = 0; i < len; i++)
+        assert_int_equal(got[i], a.page[i / 4096][i % 4096]);
+    assert_int_equal(got_extra.u.gso.size, 1448);
+    assert_int_equal(got_extra.u.gso.type, XEN_NETIF_GSO_TYPE_TCPV4);
+}
+
+/* Cut for a card that cannot, with complete checksums; and for a guest that takes no fragments. */
+static void big_frame_is_cut(void **unused)
+{
+    unsigned int len = fill_tcp(&a, 0x77, 20000), payload = 0;
+    uint8_t copy[2048];
+
+    send_gso(&a, len, 1448);
+    assert_int_equal(nic_got, 14);
+    for (unsigned int i = 0; i < nic_got; i++) {
+        memcpy(copy, nic_frame[i], nic_len[i]);
+        put_be16(copy + 50, 0);
+        assert_true(csum_complete(copy, nic_len[i]));
+        assert_memory_equal(copy, nic_frame[i], nic_len[i]);
+        for (unsigned int k = 54; k < nic_len[i]; k++, payload++) {
+            unsigned int at = 54 + payload;
+
+            assert_int_equal(nic_frame[i][k], a.page[at / 4096][at % 4096]);
+        }
+    }
+    assert_int_equal(payload, 20000);
+    start_anew(&b);
+    come_up(&b, "c");
+    assert_int_equal(state(&b), 4);
+    rx_post(&b, 32);
+    fill_tcp(&a, 2, 20000);
+    send_gso(&a, len, 1448);
+    for (payload = 0; (len = rx_take(&b)) != 0; payload += len - 54)
+        assert_true(first_rsp.flags & NETRXF_csum_blank);
+    assert_int_equal(payload, 20000);
+}
+
+static void completes_checksum_where_needed(void **unused)
+{
+    unsigned int len = fill_tcp(&a, 0x77, 1000);
+    uint8_t copy[2048];
+
+    tx_slot(&a, 100, 0, len, NETTXF_csum_blank | NETTXF_data_validated);
+    tx_push(&a);
+    assert_int_equal(nic_got, 1);
+    memcpy(copy, a.page[0], len);
+    assert_true(csum_complete(copy, len));
+    assert_memory_equal(copy, nic_frame[0], len);
+}
+
+static void floods_broadcast_but_not_to_the_sender(void **unused)
+{
+    rx_post(&a, 8);
+    rx_post(&b, 8);
+    fill(&a, 0, 0xff, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(nic_got, 1);
+    assert_int_equal(rx_take(&a), 0);
+    /* To an address that nobody has: out, and not to other guests. */
+    fill(&a, 0, 0x55, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    assert_int_equal(nic_got, 2);
+    assert_int_equal(rx_take(&b), 0);
+}
+
+static void from_the_wire(void **unused)
+{
+    struct frame *f = frame_new(&nic);
+
+    rx_post(&b, 8);
+    f->head_len = f->len = 1514;
+    memset(f->head, 0x42, 1514);
+    ether(f->head, 0x99, 2);
+    port_receive(&nic, &f, 1);
+    frame_put(f);
+    fake_run();
+    assert_int_equal(rx_take(&b), 1514);
+    /* Learned: the answer goes to the card only, but so it would anyway; a foreign sender with a
+     * guest's address does not move it. */
+    f = frame_new(&nic);
+    f->head_len = f->len = 60;
+    ether(f->head, 2, 1);
+    port_receive(&nic, &f, 1);
+    frame_put(f);
+    fill(&a, 0, 2, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(nic_got, 0);
+}
+
+/* A receiver without slots is waited for, and a dead one is not waited for for ever. */
+static void waits_for_room(void **unused)
+{
+    fill(&a, 0, 2, 1000);
+    for (unsigned int i = 0; i < 10; i++)
+        tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    expect_answers(&a, 0, 0);
+    rx_post(&b, 4);
+    expect_answers(&a, 4, NETIF_RSP_OKAY);
+    rx_post(&b, 20);
+    expect_answers(&a, 6, NETIF_RSP_OKAY);
+    for (unsigned int i = 0; i < 10; i++)
+        assert_int_equal(rx_take(&b), 1000);
+    for (unsigned int i = 0; i < 100; i++)
+        tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    expect_answers(&a, 14 + 22, NETIF_RSP_OKAY);      /* delivered, and no place to wait */
+    for (unsigned int i = 0; i < 7; i++)
+        fake_advance(200 * NS_PER_MS);
+    expect_answers(&a, 64, NETIF_RSP_OKAY);
+    tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_OKAY);            /* stalled: dropped at once */
+    while (rx_take(&b))
+        ;
+    rx_post(&b, 4);
+    tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    assert_int_equal(rx_take(&b), 1000);
+}
+
+static void limits_the_rate(void **unused)
+{
+    drop_a();
+    make(&a, NULL, "50000,50000");
+    come_up(&a, "sgc");
+    rx_post(&b, 250);
+    fill(&a, 0, 2, 1500);
+    for (unsigned int i = 0; i < 200; i++)
+        tx_slot(&a, 100, 0, 1500, 0);
+    tx_push(&a);
+    expect_answers(&a, 88, NETIF_RSP_OKAY);           /* the burst */
+    fake_advance(50 * NS_PER_MS);
+    expect_answers(&a, 33, NETIF_RSP_OKAY);
+    fake_advance(500 * NS_PER_MS);
+    expect_answers(&a, 79, NETIF_RSP_OKAY);
+}
+
+static void spoofed_frames_are_dropped(void **unused)
+{
+    rx_post(&b, 8);
+    fill(&a, 0, 2, 60);
+    a.page[0][11] = 9;
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_DROPPED);
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(state(&a), 4);
+}
+
+/* What is filtered is what is delivered: the guest changes its page after the head was copied. */
+static void head_comes_from_our_memory(void **unused)
+{
+    fill(&a, 0, 2, 200);
+    tx_slot(&a, 100, 0, 200, 0);
+    tx_push(&a);                        /* waits: b has no slots */
+    a.page[0][11] = 9;
+    rx_post(&b, 4);
+    assert_int_equal(rx_take(&b), 200);
+    assert_int_equal(got[11], 1);
+}
+
+/* Hostile rings ----------------------------------------------------------------------------- */
+
+static void expect_failed(struct guest *g, const char *why)
+{
+    assert_int_equal(state(g), 5);
+    assert_non_null(strstr(fake_log, why));
+    assert_int_equal(fake_mapped(g->dom), 0);
+    /* The other one is as before. */
+    rx_post(&b, 2);
+    fill(&b, 0, 0x66, 60);
+    tx_slot(&b, 100, 0, 60, 0);
+    nic_got = 0;
+    tx_push(&b);
+    assert_int_equal(nic_got, 1);
+    assert_int_equal(state(&b), 4);
+}
+
+static void producer_far_ahead(void **unused)
+{
+    a.tx_prod = 257;
+    tx_push(&a);
+    expect_failed(&a, "tx producer 257");
+}
+
+static void producer_goes_back(void **unused)
+{
+    fill(&a, 0, 2, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    a.tx_prod = 0;
+    tx_push(&a);
+    expect_failed(&a, "tx producer 0");
+}
+
+static void chain_without_end(void **unused)
+{
+    tx_slot(&a, 100, 0, 1000, NETTXF_more_data);
+    tx_slot(&a, 100, 0, 10, NETTXF_more_data);
+    tx_push(&a);
+    expect_failed(&a, "chain without end");
+}
+
+static void chain_too_long(void **unused)
+{
+    for (unsigned int i = 0; i < 40; i++)
+        tx_slot(&a, 100, 0, i ? 10 : 1000, NETTXF_more_data);
+    tx_push(&a);
+    expect_failed(&a, "chain without end");
+}
+
+static void slot_beyond_its_page(void **unused)
+{
+    tx_slot(&a, 100, 4000, 97, 0);
+    tx_push(&a);
+    expect_failed(&a, "tx slot of 97 bytes at 4000");
+}
+
+static void slot_without_bytes(void **unused)
+{
+    tx_slot(&a, 100, 0, 0, 0);
+    tx_push(&a);
+    expect_failed(&a, "tx packet of 0 bytes");
+}
+
+static void second_slot_without_bytes(void **unused)
+{
+    tx_slot(&a, 100, 0, 100, NETTXF_more_data);
+    tx_slot(&a, 100, 0, 0, 0);
+    tx_push(&a);
+    expect_failed(&a, "tx slot of 0 bytes");
+}
+
+static void more_than_the_whole(void **unused)
+{
+    tx_slot(&a, 100, 0, 100, NETTXF_more_data);
+    tx_slot(&a, 100, 0, 100, 0);
+    tx_push(&a);
+    expect_failed(&a, "100 bytes with 100");
+}
+
+static void extra_without_end(void **unused)
+{
+    tx_slot(&a, 100, 0, 100, NETTXF_extra_info);
+    tx_push(&a);
+    expect_failed(&a, "extra info without end");
+}
+
+static void extra_unknown(void **unused)
+{
+    static const struct netif_extra_info e = { .type = 9 };
+
+    tx_slot(&a, 100, 0, 100, NETTXF_extra_info);
+    memcpy(&a.tx->ring[a.tx_prod++ % 256], &e, sizeof(e));
+    tx_push(&a);
+    expect_failed(&a, "extra info of type 9");
+}
+
+static void gso_of_nothing(void **unused)
+{
+    send_gso(&a, fill_tcp(&a, 2, 3000), 0);
+    expect_failed(&a, "segmentation of type 1, size 0");
+}
+
+static void rx_producer_far_ahead(void **unused)
+{
+    b.rx->req_prod = 1000;
+    fill(&a, 0, 2, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    assert_int_equal(state(&b), 5);
+    assert_non_null(strstr(fake_log, "rx producer 1000"));
+    assert_int_equal(state(&a), 4);
+}
+
+/* A grant that is none: the sender's loses its packet, the receiver gets nothing of it. */
+static void sender_grant_is_bad(void **unused)
+{
+    rx_post(&b, 8);
+    fill(&a, 0, 2, 1000);
+    tx_slot(&a, 999, 0, 1000, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_ERROR);
+    assert_int_equal(rx_take(&b), 0);
+    tx_slot(&a, 100, 0, 1000, NETTXF_more_data);
+    tx_slot(&a, 999, 0, 300, 0);
+    tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(get_be16(got + 12), 0x88b5);
+    assert_int_equal(rx_take(&b), 1000);
+    assert_int_equal(state(&a), 4);
+    assert_int_equal(state(&b), 4);
+}
+
+static void receiver_grant_is_bad(void **unused)
+{
+    for (unsigned int i = 32; i < PAGES; i++)
+        fake_grant(2, 100 + i, b.page[i], true);
+    rx_post(&b, 8);
+    fill(&a, 0, 2, 1000);
+    tx_slot(&a, 100, 0, 1000, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_OKAY);
+    assert_int_equal(state(&a), 4);
+    assert_int_equal(state(&b), 5);
+    assert_non_null(strstr(fake_log, "cannot be written"));
+}
+
+/* Life -------------------------------------------------------------------------------------- */
+
+static void closes_and_comes_again(void **unused)
+{
+    for (unsigned int round = 0; round < 5; round++) {
+        fill(&a, 0, 2, 500);
+        tx_slot(&a, 100, 0, 500, 0);
+        tx_push(&a);            /* waits at b when a goes */
+        put(&a, FRONT, "state", "5");
+        fake_run();
+        assert_int_equal(state(&a), 5);
+        assert_int_equal(fake_mapped(1), 0);
+        put(&a, FRONT, "state", "6");
+        fake_run();
+        assert_int_equal(state(&a), 6);
+        rx_post(&b, 2);
+        assert_int_equal(rx_take(&b), 0);
+        put(&a, FRONT, "state", "1");
+        fake_run();
+        assert_int_equal(state(&a), 2);
+        come_up(&a, "sgc");
+        assert_int_equal(state(&a), 4);
+        fill(&a, 0, 2, 500);
+        tx_slot(&a, 100, 0, 500, 0);
+        tx_push(&a);
+        assert_int_equal(rx_take(&b), 500);
+        b.rx_prod = b.rx_cons = b.rx->rsp_prod;
+        b.rx->req_prod = b.rx_prod;
+    }
+}
+
+static void failed_vif_comes_again(void **unused)
+{
+    slot_beyond_its_page(NULL);
+    start_anew(&a);
+    come_up(&a, "sgc");
+    assert_int_equal(state(&a), 4);
+}
+
+static void refuses_what_it_cannot_serve(void **unused)
+{
+    start_anew(&a);
+    come_up(&a, "f");
+    assert_int_equal(state(&a), 5);
+    drop_a();
+    make(&a, "10.0.0.300", NULL);
+    assert_int_equal(state(&a), 1);
+    drop_a();
+    make(&a, NULL, "fast");
+    assert_int_equal(state(&a), 1);
+    drop_a();
+    /* One address twice. */
+    make(&a, NULL, NULL);
+    put(&a, FRONT, "state", "1");
+    come_up(&a, "s");
+    assert_int_equal(state(&a), 4);
+}
+
+static void several_queues(void **unused)
+{
+    start_anew(&a);
+    assert_int_equal(atoi(back(&a, "multi-queue-max-queues")), 4);
+    fake_grant(1, 502, page_alloc_zeroed(), false);
+    fake_grant(1, 503, page_alloc_zeroed(), false);
+    put(&a, FRONT, "multi-queue-num-queues", "2");
+    put(&a, FRONT, "queue-0/tx-ring-ref", "500");
+    put(&a, FRONT, "queue-0/rx-ring-ref", "501");
+    put(&a, FRONT, "queue-0/event-channel", "7");
+    put(&a, FRONT, "queue-1/tx-ring-ref", "502");
+    put(&a, FRONT, "queue-1/rx-ring-ref", "503");
+    put(&a, FRONT, "queue-1/event-channel", "9");
+    come_up(&a, "sg");
+    assert_int_equal(state(&a), 4);
+    assert_int_equal(fake_mapped(1), 4);
+    rx_post(&b, 4);
+    fill(&a, 0, 2, 500);
+    tx_slot(&a, 100, 0, 500, 0);
+    tx_push(&a);
+    assert_int_equal(rx_take(&b), 500);
+    put(&a, FRONT, "multi-queue-num-queues", "1");
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(small_and_full_frames), T(batches_copies), T(scattered_frame), T(big_frame_stays_whole),
+        T(big_frame_is_cut), T(completes_checksum_where_needed),
+        T(floods_broadcast_but_not_to_the_sender), T(from_the_wire), T(waits_for_room),
+        T(limits_the_rate), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
+        T(producer_far_ahead), T(producer_goes_back), T(chain_without_end), T(chain_too_long),
+        T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
+        T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
+        T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
+        T(closes_and_comes_again), T(failed_vif_comes_again), T(refuses_what_it_cannot_serve),
+        T(several_queues),
+    };
+
+    bridge_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
