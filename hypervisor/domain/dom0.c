@@ -534,7 +534,6 @@ void dom0_build(void)
 
     xfree(b.mfn_of);
     free_module(b.kernel_mod);
-    if (b.privileged)
-        dom0 = b.d;
+    dom0 = b.d;             /* without its rights, too: the machine ends when it does */
     domain_first_start(b.d);
 }
