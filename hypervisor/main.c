@@ -32,6 +32,8 @@ static void report_boot(void)
                bi->module[i].size >> 10, bi->module[i].start, bi->module[i].args);
 }
 
+extern char boot_stack[];           /* boot/head.S; the others' stacks come from smp.c */
+
 /* The other CPUs come here when they are ready. */
 static void __noreturn ap_main(void)
 {
@@ -52,6 +54,7 @@ void hv_main(uint32_t magic, uint32_t info)
     map_init();
     frames_init();
     map_boot_done();
+    map_guard_page(boot_stack + STACK_GUARD * PAGE_SIZE);
     printk(LOG_INFO, "memory: %lu MiB, %lu MiB free\n", frames_total() >> 8,
            frames_free_count() >> 8);
 

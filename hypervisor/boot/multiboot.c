@@ -318,22 +318,48 @@ int multiboot_parse(struct boot_info *bi, uint32_t magic, paddr_t info, boot_mem
     return -XEN_EINVAL;
 }
 
+/* The end of a word of the command line; blanks between quotes do not end it. */
+static const char *word_end(const char *s)
+{
+    bool quoted = false;
+
+    for (; *s && (quoted || (*s != ' ' && *s != '\t')); s++) {
+        if (*s == '"')
+            quoted = !quoted;
+    }
+    return s;
+}
+
+/* [s, end) without quotes, as a string in buf. */
+static void copy_unquoted(char *buf, size_t n, const char *s, const char *end)
+{
+    for (; s < end && n > 1; s++) {
+        if (*s != '"') {
+            *buf++ = *s;
+            n--;
+        }
+    }
+    *buf = 0;
+}
+
+/* GRUB turns key="a b" into "key=a b"; both are understood. */
 bool cmdline_find_in(const char *cmdline, const char *key, char *buf, size_t n)
 {
     size_t len = strlen(key);
     bool found = false;
 
-    for (const char *w = skip_blanks(cmdline); *w; w = skip_blanks(w)) {
-        const char *end = skip_word(w);
+    for (const char *w = skip_blanks(cmdline), *end; *w; w = skip_blanks(end)) {
+        const char *name = *w == '"' ? w + 1 : w;
 
-        if (!strncmp(w, key, len) && (w + len == end || w[len] == '=')) {
-            const char *value = w + len == end ? end : w + len + 1;
-
-            found = true;
-            if (buf && n)
-                strlcpy(buf, value, MIN(n, (size_t)(end - value) + 1));
-        }
-        w = end;
+        end = word_end(w);
+        if (strncmp(name, key, len))
+            continue;
+        name += len;
+        if (name != end && *name != '=' && *name != '"')
+            continue;
+        found = true;
+        if (buf && n)
+            copy_unquoted(buf, n, *name == '=' ? name + 1 : end, end);
     }
     return found;
 }
