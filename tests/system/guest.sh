@@ -24,6 +24,8 @@ for pair in 1:1 2:1 2:2 4:2 4:4; do
         --vcpus "$vcpus" --host-cpus "$host" --memory 256 \
         --extra "console=hvc0 quiet test=stress" "$kernel" "$initramfs"
 done
+runs "The store as a stock guest sees it" "test xenstore: ok|||guest: power off" \
+    --memory 128 --extra "console=hvc0 quiet test=xenstore" "$kernel" "$initramfs"
 mk/kernel.sh cloud-amd64
 runs "Debian 6.1 cloud kernel (lz4): init" "guest: init on 6.1.*cloud|||guest: power off" \
     --memory 256 --extra "console=hvc0 quiet" build/kernels/cloud-amd64/vmlinuz "$initramfs"

@@ -981,6 +981,7 @@ static void test_domain_death(void **state)
     OK(wr(0, 0, "/back/1", ""));
     OK(chmod_(0, 0, "/back/1", "n0,r1"));
     watch(0, "/local/domain/1/d/x", "t");
+    OK(two(0, XS_SET_TARGET, 0, "3", "1"));
     watch(1, "d", "t");
     begin(1);
     conn_close(&conn[1]);
@@ -992,6 +993,9 @@ static void test_domain_death(void **state)
     assert_int_equal(conn_init(&conn[1], w, 1, wake), 0); /* the next with this number */
     IS(rd(1, 0, "/local/domain/2/mine"), "EACCES");
     IS(rd(1, 0, "/back/1"), "EACCES");
+    OK(wr(0, 0, "/local/domain/1/n", "v"));
+    OK(chmod_(0, 0, "/local/domain/1/n", "n1"));
+    IS(rd(3, 0, "/local/domain/1/n"), "EACCES"); /* does not act as the new one */
     IS(rd(3, 0, "/local/domain/2/mine"), "");
     check();
 }

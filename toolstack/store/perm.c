@@ -124,7 +124,7 @@ unsigned int perms_access(const struct perms *p, uint16_t domid, uint16_t target
 }
 
 /*
- * The entries stay in place but name nobody: the size, which nodes have been charged for,
+ * Entries stay in place but name nobody: the size, which nodes have been charged for,
  * remains. The list is taken out of the table, for nothing equals it any more.
  */
 void perms_forget(struct perm_table *t, uint16_t domid)
@@ -132,6 +132,9 @@ void perms_forget(struct perm_table *t, uint16_t domid)
     for (unsigned int b = 0; b < PERM_BUCKETS; b++) {
         struct perms *p = t->list[b], *next;
 
+        for (struct account *a = t->account[b]; a; a = a->next)
+            if (a->target == domid)
+                a->target = PERM_NO_TARGET;
         for (; p; p = next) {
             bool hit = false;
 

@@ -81,7 +81,7 @@ static inline size_t perms_bytes(const struct perms *p)
 /* What `domid`, which may also act as `target`, may do. PERM_OWNER only with all the rest. */
 unsigned int perms_access(const struct perms *p, uint16_t domid, uint16_t target);
 
-/* A domain died: no list but its own shall name it, since its number can come back. */
+/* A domain died: no list shall name it and nobody act as it, since its number can come back. */
 void perms_forget(struct perm_table *t, uint16_t domid);
 
 /* "r5" and so on. Return 0 or -XEN_EINVAL; the length of the text. */

@@ -201,6 +201,8 @@ free:
 void store_domain_disconnect(domid_t domid)
 {
     struct ringconn **at = find(domid), *r = *at;
+    unsigned int nodes;
+    size_t bytes;
 
     if (r) {
         *at = r->next;
@@ -211,6 +213,9 @@ void store_domain_disconnect(domid_t domid)
         free(r);
     }
     ops_domain_died(&store_wire.store, domid);
+    if (store_get_usage(domid, &nodes, &bytes))
+        log_error("store: domain %u is gone, but %u nodes (%lu bytes) of it are not", domid, nodes,
+                  bytes);
     store_fire_special(&store_wire.store, STORE_RELEASE);
 }
 
