@@ -13,6 +13,7 @@ static void peer_state_changed(struct xs_watch *w, const char *path)
     if (s > XenbusStateReconfigured)
         s = XenbusStateUnknown;
     d->peer_state = s;
+    log_debug("%s: the other end is in state %d", d->path, s);
     d->peer_changed(d, s);
 }
 
@@ -51,6 +52,7 @@ int xbdev_set_state(struct xbdev *d, enum xenbus_state s)
 
     if (!rc)
         d->state = s;
+    log_debug("%s: state %d%s", d->path, s, rc ? " not written" : "");
     return rc;
 }
 
