@@ -594,6 +594,9 @@ void schedule(void)
     if (!next->is_idle) {
         next->state = VCPU_RUNNING;
         arm(rq, now, now + again);
+    } else {
+        /* Also when it was idle before: a waker took the mark away, and another CPU the vCPU. */
+        cpumask_set(&idle_cpus, cpu);
     }
     if (next == prev) {
         spin_unlock(&rq->lock);
@@ -606,9 +609,7 @@ void schedule(void)
     account_off(prev, now);
     vcpu_runstate_change(next, RUNSTATE_running, now);
     store_relaxed(&next->running, true);
-    if (next->is_idle)
-        cpumask_set(&idle_cpus, cpu);
-    else if (prev->is_idle)
+    if (prev->is_idle)
         cpumask_clear(&idle_cpus, cpu);
     homeless = prev->state == VCPU_OFFLINE && !prev->is_idle &&
                !(allowed_cpus(prev) & cpumask_of(cpu));
