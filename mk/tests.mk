@@ -13,11 +13,14 @@ HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 
+# One compiler run makes a whole test, so any header counts as used by every test.
+HEADERS  := $(sort $(shell find include lib hypervisor runtime netback toolstack tests -name '*.h'))
+
 .PHONY: unit fuzz
 unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
 
 .SECONDEXPANSION:
-$(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) | $(B)/include/xen
+$(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) $(HEADERS) | $(B)/include/xen
 	$(call say,HOSTCC)
 	$(Q)mkdir -p $(@D) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c %.a,$^) -lcmocka
 
@@ -27,7 +30,7 @@ $(UNIT:=.ok): %.ok: %
 
 fuzz: $(FUZZ:=.ok)   ## run each fuzz target for FUZZ_SECONDS on its kept corpus
 
-$(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/include/xen
+$(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) $(HEADERS) | $(B)/include/xen
 	$(call say,FUZZCC)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.a,$^)
 

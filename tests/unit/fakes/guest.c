@@ -28,7 +28,7 @@ static uint64_t clock_ns = 1000000000;
 static unsigned int nr_mapped[16];
 
 unsigned long fake_copies, fake_copy_calls;
-char fake_log[256];
+char fake_log[4096];
 
 /* Grants ------------------------------------------------------------------------------------ */
 
@@ -351,8 +351,10 @@ void log_at(enum log_level level, const char *fmt, ...)
 {
     va_list ap;
 
+    size_t used = strlen(fake_log);
+
     va_start(ap, fmt);
-    vsnprintf(fake_log, sizeof(fake_log), fmt, ap);
+    vsnprintf(fake_log + used, sizeof(fake_log) - used, fmt, ap);
     va_end(ap);
 }
 
@@ -385,6 +387,7 @@ void page_free(void *p)
 
 void fake_reset(void)
 {
+    fake_log[0] = '\0';
     memset(grants, 0, sizeof(grants));
     memset(channels, 0, sizeof(channels));
     memset(nodes, 0, sizeof(nodes));

@@ -35,7 +35,7 @@ void fake_advance(uint64_t ns);                 /* moves the clock, then fake_ru
 
 /* Copy operations and hypercalls for them so far. */
 extern unsigned long fake_copies, fake_copy_calls;
-/* The last line that was logged. */
-extern char fake_log[256];
+/* What was logged since fake_reset(). */
+extern char fake_log[4096];
 
 #endif
