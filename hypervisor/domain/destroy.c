@@ -14,7 +14,9 @@
 #include "event/evtchn.h"
 #include "event/irq.h"
 #include "grant/grant.h"
+#include "mm/buddy.h"
 #include "mm/frame.h"
+#include "mm/heap.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
 #include "sched/softirq.h"
@@ -53,7 +55,8 @@ static void domain_free(struct domain *d)
     ASSERT(d->shared_pages == 0);
     domain_unlist(d);
     evtchn_raise_global_virq(VIRQ_DOM_EXC);
-    printk(LOG_DEBUG, "domain %u: freed\n", id);
+    printk(LOG_DEBUG, "domain %u: freed, %lu frames free, %lu heap objects\n", id,
+           frames_free_count(), heap_objects());
 }
 
 static void free_softirq(void)

@@ -236,6 +236,8 @@ void domain_free_parts(struct domain *d)
     for (uint32_t i = 0; i < MAX_VCPUS; i++)
         if (d->vcpu[i])
             vcpu_free(d->vcpu[i]);
+    if (d->evtchn_bucket)
+        evtchn_free(d);
     if (d->grant)
         grant_destroy(d);
     if (d->perdomain_l3)
@@ -263,7 +265,6 @@ int domain_create(const struct domain_config *cfg, struct domain **dp)
     d->id = cfg->id;
     d->privileged = cfg->privileged;
     d->max_vcpus = cfg->max_vcpus;
-    d->max_evtchn_port = MIN(cfg->max_evtchn_port, EVTCHN_MAX_PORTS);
     d->pause_count = 1;
     d->state = DOMAIN_BUILDING;
     d->page_list = FRAME_NIL;
@@ -289,6 +290,7 @@ int domain_create(const struct domain_config *cfg, struct domain **dp)
     rc = evtchn_init(d);
     if (rc)
         goto free;
+    d->max_evtchn_port = MIN(cfg->max_evtchn_port, EVTCHN_MAX_PORTS);
     rc = grant_init(d, cfg->max_grant_frames, cfg->max_maptrack_frames);
     if (rc)
         goto close;

@@ -702,8 +702,10 @@ int evtchn_init(struct domain *d)
     if (port == 0)
         chn->state = PORT_RESERVED;
     spin_unlock(&d->event_lock);
-    if (port < 0)
+    if (port < 0) {
         xfree(d->evtchn_bucket);
+        d->evtchn_bucket = NULL;
+    }
     return port < 0 ? port : 0;
 }
 
