@@ -30,9 +30,13 @@ void asm_offsets(void)
     DEFINE(CI_SIZE, sizeof(struct cpu_info));
     DEFINE(STACK_BYTES, STACK_SIZE);
     V(kernel_mode); V(kernel_sp); V(cr3_kernel); V(cr3_user); V(info);
-    V(areas_stale);
+    V(areas_stale); V(traps); V(cr2);
     DEFINE(VCPU_syscall_eip, offsetof(struct vcpu, syscall_cb.eip));
     DEFINE(VCPU_syscall_mask, offsetof(struct vcpu, syscall_cb.mask_events));
     DEFINE(INFO_mask, offsetof(struct vcpu_info, evtchn_upcall_mask));
+    DEFINE(INFO_cr2, offsetof(struct vcpu_info, arch.cr2));
+    DEFINE(TRAP_INFO_SIZE, sizeof(struct trap_info));
+    DEFINE(TRAP_INFO_flags, offsetof(struct trap_info, flags));
+    DEFINE(TRAP_INFO_address, offsetof(struct trap_info, address));
     DEFINE(HYPERCALL_COUNT, NR_HYPERCALLS);
 }

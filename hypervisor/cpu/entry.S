@@ -24,8 +24,9 @@
 #define VECTOR_SYSCALL 256      /* regs.entry_vector of hypercalls and guest system calls */
 
 #define EFLAGS_IF   0x200
-/* What a bounce into the guest kernel clears: TF, DF (syscall only), IOPL, NT, RF, VM, AC. */
+/* What a bounce into the guest kernel clears: TF, IOPL, NT, RF, VM, AC; a system call DF too. */
 #define EFLAGS_SYSCALL_CLEAR 0x77500
+#define EFLAGS_BOUNCE_CLEAR  0x77100
 /* What a guest may not set by iret: IOPL, VM. */
 #define EFLAGS_IRET_CLEAR 0x23000
 
@@ -106,6 +107,8 @@ GLOBAL vector_stubs
     jmp     paranoid_common
     .elseif n == 1
     jmp     debug_entry
+    .elseif n == 14
+    jmp     page_fault
     .elseif (n < 32) || (n == 0x80)
     jmp     exception_common
     .else
@@ -199,6 +202,95 @@ GLOBAL debug_entry
     pop     %rax
     add     $8, %rsp
     iretq
+
+/*
+ * Page faults of guest users go straight to their kernel, by sysret: rcx and r11 are in the frame
+ * that is pushed there. Everything else is an ordinary exception. rsp = &regs.error_code.
+ */
+#define SLOT(field) ((field) - UREGS_error_code)(%rsp)
+GLOBAL page_fault
+    testb   $3, SLOT(UREGS_cs)
+    jz      exception_common
+    mov     %rdx, SLOT(UREGS_rdx)
+    mov     SLOT(CI_vcpu), %rdx
+    cmpb    $0, VCPU_kernel_mode(%rdx)
+    jne     8f
+    mov     %rdi, SLOT(UREGS_rdi)
+    mov     %rsi, SLOT(UREGS_rsi)
+    mov     %rcx, SLOT(UREGS_rcx)
+    mov     %rax, SLOT(UREGS_rax)
+    mov     %cr2, %rcx
+    mov     %rcx, %rax
+    sar     $43, %rax
+    cmp     $-16, %rax                  /* our range: perhaps its LDT */
+    je      9f
+    mov     VCPU_info(%rdx), %rsi
+    cmpb    $0, INFO_mask(%rsi)
+    jne     9f
+    mov     VCPU_traps(%rdx), %rax
+    testb   $4, 14 * TRAP_INFO_SIZE + TRAP_INFO_flags(%rax)     /* its handler runs masked */
+    jz      9f
+    mov     14 * TRAP_INFO_SIZE + TRAP_INFO_address(%rax), %rax
+    test    %rax, %rax
+    jns     9f
+    cmpb    $0, VCPU_areas_stale(%rdx)
+    jne     9f
+    mov     %rcx, VCPU_cr2(%rdx)
+    mov     %rcx, INFO_cr2(%rsi)
+    movb    $1, VCPU_kernel_mode(%rdx)
+    swapgs
+    mov     VCPU_cr3_kernel(%rdx), %rcx
+    mov     %rcx, SLOT(CI_cr3)
+    mov     %rcx, %cr3
+    mov     VCPU_kernel_sp(%rdx), %rdi
+    mov     SLOT(UREGS_ss), %rcx
+31: mov     %rcx, -8(%rdi)
+    mov     SLOT(UREGS_rsp), %rcx
+32: mov     %rcx, -16(%rdi)
+    mov     SLOT(UREGS_rflags), %rcx
+33: mov     %rcx, -24(%rdi)
+    movzwl  SLOT(UREGS_cs), %ecx
+34: mov     %rcx, -32(%rdi)
+    mov     SLOT(UREGS_rip), %rcx
+35: mov     %rcx, -40(%rdi)
+    mov     SLOT(UREGS_error_code), %ecx
+    or      $4, %ecx
+36: mov     %rcx, -48(%rdi)
+37: mov     %r11, -56(%rdi)
+    mov     SLOT(UREGS_rcx), %rcx
+38: mov     %rcx, -64(%rdi)
+    movb    $1, INFO_mask(%rsi)
+    mov     SLOT(UREGS_rflags), %r11d
+    and     $~EFLAGS_BOUNCE_CLEAR, %r11d
+    mov     %rax, %rcx
+    lea     -64(%rdi), %rax
+    mov     %rax, SLOT(UREGS_rsp)
+    mov     SLOT(UREGS_rdi), %rdi
+    mov     SLOT(UREGS_rsi), %rsi
+    mov     SLOT(UREGS_rdx), %rdx
+    mov     SLOT(UREGS_rax), %rax
+    mov     SLOT(UREGS_rsp), %rsp
+    sysretq
+9:  mov     SLOT(UREGS_rax), %rax
+    mov     SLOT(UREGS_rcx), %rcx
+8:  mov     SLOT(UREGS_rdx), %rdx
+    jmp     exception_common
+
+    .irp    n, 31, 32, 33, 34, 35, 36, 37, 38
+    EXTABLE(\n\()b, page_fault_frame_fault)
+    .endr
+
+/* The kernel's stack is not there: fatal. All registers but rdi, rsi, rcx, rdx, rax, which are
+ * saved, are still the guest's. */
+page_fault_frame_fault:
+    mov     SLOT(UREGS_rdi), %rdi
+    mov     SLOT(UREGS_rsi), %rsi
+    mov     SLOT(UREGS_rcx), %rcx
+    mov     SLOT(UREGS_rdx), %rdx
+    mov     SLOT(UREGS_rax), %rax
+    PUSH_REGS
+    call    guest_stack_fault
+    jmp     ret_to_guest
 
 /* ---- System calls and hypercalls --------------------------------------------------------- */
 
