@@ -271,7 +271,8 @@ GLOBAL page_fault
     mov     SLOT(UREGS_rax), %rax
     mov     SLOT(UREGS_rsp), %rsp
     sysretq
-9:  mov     SLOT(UREGS_rax), %rax
+9:  mov     SLOT(UREGS_rsi), %rsi
+    mov     SLOT(UREGS_rax), %rax
     mov     SLOT(UREGS_rcx), %rcx
 8:  mov     SLOT(UREGS_rdx), %rdx
     jmp     exception_common
