@@ -19,7 +19,7 @@
 
 #define VIRT_BASE     0xffffffff80000000UL
 #define LIMIT_DEFAULT (256UL << 20 >> PAGE_SHIFT)   /* pages the initial domain may grow to */
-#define RANGES_MAX    16u
+#define RANGES_MAX    160u    /* two for each boot module, and our own few */
 
 struct start_info *start_info;
 struct shared_info *shared_info;
