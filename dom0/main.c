@@ -138,9 +138,34 @@ static void start_domains(void)
         host_start();
 }
 
+/* Decompressing a kernel takes much memory for seconds: what is free later goes back to guests. */
+static struct timer trim_timer;
+static struct work grew_work;
+
+static void trim(struct timer *t)
+{
+    size_t n = mem_give_back(512);
+
+    if (n)
+        log_debug("dom0: gave %lu KiB back", n * 4);
+}
+
+static void grew_later(struct work *w)
+{
+    timer_set_after(&trim_timer, 2 * NS_PER_S);
+}
+
+static void grew(void)
+{
+    work_queue(&grew_work);
+}
+
 void pv_main(void)
 {
     log_start();
+    timer_init(&trim_timer, trim);
+    work_init(&grew_work, grew_later);
+    mem_on_grow(grew);
     started("store", start_store());
     pci_init();
     bridge_init();

@@ -16,6 +16,7 @@
 #define MAX_ORDER   10u
 #define GROW_BELOW  64u             /* free pages at which more is asked for */
 #define GROW_BY     512u
+#define TRIM_ORDER  4u              /* smallest free block that is worth giving back */
 #define SLAB_HEADER 64u
 
 enum page_state { PG_NONE, PG_FREE, PG_USED, PG_SLAB };
@@ -52,6 +53,9 @@ static struct list slabs[CLASSES];
 static struct list areas = LIST_INIT(areas);
 static size_t heap_bytes, heap_objects;
 static bool growing;
+static uint64_t grown_from;         /* pages from here on came later; 0: none did */
+static uint64_t hole_hint;          /* no page below it (and above grown_from) is without frame */
+static void (*grown)(void);
 
 /* Pages. */
 
@@ -164,20 +168,38 @@ void page_free(void *p)
     pages_free(p, 0);
 }
 
-/* More memory from the hypervisor: new pages at the end of pseudo-physical memory. */
+/* More memory from the hypervisor: first where pages were given back, then at the end. */
+
+/* The next run of pages without frames, at most `most` long: its first page; *n is its length. */
+static uint64_t find_holes(size_t most, size_t *n)
+{
+    uint64_t first = MAX(hole_hint, grown_from), end;
+
+    while (first < p2m_pages() && mfn_is_valid_value(pfn_to_mfn(pfn(first))))
+        first++;
+    hole_hint = first;
+    end = first;
+    while (end < limit && end - first < most &&
+           (end >= p2m_pages() || !mfn_is_valid_value(pfn_to_mfn(pfn(end)))))
+        end++;
+    *n = end - first;
+    return first;
+}
 
 static size_t grow_batch(size_t want)
 {
-    uint64_t frames[64], first = p2m_pages();
-    size_t n = MIN(want, ARRAY_SIZE(frames));
+    uint64_t frames[64], first;
+    size_t n;
     struct xen_memory_reservation r = { .domid = DOMID_SELF };
     long got;
 
-    if (first >= limit)
-        return 0;
-    n = MIN(n, limit - first);
+    if (!grown_from)
+        grown_from = p2m_pages();
+    first = find_holes(MIN(want, ARRAY_SIZE(frames)), &n);
     for (size_t i = 0; i < n; i++)
         frames[i] = first + i;
+    if (!n)
+        return 0;
     set_xen_guest_handle(r.extent_start, (xen_pfn_t *)frames);
     r.nr_extents = n;
     got = hc_memory_op(XENMEM_populate_physmap, &r);
@@ -201,7 +223,61 @@ size_t mem_grow(size_t pages)
     while (got < pages && (step = grow_batch(pages - got)) != 0)
         got += step;
     growing = false;
+    if (got && grown)
+        grown();
     return got;
+}
+
+void mem_on_grow(void (*fn)(void))
+{
+    grown = fn;
+}
+
+/* Gives free pages [first, first + n) back to the hypervisor. */
+static void give_back(uint64_t first, size_t n)
+{
+    while (n) {
+        uint64_t frames[64];
+        size_t k = MIN(n, ARRAY_SIZE(frames));
+        struct xen_memory_reservation r = { .domid = DOMID_SELF, .nr_extents = k };
+
+        for (size_t i = 0; i < k; i++)
+            frames[i] = pfn_to_mfn(pfn(first + i)).v;
+        direct_map_drop(first, first + k);
+        for (size_t i = 0; i < k; i++)
+            p2m_set(first + i, MFN_INVALID);
+        set_xen_guest_handle(r.extent_start, (xen_pfn_t *)frames);
+        BUG_ON(hc_memory_op(XENMEM_decrease_reservation, &r) != (long)k);
+        hole_hint = MIN(hole_hint, first);
+        first += k;
+        n -= k;
+    }
+}
+
+size_t mem_give_back(size_t keep)
+{
+    size_t given = 0;
+
+    if (!grown_from)
+        return 0;
+    for (unsigned int order = MAX_ORDER; order >= TRIM_ORDER; order--) {
+        struct list *l = free_list[order].next, *next;
+
+        for (; l != &free_list[order]; l = next) {
+            uint64_t n = virt_to_pfn(l).v;
+
+            next = l->next;
+            if (n < grown_from || free_pages < keep + (1UL << order))
+                continue;
+            list_remove(l);
+            info[n].state = PG_NONE;
+            free_pages -= 1UL << order;
+            total_pages -= 1UL << order;
+            give_back(n, 1UL << order);
+            given += 1UL << order;
+        }
+    }
+    return given;
 }
 
 void mem_add(uint64_t first, uint64_t end)

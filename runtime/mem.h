@@ -44,6 +44,13 @@ void mem_get_stats(struct mem_stats *s);
  * when an allocation would fail. */
 size_t mem_grow(size_t pages);
 
+/* fn runs after memory has grown; it must not allocate. One at most. */
+void mem_on_grow(void (*fn)(void));
+
+/* Gives pages that came by growth back, as far as they are free in larger blocks, but keeps so
+ * many pages free. Returns how many went. */
+size_t mem_give_back(size_t keep);
+
 /* Start of day. info: zeroed memory for limit * MEM_INFO_SIZE bytes; then each range of free
  * pseudo-physical pages [first, end), which the direct map must reach. */
 #define MEM_INFO_SIZE 8

@@ -444,21 +444,31 @@ uint64_t initial_map_end(void)
     return (va - VIRT_BASE) >> PAGE_SHIFT;
 }
 
-/* Drops the builder's mapping of pages [first, end). */
-void initial_map_drop(uint64_t first, uint64_t end)
+/* Clears the entries of `n` pages from va on. */
+static void clear_range(uint64_t va, uint64_t n)
 {
     struct mmu_update u[BATCH];
-    unsigned int n = 0;
+    unsigned int k = 0;
 
-    for (uint64_t i = first; i < end; i++) {
-        u[n].ptr = pte_maddr((void *)(VIRT_BASE + (i << PAGE_SHIFT)));
-        u[n++].val = 0;
-        if (n == BATCH || i + 1 == end) {
-            BUG_ON(hc_mmu_update(u, n, NULL, DOMID_SELF));
-            n = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        u[k].ptr = pte_maddr((void *)(va + (i << PAGE_SHIFT)));
+        u[k++].val = 0;
+        if (k == BATCH || i + 1 == n) {
+            BUG_ON(hc_mmu_update(u, k, NULL, DOMID_SELF));
+            k = 0;
         }
     }
-    flush_range(0, ~0UL);
+    flush_range(va, n);
+}
+
+void initial_map_drop(uint64_t first, uint64_t end)
+{
+    clear_range(VIRT_BASE + (first << PAGE_SHIFT), end - first);
+}
+
+void direct_map_drop(uint64_t first, uint64_t end)
+{
+    clear_range(DIRECT_MAP + (first << PAGE_SHIFT), end - first);
 }
 
 /*

@@ -95,6 +95,9 @@ uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables);
 /* Takes pages [first, end) whose p2m entries are set into the direct map. Returns 0 or error. */
 int direct_map_extend(uint64_t first_pfn, uint64_t end_pfn);
 
+/* Unmaps pages [first, end) of the direct map, before their frames are given away. */
+void direct_map_drop(uint64_t first_pfn, uint64_t end_pfn);
+
 /* The builder's mapping of the image and what follows it: where it ends, and dropping the part
  * that the allocator gets. */
 uint64_t initial_map_end(void);

@@ -163,10 +163,14 @@ void net_on_change(void (*fn)(void *arg, const struct net_status *s), void *arg)
 
 static void status_changed(struct netif *n)
 {
+    static uint32_t last;
     struct net_status s;
     char ip[16], gateway[16];
 
     fill_status(&s);
+    if (s.ip == last)
+        return;
+    last = s.ip;
     if (s.up)
         log_info("net: address %s/%d, gateway %s%s", net_ip_text(s.ip, ip),
                  s.mask ? 32 - __builtin_ctz(s.mask) : 0, net_ip_text(s.gateway, gateway),

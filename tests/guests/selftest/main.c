@@ -97,6 +97,9 @@ static void test_growth(void)
     mem_get_stats(&after);
     CHECK(after.pages_total >= before.pages_total + 2000);
     log_info("selftest: grew from %lu to %lu pages", before.pages_total, after.pages_total);
+    CHECK(mem_give_back(256) > 1000);
+    mem_get_stats(&after);
+    log_info("selftest: back to %lu pages", after.pages_total);
 }
 
 /* The same frame at two addresses; a frame that is not ours is refused. */
@@ -243,6 +246,7 @@ void pv_main(void)
     if (start_is_initial_domain()) {
         log_debug("growth");
         test_growth();
+        test_growth();      /* into the holes that giving back has left */
         log_debug("dma");
         test_dma();
         log_info("selftest: %u PCI functions", pci_init());
