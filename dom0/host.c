@@ -12,26 +12,20 @@ static void warn(void *arg, const char *line)
     log_warn("%s", line);
 }
 
-static void created(void *arg, struct vm *vm, int rc, const char *why)
-{
-    if (rc)
-        log_error("%s", why);
-}
-
 static void start(const char *name)
 {
     static struct vm_config cfg;        /* large; creation copies it */
     struct file *f = file_find(name);
     char why[WHY_MAX];
-    struct vm *vm;
 
     if (!f) {
         log_error("host.cfg: autostart: no boot module \"%s\"", name);
         return;
     }
-    if (vm_config_parse(&cfg, f->name, f->data, f->size, warn, NULL, why, sizeof(why)) ||
-        vm_create(&cfg, false, created, NULL, &vm, why))
+    if (vm_config_parse(&cfg, f->name, f->data, f->size, warn, NULL, why, sizeof(why)))
         log_error("%s", why);
+    else
+        (void)vm_create(&cfg, false, NULL, NULL, NULL, why);    /* logs what is wrong */
 }
 
 static void autostart(struct xlcfg_node *n)

@@ -43,10 +43,8 @@ static struct vm_hook hook = { .start = on_start, .stop = on_stop };
 
 static void created(void *arg, struct vm *vm, int rc, const char *why)
 {
-    if (rc) {
-        log_error("%s", why);
+    if (rc)
         end_soon(SOLO_NOT_BUILT);
-    }
 }
 
 static void warn(void *arg, const char *line)
@@ -59,16 +57,15 @@ void solo_start(const char *file)
     static struct vm_config cfg;
     struct file *f = file_find(file);
     char why[WHY_MAX];
-    struct vm *vm;
 
     timer_init(&end_timer, end_now);
     vm_hook_add(&hook);
     com2_mirror(NULL);
     if (!f)
-        (void)why_set(why, 0, "solo=%s: no such boot module", file);
-    else if (vm_config_parse(&cfg, f->name, f->data, f->size, warn, NULL, why, sizeof(why)) == 0 &&
-             vm_create(&cfg, false, created, NULL, &vm, why) == 0)
+        log_error("solo=%s: no such boot module", file);
+    else if (vm_config_parse(&cfg, f->name, f->data, f->size, warn, NULL, why, sizeof(why)))
+        log_error("%s", why);
+    else if (vm_create(&cfg, false, created, NULL, NULL, why) == 0)    /* logs what is wrong */
         return;
-    log_error("%s", why);
     end_soon(SOLO_NOT_BUILT);
 }

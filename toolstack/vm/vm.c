@@ -289,21 +289,26 @@ static void built(struct vm *vm)
     tell(vm, 0, "");
 }
 
+/* The image comes a bit further; once it is there, the building begins. */
+static int load_kernel(struct vm *vm, char *why)
+{
+    char inner[WHY_MAX];
+    int rc = kernel_step(vm->kernel, inner);
+
+    if (rc < 0)
+        return why_set(why, rc, "%s: kernel %s", vm->cfg.name, inner);
+    return rc ? rc : start_build(vm, why);
+}
+
 static void build_some(struct vm *vm)
 {
     uint64_t until = now_ns() + TURN_NS;
     char why[WHY_MAX] = "";
     int rc;
 
-    do {
-        if (vm->build) {
-            rc = build_step(vm->build, why);
-        } else {
-            rc = kernel_step(vm->kernel, why);
-            if (rc == 0)
-                rc = start_build(vm, why);
-        }
-    } while (rc == 1 && now_ns() < until);
+    do
+        rc = vm->build ? build_step(vm->build, why) : load_kernel(vm, why);
+    while (rc == 1 && now_ns() < until);
     if (rc == 1)
         work_queue(&vm->work);
     else if (rc == 0)
