@@ -62,15 +62,16 @@ static paddr_t find_rsdp(void)
 void acpi_init(void)
 {
     const struct boot_info *bi = boot_info();
+    const void *found;
     uint8_t rsdp[36];
     uint32_t size = bi->rsdp_size;
     paddr_t pa = 0;
 
     if (size) {
         memcpy(rsdp, bi->rsdp, size);
-    } else if ((pa = find_rsdp())) {
+    } else if ((pa = find_rsdp()) && (found = map_window(pa, sizeof(rsdp)))) {
         size = sizeof(rsdp);
-        memcpy(rsdp, map_window(pa, size), size);
+        memcpy(rsdp, found, size);
     }
     if (!size || acpi_parse(&info, rsdp, size, map_window)) {
         printk(LOG_WARNING, "no usable ACPI tables: one CPU, no IOAPIC\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.h - the static ACPI tables that we need: CPUs, IOAPICs, timers, PCI configuration space.
- * Parse only; no AML.
+ * acpi.h - the static ACPI tables that we need: CPUs, IOAPICs, timers, PCI configuration space,
+ * power off. Parse only; of AML only the constant package \\_S5.
  */
 #ifndef HV_BOOT_ACPI_H
 #define HV_BOOT_ACPI_H
@@ -38,6 +38,10 @@ struct acpi_info {
     paddr_t hpet;                       /* 0: none */
     uint32_t pm_timer_port;             /* 0: none */
     bool pm_timer_32bit;
+    uint16_t pm1a_cnt, pm1b_cnt;        /* ports for power off; 0: not known */
+    uint16_t s5_a, s5_b;                /* what to write there, complete */
+    uint16_t reset_port;                /* 0: none */
+    uint8_t reset_value;
     paddr_t rsdp;                       /* for dom0; 0: not known */
 };
 

@@ -16,6 +16,11 @@
 enum madt_entry { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_ADDR = 5,
                   MADT_X2APIC = 9 };
 #define LAPIC_ENABLED   1u
+#define FADT_RESET      (1u << 10)      /* flag: there is a reset register */
+#define GAS_PORT        1u
+#define PM1_SLP_EN      (1u << 13)
+
+enum aml { AML_ZERO = 0x00, AML_ONE = 0x01, AML_BYTE = 0x0a, AML_PACKAGE = 0x12 };
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -110,14 +115,6 @@ static void parse_hpet(struct acpi_info *ai, const uint8_t *t, uint32_t len)
         ai->hpet = get64(t + 44);
 }
 
-static void parse_fadt(struct acpi_info *ai, const uint8_t *t, uint32_t len)
-{
-    if (len < 116)
-        return;
-    ai->pm_timer_port = get32(t + 76) & 0xffff;
-    ai->pm_timer_32bit = (get32(t + 112) >> 8) & 1;
-}
-
 static void parse_mcfg(struct acpi_info *ai, const uint8_t *t, uint32_t len)
 {
     for (uint32_t off = 44; len >= 60 && off <= len - 16; off += 16) {
@@ -144,6 +141,67 @@ static const uint8_t *map_table(paddr_t pa, acpi_map_fn map, uint32_t *len)
     return sum_is_zero(t, *len) ? t : NULL;
 }
 
+/* A small AML constant at *off; moves on. False: it is something else. */
+static bool aml_byte(const uint8_t *t, uint32_t len, uint32_t *off, uint8_t *v)
+{
+    if (*off + 2 > len)
+        return false;
+    switch (t[*off]) {
+    case AML_ZERO:
+    case AML_ONE:
+        *v = t[(*off)++];
+        return true;
+    case AML_BYTE:
+        *v = t[*off + 1];
+        *off += 2;
+        return true;
+    }
+    return false;
+}
+
+/* Name(_S5, Package() { SLP_TYPa, SLP_TYPb, ... }), wherever it stands. */
+static void find_s5(struct acpi_info *ai, const uint8_t *t, uint32_t len)
+{
+    for (uint32_t i = HEADER_BYTES; i + 12 < len; i++) {
+        uint32_t off = i + 5;
+        uint8_t a, b;
+
+        if (memcmp(t + i, "_S5_", 4) || t[i + 4] != AML_PACKAGE)
+            continue;
+        off += 1 + (t[off] >> 6);           /* length of the package: one to four bytes */
+        off++;                              /* number of elements */
+        if (!aml_byte(t, len, &off, &a) || !aml_byte(t, len, &off, &b))
+            continue;
+        ai->s5_a = (uint16_t)(PM1_SLP_EN | (a & 7) << 10);
+        ai->s5_b = (uint16_t)(PM1_SLP_EN | (b & 7) << 10);
+        return;
+    }
+}
+
+static void parse_fadt(struct acpi_info *ai, const uint8_t *t, uint32_t len, acpi_map_fn map)
+{
+    paddr_t dsdt;
+    uint32_t dsdt_len;
+
+    if (len < 116)
+        return;
+    ai->pm_timer_port = get32(t + 76) & 0xffff;
+    ai->pm_timer_32bit = (get32(t + 112) >> 8) & 1;
+    if (len >= 129 && (get32(t + 112) & FADT_RESET) && t[116] == GAS_PORT &&
+        get64(t + 120) <= 0xffff) {
+        ai->reset_port = get16(t + 120);
+        ai->reset_value = t[128];
+    }
+    dsdt = len >= 148 && get64(t + 140) ? get64(t + 140) : get32(t + 40);
+    ai->pm1a_cnt = get16(t + 64);
+    ai->pm1b_cnt = get16(t + 68);
+    t = map_table(dsdt, map, &dsdt_len);    /* the FADT is out of reach now */
+    if (t && !memcmp(t, "DSDT", 4))
+        find_s5(ai, t, dsdt_len);
+    if (!ai->s5_a)
+        ai->pm1a_cnt = ai->pm1b_cnt = 0;
+}
+
 static void parse_table(struct acpi_info *ai, paddr_t pa, acpi_map_fn map)
 {
     uint32_t len;
@@ -156,7 +214,7 @@ static void parse_table(struct acpi_info *ai, paddr_t pa, acpi_map_fn map)
     else if (!memcmp(t, "HPET", 4))
         parse_hpet(ai, t, len);
     else if (!memcmp(t, "FACP", 4))
-        parse_fadt(ai, t, len);
+        parse_fadt(ai, t, len, map);
     else if (!memcmp(t, "MCFG", 4))
         parse_mcfg(ai, t, len);
 }

@@ -164,7 +164,7 @@ void apic_init(paddr_t base)
 
 void apic_init_cpu(void)
 {
-    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE | (mmio ? 0 : BASE_X2APIC));
     reg_write(REG_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
     reg_write(REG_TPR, 0);
     reg_write(REG_LVT_TIMER, VECTOR_TIMER);

@@ -6,6 +6,7 @@
  */
 #include "dev/panic.h"
 
+#include "boot/acpi.h"
 #include "boot/multiboot.h"
 #include "boot/smp.h"
 #include "cpu/asm.h"
@@ -16,6 +17,7 @@
 #define DEBUGEXIT_PORT  0xf4
 #define RESET_PORT      0xcf9
 #define RESET_DELAY_US  5000000u
+#define RESET_SETTLE_US 10000u
 #define MAX_FRAMES      24
 
 extern const char hv_text_start[], hv_text_end[];
@@ -39,7 +41,13 @@ void machine_restart(void)
 {
     static const struct descriptor_ptr no_idt;
 
+    const struct acpi_info *ai = acpi_info();
+
     irq_disable();
+    if (ai->reset_port) {
+        outb(ai->reset_port, ai->reset_value);
+        udelay(RESET_SETTLE_US);
+    }
     outb(RESET_PORT, 0x02);
     outb(RESET_PORT, 0x06);
     for (unsigned int i = 0; i < 100000 && (inb(0x64) & 2); i++)
@@ -133,11 +141,16 @@ void panic_bug(const char *file, int line, const char *what)
 
 void machine_poweroff(void)
 {
+    const struct acpi_info *ai = acpi_info();
+
+    irq_disable();
     if (cmdline_find("debugexit", NULL, 0))
         outb(DEBUGEXIT_PORT, 0);
-    /* The fixed ports of the machines that tests run on; real ones need the DSDT's \_S5. */
-    outw(0x604, 0x2000);
-    outw(0xb004, 0x2000);
+    if (ai->pm1a_cnt)
+        outw(ai->pm1a_cnt, ai->s5_a);
+    if (ai->pm1b_cnt)
+        outw(ai->pm1b_cnt, ai->s5_b);
+    udelay(RESET_SETTLE_US);
     printk(LOG_ERROR, "the machine can be switched off now\n");
     panic_stop_cpu();
 }

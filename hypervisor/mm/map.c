@@ -308,10 +308,11 @@ void iounmap(void *p, size_t size)
         if (e)
             *e = 0;
     }
+    /* Before anybody can be given these addresses again. */
+    tlb_flush_mask(CPUMASK_ALL, FLUSH_TLB_GLOBAL, 0);
     if (end + PAGE_SIZE == fixmap_next)     /* the usual case: the last one goes first */
         fixmap_next = va;
     spin_unlock(&map_lock);
-    tlb_flush_mask(CPUMASK_ALL, FLUSH_TLB_GLOBAL, 0);
 }
 
 /* Replaces a large page by a table of the next smaller ones. False: no memory. */

@@ -74,7 +74,14 @@ static int tables(void **state)
     put(0x2000 + 44, 0xfed00000, 8);
     header(0x2000, "HPET", 56);
     put(0x3000 + 76, 0x608, 4);
-    put(0x3000 + 112, 0x100, 4);
+    put(0x3000 + 40, 0x5000, 4);
+    put(0x3000 + 64, 0x604, 2);
+    put(0x3000 + 112, 0x500, 4);
+    ram[0x3000 + 116] = 1;
+    put(0x3000 + 120, 0xcf9, 8);
+    ram[0x3000 + 128] = 15;
+    memcpy(ram + 0x5000 + 50, "\10_S5_\22\10\4\12\5\1\0\0", 14);
+    header(0x5000, "DSDT", 80);
     header(0x3000, "FACP", 244);
     put(0x4000 + 44, 0xb0000000, 8);
     ram[0x4000 + 55] = 255;
@@ -98,6 +105,12 @@ static void everything(void **state)
     assert_int_equal(ai.hpet, 0xfed00000);
     assert_int_equal(ai.pm_timer_port, 0x608);
     assert_true(ai.pm_timer_32bit);
+    assert_int_equal(ai.pm1a_cnt, 0x604);
+    assert_int_equal(ai.pm1b_cnt, 0);
+    assert_int_equal(ai.s5_a, 0x2000 | 5 << 10);
+    assert_int_equal(ai.s5_b, 0x2000 | 1 << 10);
+    assert_int_equal(ai.reset_port, 0xcf9);
+    assert_int_equal(ai.reset_value, 15);
     assert_int_equal(ai.nr_mcfg, 1);
     assert_int_equal(ai.mcfg[0].last_bus, 255);
 }
