@@ -49,6 +49,7 @@
 #define TCP_SNDQUEUELOWAT        16
 #define TCP_OOSEQ_MAX_BYTES      (96 * TCP_MSS)
 #define TCP_OOSEQ_MAX_PBUFS      128
+#define TCP_MSL                  10000UL    /* ms; closed connections are kept twice as long */
 #define TCP_LISTEN_BACKLOG       1
 #define TCP_DEFAULT_LISTEN_BACKLOG 32
 #define LWIP_TCP_KEEPALIVE       1
