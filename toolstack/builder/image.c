@@ -285,6 +285,8 @@ static int take_page(struct image *im, size_t got, char *why)
     struct elf e;
 
     im->at += got;
+    if (offset >= IMAGE_FILE_MAX)
+        return bad(im, why, -XEN_ENOEXEC, "kernel file is larger than 512 MiB");
     if (offset == 0) {
         int rc = first_page(im, got, why);
 
@@ -293,8 +295,6 @@ static int take_page(struct image *im, size_t got, char *why)
     } else if (!stream_elf(im, &e) || !page_wanted(im, &e, offset)) {
         return 0;
     }
-    if (offset >= IMAGE_FILE_MAX)
-        return bad(im, why, -XEN_ENOEXEC, "kernel file is larger than 512 MiB");
     memset(im->page + got, 0, PAGE_SIZE - got);
     if (offset / PAGE_SIZE >= im->nr_pages) {
         size_t n = DIV_ROUND_UP(im->extent.file_end, PAGE_SIZE);
