@@ -12,6 +12,10 @@
 #include "xenabi.h"
 #include "compiler.h"
 
+#ifdef SLUICE_HOST
+/* Unit tests: each test brings its own hypervisor. */
+long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+#else
 static inline long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
                              uint64_t a5)
 {
@@ -25,6 +29,7 @@ static inline long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t
                      : "rcx", "r11", "memory");
     return rc;
 }
+#endif
 
 #define HC_PTR(p) ((uint64_t)(uintptr_t)(p))
 

@@ -16,7 +16,9 @@
 #include "addr.h"
 #include "xenabi.h"
 
+#ifndef DIRECT_MAP                          /* unit tests put it where the host allows */
 #define DIRECT_MAP 0xffff888000000000UL
+#endif
 #define WINDOW_MAP 0xffffc90000000000UL
 #define WINDOW_END 0xffffc98000000000UL     /* 512 GiB: one top-level slot */
 

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* The run loop on a fake clock and fake events. */
+/* LINK: runtime/loop.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "runtime/event.h"
+#include "runtime/hypercall.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/time.h"
+
+static uint64_t now = 1000, armed;
+static unsigned int blocks;
+static bool event_waiting;
+static void (*on_event)(void);
+
+uint64_t now_ns(void)
+{
+    return now;
+}
+
+void panic(const char *fmt, ...)
+{
+    abort();
+}
+
+int event_bind_virq(unsigned int virq, event_fn fn, void *arg, evtchn_port_t *port)
+{
+    return 0;
+}
+
+bool event_poll(void)
+{
+    bool was = event_waiting;
+
+    event_waiting = false;
+    if (was && on_event)
+        on_event();
+    return was;
+}
+
+bool event_any_pending(void)
+{
+    return event_waiting;
+}
+
+/* Blocking lasts until the armed timer. */
+long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    if (nr == __HYPERVISOR_set_timer_op)
+        armed = a1;
+    if (nr == __HYPERVISOR_sched_op && a1 == SCHEDOP_block) {
+        blocks++;
+        assert_true(armed > now);
+        now = armed;
+    }
+    return 0;
+}
+
+/* Timers against a plain list. */
+#define N 200
+static struct timer timers[N];
+static uint64_t model[N];           /* due; 0: not set */
+static uint64_t last_due;
+static unsigned int fired;
+
+static void on_timer(struct timer *t)
+{
+    unsigned int i = (unsigned int)(t - timers);
+
+    assert_true(model[i] != 0);
+    assert_true(t->due == model[i]);
+    assert_true(t->due <= now && t->due >= last_due);
+    assert_false(timer_is_set(t));
+    last_due = t->due;
+    model[i] = 0;
+    fired++;
+}
+
+static void timers_fire_in_order(void **state)
+{
+
+    srand(1);
+    for (unsigned int i = 0; i < N; i++)
+        timer_init(&timers[i], on_timer);
+    for (unsigned int round = 0; round < 3000; round++) {
+        unsigned int i = (unsigned int)rand() % N;
+
+        if (rand() % 4 == 0) {
+            timer_cancel(&timers[i]);
+            model[i] = 0;
+        } else {
+            model[i] = now + 1 + (unsigned int)rand() % 1000;
+            timer_set(&timers[i], model[i]);
+        }
+        assert_int_equal(timer_is_set(&timers[i]), model[i] != 0);
+        if (round % 50 == 0) {
+            last_due = 0;
+            now += 100;
+            loop_turn(false);
+            for (unsigned int k = 0; k < N; k++)
+                assert_true(!model[k] || model[k] > now);
+        }
+    }
+    last_due = 0;
+    now += 2000;
+    loop_turn(false);
+    for (unsigned int k = 0; k < N; k++)
+        assert_int_equal(model[k], 0);
+    assert_true(fired > 100);
+}
+
+static unsigned int ran[3];
+static struct work w[3];
+
+static void busy(struct work *x)
+{
+    ran[0]++;
+    work_queue(x);
+}
+
+static void plain(struct work *x)
+{
+    ran[x - w]++;
+}
+
+static void cancels_next(struct work *x)
+{
+    ran[x - w]++;
+    work_cancel(&w[2]);
+}
+
+static void busy_work_lets_others_run(void **state)
+{
+    work_init(&w[0], busy);
+    work_init(&w[1], plain);
+    work_init(&w[2], plain);
+    work_queue(&w[0]);
+    work_queue(&w[1]);
+    work_queue(&w[1]);
+    loop_turn(true);
+    loop_turn(true);
+    assert_int_equal(ran[0], 2);
+    assert_int_equal(ran[1], 1);
+    work_cancel(&w[0]);
+    loop_turn(false);
+    assert_int_equal(ran[0], 2);
+    assert_int_equal(blocks, 0);
+}
+
+static void work_may_be_cancelled_by_work(void **state)
+{
+    ran[1] = ran[2] = 0;
+    work_init(&w[1], cancels_next);
+    work_queue(&w[1]);
+    work_queue(&w[2]);
+    loop_turn(false);
+    assert_int_equal(ran[1], 1);
+    assert_int_equal(ran[2], 0);
+    work_queue(&w[2]);
+    loop_turn(false);
+    assert_int_equal(ran[2], 1);
+}
+
+static void queue_last(void)
+{
+    work_queue_last(&w[1]);
+    work_queue(&w[2]);
+}
+
+static void last_list_runs_last(void **state)
+{
+    ran[1] = ran[2] = 0;
+    work_init(&w[1], cancels_next);     /* would cancel w[2] if it ran first */
+    on_event = queue_last;
+    event_waiting = true;
+    loop_turn(true);
+    assert_int_equal(ran[1], 1);
+    assert_int_equal(ran[2], 1);
+    on_event = NULL;
+}
+
+static void idle_blocks_until_the_next_timer(void **state)
+{
+    model[0] = now + 500;
+    timer_set(&timers[0], model[0]);
+    blocks = 0;
+    fired = 0;
+    last_due = 0;
+    loop_turn(true);
+    assert_int_equal(blocks, 1);
+    assert_int_equal(fired, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_fire_in_order),
+        cmocka_unit_test(busy_work_lets_others_run),
+        cmocka_unit_test(work_may_be_cancelled_by_work),
+        cmocka_unit_test(last_list_runs_last),
+        cmocka_unit_test(idle_blocks_until_the_next_timer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
