@@ -3,9 +3,8 @@
  * rx.c - bridge to guest.
  *
  * A frame takes as many of the guest's slots as it has pages; head and fragments are copied into
- * the granted pages, packed from offset 0 (there are frontends that ignore the offset). Answers are
- * written into the ring as slots are taken and published in the flush, when all copies are done:
- * a grant must not be in use any more when its answer is seen.
+ * the granted pages. Answers are written into the ring as slots are taken and published in the
+ * flush, when all copies are done: a grant must not be in use any more when its answer is seen.
  *
  * Answers go in the order of the requests and never carry a negative status: not every frontend
  * copes with either. So the slots of a packet that could not be copied carry frames that every
@@ -21,10 +20,44 @@
 #define NULL_FRAME_LEN 60
 #define ETH_P_EXPERIMENTAL 0x88b5       /* IEEE 802: "local experimental" */
 
-static unsigned int slots_for(const struct frame *f)
+/* How a frame is spread over slots. */
+struct layout {
+    unsigned int slots;         /* with data; a segmentation slot comes on top */
+    unsigned int extra;         /* 0 or 1 of those */
+    bool in_place;              /* fragments keep their place in the page, one slot each */
+    bool head_alone;            /* in_place: no room for head before the first fragment */
+};
+
+/*
+ * Packed from offset 0 is what every frontend takes. Those that take big frames honour offsets
+ * too; for them each fragment stays in a page of its own, so that it is one copy and not two.
+ */
+static void lay_out(struct layout *l, const struct frame *f, uint32_t caps)
 {
-    return (f->len + (unsigned int)PAGE_SIZE - 1) / (unsigned int)PAGE_SIZE +
-           (f->gso != GSO_NONE);
+    l->slots = (f->len + (unsigned int)PAGE_SIZE - 1) / (unsigned int)PAGE_SIZE;
+    l->extra = f->gso != GSO_NONE;
+    l->in_place = false;
+    l->head_alone = false;
+    if (l->slots == 1 || !f->nr_frags || f->frags[0].kind != FRAG_GRANT ||
+        !(caps & (PORT_TSO4 | PORT_TSO6)))
+        return;
+    l->head_alone = f->frags[0].offset < f->head_len;
+    l->in_place = f->nr_frags + l->head_alone <= VIF_PACKET_SLOTS;
+    if (l->in_place)
+        l->slots = f->nr_frags + l->head_alone;
+}
+
+/* Where slot i of a frame begins and how much is in it, when fragments keep their places. */
+static unsigned int place(const struct layout *l, const struct frame *f, unsigned int i,
+                          unsigned int *offset)
+{
+    if (i == 0) {
+        *offset = l->head_alone ? 0 : f->frags[0].offset - f->head_len;
+        return f->head_len + (l->head_alone ? 0 : f->frags[0].len);
+    }
+    i -= l->head_alone;
+    *offset = f->frags[i].offset;
+    return f->frags[i].len;
 }
 
 /* n slots are there. Or not: then we hear of it when they are. */
@@ -62,9 +95,11 @@ static unsigned int take_slot(struct vif_queue *q)
     return at;
 }
 
-static void answer(struct vif_queue *q, unsigned int at, uint16_t flags, unsigned int len)
+static void answer(struct vif_queue *q, unsigned int at, uint16_t flags, unsigned int offset,
+                   unsigned int len)
 {
     q->rx->ring[at].rsp = (struct netif_rx_response){ .id = q->rx_id[at], .flags = flags,
+                                                      .offset = (uint16_t)offset,
                                                       .status = (int16_t)len };
 }
 
@@ -92,24 +127,28 @@ static uint16_t first_flags(const struct frame *f)
 
 bool vif_rx_send(struct vif_queue *q, struct frame *f)
 {
-    unsigned int n = slots_for(f), left = f->len;
     struct vif_rx_packet *p = &q->packets[q->nr_packets];
     uint16_t flags = first_flags(f);
+    unsigned int left = f->len;
     struct frame_cursor c;
+    struct layout l;
 
-    if (q->nr_packets == VIF_SLOTS || !has_room(q, n))
+    lay_out(&l, f, q->vif->port.caps);
+    if (q->nr_packets == VIF_SLOTS || !has_room(q, l.slots + l.extra))
         return false;
     frame_get(f);
     *p = (struct vif_rx_packet){ .frame = f, .first = q->rx_cons % VIF_SLOTS,
-                                 .nr_slots = (uint8_t)n };
+                                 .nr_slots = (uint8_t)(l.slots + l.extra) };
     q->nr_packets++;
     frame_seek(&c, f, 0);
-    while (left) {
-        unsigned int at = take_slot(q), len = MIN(left, (unsigned int)PAGE_SIZE);
+    for (unsigned int i = 0; i < l.slots; i++) {
+        unsigned int at = take_slot(q), offset = 0, len = MIN(left, (unsigned int)PAGE_SIZE);
 
-        frame_copy_ref(&c, q->vif->dom, q->rx_ref[at], 0, len, &p->failed);
+        if (l.in_place)
+            len = place(&l, f, i, &offset);
+        frame_copy_ref(&c, q->vif->dom, q->rx_ref[at], offset, len, &p->failed);
         left -= len;
-        answer(q, at, (uint16_t)(flags | (left ? NETRXF_more_data : 0)), len);
+        answer(q, at, (uint16_t)(flags | (left ? NETRXF_more_data : 0)), offset, len);
         if (flags & NETRXF_extra_info)
             answer_gso(q, take_slot(q), f);
         flags = 0;
@@ -135,7 +174,7 @@ static void blank_out(struct vif_queue *q, const struct vif_rx_packet *p)
         grant_copy_ref(&op->dest, q->vif->dom, q->rx_ref[at], 0);
         op->len = NULL_FRAME_LEN;
         op->flags = GNTCOPY_dest_gref;
-        answer(q, at, 0, NULL_FRAME_LEN);
+        answer(q, at, 0, 0, NULL_FRAME_LEN);
     }
     copy_run();
     if (failed)

@@ -230,10 +230,10 @@ static unsigned int rx_take(struct guest *g)
         assert_true(g->rx_cons != g->rx->rsp_prod);
         assert_int_equal(r.id, g->rx_cons % 256);
         assert_in_range(r.status, 1, 4096);
-        assert_int_equal(r.offset, 0);
+        assert_in_range(r.offset + r.status, 1, 4096);
         if (!len)
             first_rsp = r;
-        memcpy(got + len, g->page[page], (size_t)r.status);
+        memcpy(got + len, g->page[page] + r.offset, (size_t)r.status);
         len += (unsigned int)r.status;
         more = r.flags & NETRXF_more_data;
         g->rx_cons++;
@@ -372,6 +372,44 @@ static void big_frame_stays_whole(void **unused)
         assert_int_equal(got[i], a.page[i / 4096][i % 4096]);
     assert_int_equal(got_extra.u.gso.size, 1448);
     assert_int_equal(got_extra.u.gso.type, XEN_NETIF_GSO_TYPE_TCPV4);
+}
+
+/* As Linux sends it: headers by themselves, payload from the middle of a page. One copy for each
+ * slot, and the receiver finds each piece where it was in the sender's page. */
+static void fragments_keep_their_places(void **unused)
+{
+    unsigned long copies = fake_copies;
+    unsigned int len = 66 + 4096 - 1000 + 2 * 4096 + 10;
+    struct netif_extra_info e = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+
+    e.u.gso.size = 1448;
+    e.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
+    for (unsigned int i = 1; i < 6; i++)
+        memset(a.page[i], (int)i, 4096);
+    fill(&a, 0, 2, 66);
+    for (unsigned int first = 1000; first; first = first == 1000 ? 20 : 0) {
+        rx_post(&b, 8);
+        tx_slot(&a, 100, 0, len + 1000 - first, NETTXF_csum_blank | NETTXF_data_validated |
+                NETTXF_extra_info | NETTXF_more_data);
+        memcpy(&a.tx->ring[a.tx_prod++ % 256], &e, sizeof(e));
+        tx_slot(&a, 101, first, 4096 - first, NETTXF_more_data);
+        tx_slot(&a, 102, 0, 4096, NETTXF_more_data);
+        tx_slot(&a, 103, 0, 4096, NETTXF_more_data);
+        tx_slot(&a, 104, 0, 10, 0);
+        tx_push(&a);
+        expect_answers(&a, 5, NETIF_RSP_OKAY);
+        assert_int_equal(rx_take(&b), len + 1000 - first);
+        assert_memory_equal(got, a.page[0], 66);
+        assert_int_equal(got[66], 1);
+        assert_int_equal(got[66 + 4096 - first], 2);
+        assert_int_equal(got[66 + 4096 - first + 2 * 4096], 4);
+        /* Room for the headers before the payload, or not. */
+        assert_int_equal(first_rsp.offset, first == 1000 ? 1000 - 66 : 0);
+        assert_int_equal(first_rsp.status, first == 1000 ? 66 + 4096 - 1000 : 66);
+        b.rx_prod = b.rx_cons = b.rx->rsp_prod;
+        b.rx->req_prod = b.rx_prod;
+    }
+    assert_int_equal(fake_copies - copies, 2 * 6);
 }
 
 /* Cut for a card that cannot, with complete checksums; and for a guest that takes no fragments. */
@@ -770,6 +808,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(small_and_full_frames), T(batches_copies), T(scattered_frame), T(big_frame_stays_whole),
+        T(fragments_keep_their_places),
         T(big_frame_is_cut), T(completes_checksum_where_needed),
         T(floods_broadcast_but_not_to_the_sender), T(from_the_wire), T(waits_for_room),
         T(limits_the_rate), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
