@@ -20,37 +20,11 @@
 /* Set with the first domain (perdomain.c). */
 uint64_t mfn_limit = 1UL << (36 - PAGE_SHIFT);
 
-/* Room above the limit of page_get() for references that cannot be refused (page_hold()). */
-#define COUNT_RESERVE   4096u
-#define COUNT_LIMIT     (PGC_COUNT_MASK - COUNT_RESERVE)
-
 /* ------------------------------------------------------------ existence */
-
-bool page_get_any(struct page *pg)
-{
-    uint32_t x = load_relaxed(&pg->count);
-
-    do {
-        uint32_t n = x & PGC_COUNT_MASK;
-        if (n == 0 || n >= COUNT_LIMIT)
-            return false;
-    } while (!atomic_cmpxchg(&pg->count, &x, x + 1));
-    /* The owner changes only while nobody else has a reference. */
-    if (likely(READ_ONCE(pg->owner) < DOMID_FIRST_RESERVED))
-        return true;
-    page_put(pg);
-    return false;
-}
 
 bool page_get(struct page *pg, const struct domain *d)
 {
-    /* Looked at first, so that foreign frames are not touched. */
-    if (unlikely(READ_ONCE(pg->owner) != d->id) || !page_get_any(pg))
-        return false;
-    if (likely(READ_ONCE(pg->owner) == d->id))
-        return true;
-    page_put(pg);
-    return false;
+    return page_get_owned(pg, d->id);
 }
 
 void page_hold(struct page *pg)
@@ -123,7 +97,7 @@ static void flush_everywhere(const struct page *pg)
 }
 
 /* The last reference is gone; nobody can get another. */
-static noinline void page_free_last(struct page *pg)
+void page_free_last(struct page *pg)
 {
     struct domain *d = pg->owner == DOMID_NONE ? NULL : domain_of_owner(pg->owner);
     mfn_t m = page_to_mfn(pg);
@@ -142,15 +116,6 @@ static noinline void page_free_last(struct page *pg)
     frames_free(m, 0);
     if (d)
         uncount(d, 1);
-}
-
-void page_put(struct page *pg)
-{
-    uint32_t n = atomic_sub_return(&pg->count, 1);
-
-    ASSERT((n & PGC_COUNT_MASK) != PGC_COUNT_MASK);
-    if (unlikely((n & PGC_COUNT_MASK) == 0))
-        page_free_last(pg);
 }
 
 bool page_disown(struct page *pg)
@@ -203,7 +168,7 @@ void page_flush_last_use(const struct page *pg, uint64_t old)
         tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
 }
 
-static bool get_writable(struct page *pg)
+bool page_get_writable_slow(struct page *pg)
 {
     uint64_t old = load_relaxed(&pg->type_stamp);
     uint32_t next = 0;
@@ -220,7 +185,7 @@ static bool get_writable(struct page *pg)
     return true;
 }
 
-static void put_writable(struct page *pg)
+void page_put_writable_slow(struct page *pg)
 {
     uint64_t old = load_relaxed(&pg->type_stamp);
     uint32_t next = 0;
@@ -234,14 +199,14 @@ static void put_writable(struct page *pg)
 int page_get_type(struct page *pg, uint32_t type)
 {
     if (likely(type == PGT_WRITABLE))
-        return get_writable(pg) ? 0 : -XEN_EINVAL;
+        return page_get_writable(pg) ? 0 : -XEN_EINVAL;
     return table_get(pg, type);
 }
 
 void page_put_type(struct page *pg)
 {
     if (likely((READ_ONCE(pg->type) & PGT_TYPE_MASK) == PGT_WRITABLE))
-        put_writable(pg);
+        page_put_writable(pg);
     else
         table_put(pg);
 }

@@ -22,6 +22,7 @@
 #define MM_FRAME_H
 
 #include "addr.h"
+#include "atomic.h"
 #include "xenabi.h"
 #include "mm/map.h"         /* mfn_to_virt(), virt_to_mfn(), m2p_set(), m2p_get(), max_mfn */
 
@@ -97,19 +98,86 @@ static inline bool mfn_valid(mfn_t m)
 /* MFNs from here on cannot be in a page-table entry of this machine. */
 extern uint64_t mfn_limit;
 
-/* One existence reference to a frame of owner d; false when it has another owner, is free, or
- * the count would overflow. Lock-free. */
+/* Room above the limit of page_get() for references that cannot be refused (page_hold()). */
+#define PGC_COUNT_LIMIT (PGC_COUNT_MASK - 4096u)
+
+/* What the functions below leave to frame.c: the last reference is gone; and type references that
+ * are not just one more or one less of a use that goes on. */
+void page_free_last(struct page *pg);
+bool page_get_writable_slow(struct page *pg) __must_check;
+void page_put_writable_slow(struct page *pg);
+
+/* Drops an existence reference. The last one gives the frame back to the allocator, flushed from
+ * TLBs. */
+static inline void page_put(struct page *pg)
+{
+    uint32_t n = atomic_sub_return(&pg->count, 1);
+
+    if (unlikely((n & PGC_COUNT_MASK) == 0))
+        page_free_last(pg);
+}
+
+/* One existence reference, whoever owns the frame; false for frames of no domain, or when the count
+ * would overflow. Lock-free, as all of these. */
+static inline __must_check bool page_get_any(struct page *pg)
+{
+    uint32_t x = load_relaxed(&pg->count);
+
+    do {
+        uint32_t n = x & PGC_COUNT_MASK;
+        if (unlikely(n - 1 >= PGC_COUNT_LIMIT - 1))
+            return false;
+    } while (unlikely(!atomic_cmpxchg(&pg->count, &x, x + 1)));
+    /* The owner changes only while nobody else has a reference. */
+    if (likely(READ_ONCE(pg->owner) < DOMID_FIRST_RESERVED))
+        return true;
+    page_put(pg);
+    return false;
+}
+
+/* The same, but only to a frame of the domain with that number. */
+static inline __must_check bool page_get_owned(struct page *pg, uint16_t owner)
+{
+    /* Looked at first, so that foreign frames are not touched. */
+    if (unlikely(READ_ONCE(pg->owner) != owner) || unlikely(!page_get_any(pg)))
+        return false;
+    if (likely(READ_ONCE(pg->owner) == owner))
+        return true;
+    page_put(pg);
+    return false;
+}
+
 bool page_get(struct page *pg, const struct domain *d) __must_check;
-/* The same, whoever owns it; false for frames of no domain. For mappings by dom0. */
-bool page_get_any(struct page *pg) __must_check;
-/* Drops one. The last one gives the frame back to the allocator, flushed from TLBs. */
-void page_put(struct page *pg);
+
+/* A reference of type PGT_WRITABLE to a frame that the caller has an existence reference to; false:
+ * it is in use as something else. */
+static inline __must_check bool page_get_writable(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    /* One more of a use that goes on: neither the first nor near the limit. */
+    if (likely(((uint32_t)old & PGT_TYPE_MASK) == PGT_WRITABLE &&
+               ((uint32_t)old & PGT_COUNT_MASK) - 1 < PGT_COUNT_MASK - 2) &&
+        likely(atomic_cmpxchg(&pg->type_stamp, &old, old + 1)))
+        return true;
+    return page_get_writable_slow(pg);
+}
+
+static inline void page_put_writable(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    if (likely(((uint32_t)old & PGT_TYPE_MASK) == PGT_WRITABLE &&
+               ((uint32_t)old & PGT_COUNT_MASK) > 1) &&
+        likely(atomic_cmpxchg(&pg->type_stamp, &old, old - 1)))
+        return;
+    page_put_writable_slow(pg);
+}
 
 /*
- * One reference of a type, to a frame that the caller has an existence reference to; validates
- * tables and descriptor pages as needed. 0, -EINVAL (cannot be of that type now), -ERESTART
- * (preempted, tables only: nothing is held, call again). PGT_WRITABLE is lock-free; other types
- * take the owner's mmu_lock.
+ * One reference of any type, likewise; validates tables and descriptor pages as needed. 0, -EINVAL
+ * (cannot be of that type now), -ERESTART (preempted, tables only: nothing is held, call again).
+ * Types other than PGT_WRITABLE may take the owner's mmu_lock.
  */
 int page_get_type(struct page *pg, uint32_t type);
 void page_put_type(struct page *pg);

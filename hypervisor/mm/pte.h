@@ -27,12 +27,8 @@
 #define PTE_L1_FREE     (PTE_U | PTE_A | PTE_D | PTE_G | PTE_AVAIL | PTE_SOFTWARE | PTE_NX)
 #define PTE_UPPER_FREE  (PTE_RW | PTE_U | PTE_A | PTE_D | PTE_AVAIL | PTE_SOFTWARE | PTE_NX)
 
-/* May a present entry have these flags? Cache bits are another question (the target's kind). */
-static inline bool l1e_flags_ok(pte_t e)
-{
-    return (e & ~(PTE_L1_OK | PTE_CACHE)) == 0;
-}
-
+/* May a present upper entry have these flags? A leaf may have any; cache bits are a question of
+ * the frame. */
 static inline bool upper_flags_ok(pte_t e)
 {
     return (e & ~PTE_UPPER_OK) == 0;

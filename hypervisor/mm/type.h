@@ -29,21 +29,6 @@ enum type_step {
     TYPE_DEVALIDATE,    /* put: swap in *next (PARTIAL), drop the contents from the end */
 };
 
-/* One more reference of type `type` to a frame whose word is x. */
-enum type_step type_get(uint32_t x, uint32_t type, uint32_t *next);
-/* One less. TYPE_REFUSED: there is none to drop, our bug. */
-enum type_step type_put(uint32_t x, uint32_t *next);
-
-/* The work on a PARTIAL word is finished: all entries are validated, or none is left. */
-uint32_t type_complete(uint32_t x);
-uint32_t type_empty(uint32_t x);
-
-/* Marks a reference to a validated table, which the caller has, as the pin's. False: pinned
- * already, or not such a table. */
-bool type_pin(uint32_t x, uint32_t *next);
-/* Takes the mark away; the reference is then the caller's to drop. False: not pinned. */
-bool type_unpin(uint32_t x, uint32_t *next);
-
 static inline bool type_is_table(uint32_t x)
 {
     uint32_t t = x & PGT_TYPE_MASK;
@@ -65,6 +50,73 @@ static inline uint32_t type_of_level(uint32_t level)
 {
     return level << PGT_SHIFT;
 }
+
+/* Types whose contents are checked when the first reference is taken. */
+static inline bool type_needs_validation(uint32_t type)
+{
+    return type != PGT_NONE && type != PGT_WRITABLE;
+}
+
+/* One more reference of type `type` to a frame whose word is x. */
+static inline enum type_step type_get(uint32_t x, uint32_t type, uint32_t *next)
+{
+    uint32_t have = x & PGT_TYPE_MASK;
+
+    if (type_count(x) == 0) {
+        *next = type | 1;
+        if (type_needs_validation(type)) {
+            *next |= PGT_PARTIAL;
+            return TYPE_VALIDATE;
+        }
+        return have == type || have == PGT_NONE ? TYPE_DONE : TYPE_CHANGE;
+    }
+    if (have != type)
+        return TYPE_REFUSED;
+    if (x & PGT_PARTIAL)
+        return TYPE_RESUME;
+    if (type_count(x) == PGT_COUNT_MASK)
+        return TYPE_REFUSED;
+    *next = x + 1;
+    return TYPE_DONE;
+}
+
+/* One less. TYPE_REFUSED: there is none to drop, our bug. */
+static inline enum type_step type_put(uint32_t x, uint32_t *next)
+{
+    uint32_t n = type_count(x);
+
+    if (n == 0 || (x & PGT_PARTIAL))
+        return TYPE_REFUSED;
+    if (n > 1) {
+        *next = x - 1;
+        return TYPE_DONE;
+    }
+    if (x & PGT_PINNED)                     /* the last one is the pin's */
+        return TYPE_REFUSED;
+    if (type_is_table(x)) {
+        *next = (x & ~PGT_VALIDATED) | PGT_PARTIAL;
+        return TYPE_DEVALIDATE;
+    }
+    *next = x & PGT_TYPE_MASK;
+    return TYPE_DONE;
+}
+
+/* The work on a PARTIAL word is finished: all entries are validated, or none is left. */
+static inline uint32_t type_complete(uint32_t x)
+{
+    return (x & ~PGT_PARTIAL) | PGT_VALIDATED;
+}
+
+static inline uint32_t type_empty(uint32_t x)
+{
+    return x & PGT_TYPE_MASK;
+}
+
+/* Marks a reference to a validated table, which the caller has, as the pin's. False: pinned
+ * already, or not such a table. */
+bool type_pin(uint32_t x, uint32_t *next);
+/* Takes the mark away; the reference is then the caller's to drop. False: not pinned. */
+bool type_unpin(uint32_t x, uint32_t *next);
 
 const char *type_name(uint32_t x);
 

@@ -38,13 +38,13 @@ static pte_t *table_of(const struct page *pg)
 /* ------------------------------------------------------------ leaf entries */
 
 /* One reference for a leaf entry: existence, and writable if it is. */
-static int leaf_page_get(struct page *pg, const struct mmu_target *t, bool writable)
+static inline int leaf_page_get(struct page *pg, const struct mmu_target *t, bool writable)
 {
-    bool got = t->any_owner ? page_get_any(pg) : t->owner && page_get(pg, t->owner);
+    bool got = t->any_owner ? page_get_any(pg) : t->owner && page_get_owned(pg, t->owner->id);
 
     if (unlikely(!got))
         return -XEN_EBUSY;
-    if (writable && unlikely(page_get_type(pg, PGT_WRITABLE))) {
+    if (writable && unlikely(!page_get_writable(pg))) {
         page_put(pg);
         return -XEN_EBUSY;
     }
@@ -52,15 +52,11 @@ static int leaf_page_get(struct page *pg, const struct mmu_target *t, bool writa
 }
 
 /* Checks a present leaf entry and takes its references. */
-static int l1e_get(const struct domain *d, pte_t e, const struct mmu_target *t)
+static inline int l1e_get(const struct domain *d, pte_t e, const struct mmu_target *t)
 {
     mfn_t m = pte_mfn(e);
     int rc;
 
-    if (unlikely(!l1e_flags_ok(e))) {
-        mm_log(d, "leaf entry %lx: flags", e);
-        return -XEN_EINVAL;
-    }
     if (unlikely(!mfn_valid(m))) {
         if (t->io && m.v < mfn_limit)
             return 0;
@@ -94,7 +90,7 @@ void l1e_put(const struct domain *d, pte_t e)
     pg = mfn_to_page(m);
     note_foreign(d, pg);
     if (e & PTE_RW)
-        page_put_type(pg);
+        page_put_writable(pg);
     else
         page_stamp(pg);
     page_put(pg);
@@ -111,7 +107,7 @@ static int l1e_change_rw(const struct domain *d, pte_t old, pte_t new_entry,
         mm_log_page(d, "leaf entry", new_entry, pg);
         return -XEN_EBUSY;
     }
-    if ((new_entry & PTE_RW) && unlikely(page_get_type(pg, PGT_WRITABLE))) {
+    if ((new_entry & PTE_RW) && unlikely(!page_get_writable(pg))) {
         mm_log_page(d, "leaf entry", new_entry, pg);
         return -XEN_EBUSY;
     }
@@ -155,7 +151,7 @@ int l1_update_locked(struct domain *d, pte_t *p, pte_t new_entry, const struct m
         if (change && (old & PTE_RW)) {
             struct page *pg = mfn_to_page(pte_mfn(old));
             note_foreign(d, pg);
-            page_put_type(pg);
+            page_put_writable(pg);
         }
         return 0;
     }
@@ -198,7 +194,7 @@ static int child_get(struct domain *d, pte_t e, uint32_t level)
     struct page *pg;
     int rc;
 
-    if (unlikely(!mfn_valid(m) || !page_get(mfn_to_page(m), d))) {
+    if (unlikely(!mfn_valid(m) || !page_get_owned(mfn_to_page(m), d->id))) {
         mm_log(d, "L%u entry %lx: not its frame", level + 1, e);
         return -XEN_EINVAL;
     }
@@ -302,25 +298,57 @@ int table_update_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
 
 /* ------------------------------------------------------------ whole pages */
 
+/* Tables are mostly empty: eight entries at a time are looked at for the present bit. */
+static inline bool none_of_8(const pte_t *t)
+{
+    return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7]) & PTE_P);
+}
+
+/* The first present entry from i on; PTES_PER_TABLE: none. */
+static inline uint32_t next_present(const pte_t *t, uint32_t i)
+{
+    for (; i < PTES_PER_TABLE; i++) {
+        while (i % 8 == 0 && none_of_8(&t[i])) {
+            i += 8;
+            if (i == PTES_PER_TABLE)
+                return i;
+        }
+        if (t[i] & PTE_P)
+            break;
+    }
+    return i;
+}
+
+/* One past the last present entry below n; 0: none. */
+static inline uint32_t last_present(const pte_t *t, uint32_t n)
+{
+    for (; n; n--) {
+        while (n % 8 == 0 && none_of_8(&t[n - 8])) {
+            n -= 8;
+            if (n == 0)
+                return 0;
+        }
+        if (t[n - 1] & PTE_P)
+            break;
+    }
+    return n;
+}
+
 static void l1_drop(const struct domain *d, const pte_t *table, uint32_t n)
 {
-    while (n-- > 0)
-        if (table[n] & PTE_P)
-            l1e_put(d, table[n]);
+    for (n = last_present(table, n); n; n = last_present(table, n - 1))
+        l1e_put(d, table[n - 1]);
 }
 
 static int l1_validate(struct domain *d, pte_t *table)
 {
     struct mmu_target t = mmu_target_self(d);
 
-    for (uint32_t i = 0; i < PTES_PER_TABLE; i++) {
+    for (uint32_t i = 0; (i = next_present(table, i)) < PTES_PER_TABLE; i++) {
         pte_t e = READ_ONCE(table[i]), fixed;
-        int rc;
+        int rc = l1e_get(d, e, &t);
 
-        if (!(e & PTE_P))
-            continue;
-        rc = l1e_get(d, e, &t);
-        if (rc) {
+        if (unlikely(rc)) {
             mm_log(d, "entry %u of an L1", i);
             l1_drop(d, table, i);
             return rc == -XEN_EBUSY || rc == -XEN_EPERM ? -XEN_EINVAL : rc;
@@ -339,11 +367,13 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
 
     if (level == 4 && pg->nr_validated == 0)
         map_init_guest_l4(table, virt_to_mfn(d->perdomain_l3));
-    for (uint32_t i = pg->nr_validated; i < PTES_PER_TABLE; i++) {
+    for (uint32_t i = pg->nr_validated; (i = next_present(table, i)) < PTES_PER_TABLE; i++) {
         pte_t e = READ_ONCE(table[i]), fixed;
 
-        if (!(e & PTE_P) || (level == 4 && l4_slot_reserved(i)))
+        if (level == 4 && l4_slot_reserved(i)) {
+            i = HV_SLOT_LAST;
             continue;
+        }
         pg->nr_validated = (uint16_t)i;
         if (mm_budget_spent())
             return -XEN_ERESTART;
@@ -383,16 +413,16 @@ static int contents_put(struct domain *d, struct page *pg, uint32_t type)
         pg->nr_validated = 0;
         return 0;
     }
-    for (uint32_t i = pg->nr_validated; i-- > 0;) {
-        pte_t e = READ_ONCE(table[i]);
-
-        if (!(e & PTE_P) || (level == 4 && l4_slot_reserved(i)))
+    for (uint32_t n = last_present(table, pg->nr_validated); n; n = last_present(table, n - 1)) {
+        if (level == 4 && l4_slot_reserved(n - 1)) {
+            n = HV_SLOT_FIRST + 1;
             continue;
+        }
         if (mm_budget_spent()) {
-            pg->nr_validated = (uint16_t)(i + 1);
+            pg->nr_validated = (uint16_t)n;
             return -XEN_ERESTART;
         }
-        upper_put(d, pg, e, level);
+        upper_put(d, pg, READ_ONCE(table[n - 1]), level);
     }
     pg->nr_validated = 0;
     return 0;
