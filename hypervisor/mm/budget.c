@@ -10,21 +10,9 @@
  * for its mmu_lock. */
 #define BUDGET_TABLES   32u
 
-void mm_budget_start(void)
+bool mm_budget_look(void)
 {
-    current->mm.steps = 0;
-}
-
-void mm_budget_step(void)
-{
-    current->mm.steps++;
-}
-
-bool mm_budget_spent(void)
-{
-    uint32_t steps = current->mm.steps;
-
-    return steps && (steps >= BUDGET_TABLES || hypercall_preempt_check());
+    return current->mm.steps >= BUDGET_TABLES || hypercall_preempt_check();
 }
 
 /*

@@ -8,13 +8,36 @@
 #ifndef MM_BUDGET_H
 #define MM_BUDGET_H
 
-#include "compiler.h"
+#include "domain/domain.h"
 
 struct page;
 
-void mm_budget_start(void);     /* a hypercall (or another bounded piece of work) begins */
-void mm_budget_step(void);      /* one table done */
+#ifdef SLUICE_HOST
+void mm_budget_start(void);
+void mm_budget_step(void);
 bool mm_budget_spent(void);
+#else
+bool mm_budget_look(void);
+
+/* A hypercall (or another bounded piece of work) begins. */
+static inline void mm_budget_start(void)
+{
+    current->mm.steps = 0;
+}
+
+/* One table done. */
+static inline void mm_budget_step(void)
+{
+    current->mm.steps++;
+}
+
+/* Stop now? Never before the first step. */
+static inline bool mm_budget_spent(void)
+{
+    return current->mm.steps && mm_budget_look();
+}
+#endif
+
 /* pg, PGT_PARTIAL, is left half devalidated: mm_drain() will look at it. */
 void mm_defer(struct page *pg);
 

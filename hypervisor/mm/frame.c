@@ -132,13 +132,6 @@ bool page_disown(struct page *pg)
 
 /* ------------------------------------------------------------ types */
 
-bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use)
-{
-    uint32_t stamp = last_use ? tlbflush_now() : (uint32_t)(*old >> 32);
-
-    return atomic_cmpxchg(&pg->type_stamp, old, (uint64_t)stamp << 32 | type);
-}
-
 void page_stamp(struct page *pg)
 {
     uint64_t old = load_relaxed(&pg->type_stamp);

@@ -24,6 +24,7 @@
 #include "addr.h"
 #include "atomic.h"
 #include "xenabi.h"
+#include "mm/tlb.h"
 #include "mm/map.h"         /* mfn_to_virt(), virt_to_mfn(), m2p_set(), m2p_get(), max_mfn */
 
 struct domain;
@@ -190,7 +191,12 @@ void page_put_and_type(struct page *pg);
 void page_stamp(struct page *pg);
 /* For mm/validate.c: swaps type and stamp; the stamp is taken now if last_use. False: *old is
  * what it is instead. Flushes for a change of use of a frame with that old value. */
-bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use);
+static inline bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use)
+{
+    uint64_t stamp = last_use ? (uint64_t)tlbflush_now() << 32 : *old & ~0xffffffffUL;
+
+    return atomic_cmpxchg(&pg->type_stamp, old, stamp | type);
+}
 void page_flush_last_use(const struct page *pg, uint64_t old);
 /* For holders of a reference: one more, above the limit of page_get(). */
 void page_hold(struct page *pg);

@@ -86,7 +86,7 @@ static int plain_store(struct domain *d, struct page *pg, uint64_t ptr, uint64_t
     return 0;
 }
 
-static int entry_update(struct domain *pt, const struct mmu_target *t, uint64_t ptr, uint64_t val,
+static inline int entry_update(struct domain *pt, const struct mmu_target *t, uint64_t ptr, uint64_t val,
                         bool keep_ad)
 {
     mfn_t m = paddr_to_mfn(ptr);
@@ -121,7 +121,7 @@ static int machphys_update(const struct domain *pt, const struct mmu_foreign *f,
     return 0;
 }
 
-static int update_one(struct domain *pt, const struct mmu_foreign *f, const struct mmu_update *req)
+static inline int update_one(struct domain *pt, const struct mmu_foreign *f, const struct mmu_update *req)
 {
     uint64_t ptr = req->ptr & ~7UL;
 
@@ -137,6 +137,9 @@ static int update_one(struct domain *pt, const struct mmu_foreign *f, const stru
         return -XEN_ENOSYS;
     }
 }
+
+_Static_assert(sizeof(struct mmu_update) == 16 && offsetof(struct mmu_update, val) == 8,
+               "a pair of words");
 
 /* Entries [0, count); *n: how many succeeded. -ERESTART: go on with entry *n. */
 static int update_batch(struct domain *pt, const struct mmu_foreign *f, guest_ptr_t ureqs,
@@ -154,7 +157,7 @@ static int update_batch(struct domain *pt, const struct mmu_foreign *f, guest_pt
             rc = -XEN_ERESTART;
             break;
         }
-        if (unlikely(copy_from_guest_at(&req, ureqs, i))) {
+        if (unlikely(copy_pair_from_guest(&req.ptr, guest_ptr_add(ureqs, i * sizeof(req))))) {
             rc = -XEN_EFAULT;
             break;
         }
@@ -172,23 +175,33 @@ static int update_batch(struct domain *pt, const struct mmu_foreign *f, guest_pt
     return rc;
 }
 
-/* Whose tables: bits 16..31 of foreigndom are 0 for the caller, else domid + 1. */
-static int tables_of(uint64_t foreigndom, struct mmu_foreign *pt)
+/* Whose tables: bits 16..31 of foreigndom are 0 for the caller, else domid + 1; whose frames:
+ * bits 0..15. */
+static int foreign_arg(uint64_t foreigndom, struct mmu_foreign *pt, struct mmu_foreign *f)
 {
     uint32_t id = (uint32_t)foreigndom >> 16;
     int rc;
 
-    if (likely(id == 0)) {
-        pt->domain = current->domain;
+    if (likely((uint32_t)foreigndom == DOMID_SELF)) {
+        pt->domain = f->domain = current->domain;
+        f->target = mmu_target_self(f->domain);
         return 0;
     }
-    rc = mmu_foreign_get((domid_t)(id - 1), pt);
-    return rc ? rc : pt->domain ? 0 : -XEN_ESRCH;
+    pt->domain = current->domain;
+    if (id) {
+        rc = mmu_foreign_get((domid_t)(id - 1), pt);
+        if (rc || !pt->domain)
+            return rc ? rc : -XEN_ESRCH;
+    }
+    rc = mmu_foreign_get((domid_t)foreigndom, f);
+    if (rc)
+        mmu_foreign_put(pt);
+    return rc;
 }
 
 static long write_done(guest_ptr_t pdone, uint32_t done, long rc)
 {
-    if (pdone.v && copy_to_guest(pdone, &done, sizeof(done)) && rc == 0)
+    if (copy_to_guest(pdone, &done, sizeof(done)) && rc == 0)
         return -XEN_EFAULT;
     return rc;
 }
@@ -207,20 +220,17 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint6
         if (pdone.v && copy_from_guest(&done, pdone, sizeof(done)))
             return -XEN_EFAULT;
     }
-    rc = tables_of(foreigndom, &pt);
+    rc = foreign_arg(foreigndom, &pt, &f);
     if (unlikely(rc))
         return rc;
-    rc = mmu_foreign_get((domid_t)foreigndom, &f);
-    if (likely(!rc)) {
-        rc = update_batch(pt.domain, &f, ureqs, count, &n);
+    rc = update_batch(pt.domain, &f, ureqs, count, &n);
+    if (pdone.v)
         rc = write_done(pdone, done + n, rc);
-        if (unlikely(rc == -XEN_ERESTART))
-            rc = hypercall_continue(__HYPERVISOR_mmu_update, 4,
-                                    guest_ptr_add(ureqs, n * sizeof(struct mmu_update)).v,
-                                    (uint64_t)((count - n) | UPDATE_PREEMPTED), pdone.v,
-                                    foreigndom);
-        mmu_foreign_put(&f);
-    }
+    if (unlikely(rc == -XEN_ERESTART))
+        rc = hypercall_continue(__HYPERVISOR_mmu_update, 4,
+                                guest_ptr_add(ureqs, n * sizeof(struct mmu_update)).v,
+                                (uint64_t)((count - n) | UPDATE_PREEMPTED), pdone.v, foreigndom);
+    mmu_foreign_put(&f);
     mmu_foreign_put(&pt);
     return rc;
 }

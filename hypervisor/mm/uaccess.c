@@ -74,6 +74,16 @@ int copy_from_guest(void *dst, guest_ptr_t src, size_t n)
     return copy_words(dst, (const void *)src.v, n) ? -XEN_EFAULT : 0;
 }
 
+int copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
+{
+    const uint64_t *s = (const uint64_t *)src.v;
+
+    if (unlikely(!guest_range_ok(src, 16)) || unlikely(!load_word(&dst[0], &s[0])) ||
+        unlikely(!load_word(&dst[1], &s[1])))
+        return -XEN_EFAULT;
+    return 0;
+}
+
 int copy_to_guest(guest_ptr_t dst, const void *src, size_t n)
 {
     if (unlikely(!guest_range_ok(dst, n)))

@@ -16,6 +16,8 @@ bool guest_range_ok(guest_ptr_t p, uint64_t bytes);
 
 /* 0, or -EFAULT with dst's contents undefined / the guest's partly written. */
 int copy_from_guest(void *dst, guest_ptr_t src, size_t n) __must_check;
+/* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
+int copy_pair_from_guest(uint64_t *dst, guest_ptr_t src) __must_check;
 int copy_to_guest(guest_ptr_t dst, const void *src, size_t n) __must_check;
 int clear_guest(guest_ptr_t dst, size_t n) __must_check;
 

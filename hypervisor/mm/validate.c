@@ -25,11 +25,6 @@
 #include "mm/type.h"
 #include "atomic.h"
 
-struct mmu_target mmu_target_self(const struct domain *d)
-{
-    return (struct mmu_target){ .owner = d, .any_owner = d->privileged, .io = d->io_all };
-}
-
 static pte_t *table_of(const struct page *pg)
 {
     return mfn_to_virt(page_to_mfn(pg));
@@ -298,40 +293,43 @@ int table_update_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
 
 /* ------------------------------------------------------------ whole pages */
 
-/* Tables are mostly empty: eight entries at a time are looked at for the present bit. */
-static inline bool none_of_8(const pte_t *t)
+/* Tables are mostly empty: sixteen entries at a time are looked at for the present bit. */
+#define GROUP   16u
+
+static inline bool group_empty(const pte_t *t)
 {
-    return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7]) & PTE_P);
+    return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7] | t[8] | t[9] | t[10] | t[11] |
+              t[12] | t[13] | t[14] | t[15]) & PTE_P);
 }
 
 /* The first present entry from i on; PTES_PER_TABLE: none. */
 static inline uint32_t next_present(const pte_t *t, uint32_t i)
 {
-    for (; i < PTES_PER_TABLE; i++) {
-        while (i % 8 == 0 && none_of_8(&t[i])) {
-            i += 8;
-            if (i == PTES_PER_TABLE)
+    for (;;) {
+        for (; i % GROUP; i++)
+            if (t[i] & PTE_P)
                 return i;
-        }
-        if (t[i] & PTE_P)
-            break;
+        while (i < PTES_PER_TABLE && group_empty(&t[i]))
+            i += GROUP;
+        if (i == PTES_PER_TABLE || (t[i] & PTE_P))
+            return i;
+        i++;
     }
-    return i;
 }
 
 /* One past the last present entry below n; 0: none. */
 static inline uint32_t last_present(const pte_t *t, uint32_t n)
 {
-    for (; n; n--) {
-        while (n % 8 == 0 && none_of_8(&t[n - 8])) {
-            n -= 8;
-            if (n == 0)
-                return 0;
-        }
-        if (t[n - 1] & PTE_P)
-            break;
+    for (;;) {
+        for (; n % GROUP; n--)
+            if (t[n - 1] & PTE_P)
+                return n;
+        while (n && group_empty(&t[n - GROUP]))
+            n -= GROUP;
+        if (n == 0 || (t[n - 1] & PTE_P))
+            return n;
+        n--;
     }
-    return n;
 }
 
 static void l1_drop(const struct domain *d, const pte_t *table, uint32_t n)

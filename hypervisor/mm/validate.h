@@ -21,7 +21,10 @@ struct mmu_target {
 };
 
 /* The usual one: d's own frames; more if d is dom0. */
-struct mmu_target mmu_target_self(const struct domain *d);
+static inline struct mmu_target mmu_target_self(const struct domain *d)
+{
+    return (struct mmu_target){ .owner = d, .any_owner = d->privileged, .io = d->io_all };
+}
 
 /* Type references of table and descriptor types; the caller has an existence reference.
  * 0, -EINVAL, -ERESTART. */
