@@ -33,6 +33,7 @@ include mk/dom0.mk
 include mk/guests.mk
 include mk/tests.mk
 include mk/run.mk
+include mk/bench.mk
 
 .PHONY: all help clean
 all: hypervisor dom0   ## build the hypervisor and dom0 (build/sluice, build/dom0)

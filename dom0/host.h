@@ -18,6 +18,12 @@ void host_start(void);
  */
 void solo_start(const char *file);
 
+/*
+ * The command line's bench=FILE:COUNT: creates and destroys that domain COUNT times and logs how
+ * long each took; then ends QEMU.
+ */
+void bench_start(const char *spec);
+
 #define SOLO_POWEROFF   0x10
 #define SOLO_CRASH      0x11
 #define SOLO_NOT_BUILT  0x13    /* 0x12 is the hypervisor's own */

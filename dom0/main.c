@@ -8,6 +8,7 @@
  *   api=insecure  api_port=N                       HTTP API without authentication (port 80)
  *   console=com2[:DOMAIN]                          a domain's console on the second serial port
  *   solo=FILE                                      one domain; the machine ends with it
+ *   bench=FILE:COUNT                               how long creating and destroying take
  *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
 #include "dom0/com2.h"
@@ -134,6 +135,8 @@ static void start_domains(void)
 
     if (cmdline_get("solo", file, sizeof(file)))
         solo_start(file);
+    else if (cmdline_get("bench", file, sizeof(file)))
+        bench_start(file);
     else
         host_start();
 }
@@ -173,7 +176,7 @@ void pv_main(void)
     start_domains_parts();
     start_network();
     start_console_copy();
-    log_info("dom0: ready");
+    log_info("dom0: ready, %lu us after the machine started", since_power_on_ns() / NS_PER_US);
     start_domains();
     loop_run();
 }

@@ -15,7 +15,7 @@ deps=$(realpath -m "${DEPS_DIR:-build/deps}")
 
 # Packages: one purpose a line.
 packages='
-gcc binutils make libc6-dev
+gcc binutils make libc6-dev tcc
 clang libclang-rt-14-dev libcmocka-dev
 libxen-dev libpcap-dev
 qemu-system-x86 qemu-utils ovmf ipxe-qemu

@@ -40,6 +40,13 @@ uint64_t now_ns(void)
     return last;
 }
 
+uint64_t since_power_on_ns(void)
+{
+    const volatile struct vcpu_time_info *t = &shared_info->vcpu_info[0].time;
+
+    return scale(rdtsc(), t->tsc_to_system_mul, t->tsc_shift);
+}
+
 uint64_t wallclock(uint32_t *ns)
 {
     const volatile struct shared_info *s = shared_info;

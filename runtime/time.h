@@ -12,6 +12,9 @@
 /* The hypervisor's system time in ns: monotonic, 0 about when the host started. Cheap. */
 uint64_t now_ns(void);
 
+/* The same since the processor was reset, firmware and boot loader included: what its TSC says. */
+uint64_t since_power_on_ns(void);
+
 /* Seconds since 1970-01-01 UTC, and the ns of that second when ns is not NULL. */
 uint64_t wallclock(uint32_t *ns);
 

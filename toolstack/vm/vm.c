@@ -282,9 +282,9 @@ static void built(struct vm *vm)
     }
     drop_sources(vm);
     vm->state = vm->start_paused ? VM_PAUSED : VM_RUNNING;
-    log_info("%s: domain %u started%s, %u MiB, %u vCPU%s", vm->cfg.name, vm->domid,
-             vm->start_paused ? " paused" : "", vm->cfg.memory_mib, vm->cfg.vcpus,
-             vm->cfg.vcpus == 1 ? "" : "s");
+    log_info("%s: domain %u started%s after %lu us, %u MiB, %u vCPU%s", vm->cfg.name, vm->domid,
+             vm->start_paused ? " paused" : "", (now_ns() - vm->asked_ns) / NS_PER_US,
+             vm->cfg.memory_mib, vm->cfg.vcpus, vm->cfg.vcpus == 1 ? "" : "s");
     vm->start_paused = false;
     tell(vm, 0, "");
 }
@@ -356,6 +356,7 @@ static void begin_building(struct vm *vm)
     int rc = open_sources(vm, why);
 
     vm->state = VM_BUILDING;
+    vm->asked_ns = now_ns();
     if (rc)
         give_up(vm, rc, why);
     else
@@ -478,7 +479,7 @@ int vm_create(const struct vm_config *cfg, bool paused,
     vm->state = VM_BUILDING;
     vm->start_paused = paused;
     vm->shutdown_reason = VM_NO_REASON;
-    vm->created_ns = now_ns();
+    vm->asked_ns = vm->created_ns = now_ns();
     list_init(&vm->link);
     work_init(&vm->work, vm_work);
     timer_init(&vm->timer, vm_timer);

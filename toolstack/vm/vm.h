@@ -42,7 +42,7 @@ struct vm {
     mfn_t store_mfn, console_mfn;
     evtchn_port_t store_port, console_port;
     uint64_t pages;             /* memory at creation */
-    uint64_t created_ns;        /* system time */
+    uint64_t asked_ns, created_ns;      /* system time: vm_create(), and when it ran */
 
     uint32_t shutdown_reason;   /* SHUTDOWN_xxx in VM_SHUTDOWN and VM_DYING; or VM_NO_REASON */
     uint32_t restarts;          /* how often it was restarted by on_xxx */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.c - bench=FILE:COUNT on the command line: creates that domain COUNT times, one after
+ * another, each under a name of its own, destroys them again in the same order, and says how long
+ * each took. What `make bench` boots for the cost of a domain; see docs/benchmarks.md.
+ */
+#include "dom0/com2.h"
+#include "dom0/host.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "lib/why.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/mem.h"
+#include "runtime/time.h"
+#include "toolstack/vm/file.h"
+#include "toolstack/vm/hv.h"
+#include "toolstack/vm/vm.h"
+
+static struct vm_config config;
+static char base[VM_NAME_MAX];
+static unsigned int count, made, ended;
+static uint64_t began;
+static struct work work;
+static struct timer timer;
+
+static void report_memory(const char *when)
+{
+    struct xen_domctl_getdomaininfo info;
+    struct mem_stats mem;
+    struct hv_host host;
+
+    mem_get_stats(&mem);
+    if (hv_host_info(&host) || hv_get_info(0, &info))
+        return;
+    log_info("bench: memory %s: host %lu free %lu dom0 %lu dom0-free %lu pages", when,
+             host.total_pages, host.free_pages, info.tot_pages, mem.pages_free);
+}
+
+static void fail(const char *why)
+{
+    log_error("bench: %s", why);
+    debug_exit(SOLO_NOT_BUILT);
+}
+
+static void name_of(unsigned int n, char *name)
+{
+    snprintf(name, VM_NAME_MAX, "%s%u", base, n);
+}
+
+static void create_next(void);
+
+/* The one being destroyed is gone when its name is. */
+static void wait_gone(struct work *w)
+{
+    char name[VM_NAME_MAX], why[WHY_MAX];
+
+    name_of(ended, name);
+    if (ended && vm_find(name)) {
+        work_queue(w);
+        return;
+    }
+    if (ended)
+        log_info("bench: destroy %u: %lu ns", ended, now_ns() - began);
+    if (ended++ == count) {
+        report_memory("after destroy");
+        debug_exit(SOLO_POWEROFF);
+        return;
+    }
+    name_of(ended, name);
+    began = now_ns();
+    if (vm_destroy(vm_find(name), why))
+        fail(why);
+    else
+        work_queue(w);
+}
+
+/* What the new domain does at its start is over, and dom0 was idle. */
+static void next(struct timer *t)
+{
+    if (made < count) {
+        create_next();
+        return;
+    }
+    report_memory("with all");
+    wait_gone(&work);
+}
+
+static void created(void *arg, struct vm *vm, int rc, const char *why)
+{
+    uint64_t ns = now_ns() - began;
+
+    if (rc) {
+        fail(why);
+        return;
+    }
+    log_info("bench: create %u: %lu ns", made, ns);
+    timer_set_after(&timer, 10 * NS_PER_MS);
+}
+
+static void create_next(void)
+{
+    char why[WHY_MAX];
+
+    name_of(++made, config.name);
+    memset(config.uuid, 0, sizeof(config.uuid));
+    began = now_ns();
+    if (vm_create(&config, false, created, NULL, NULL, why))
+        fail(why);
+}
+
+static void warn(void *arg, const char *line)
+{
+    log_warn("%s", line);
+}
+
+void bench_start(const char *spec)
+{
+    char name[64], why[WHY_MAX];
+    const char *colon = strchr(spec, ':');
+    struct file *f;
+
+    strlcpy(name, spec, sizeof(name));
+    if (colon && (size_t)(colon - spec) < sizeof(name))
+        name[colon - spec] = '\0';
+    for (const char *p = colon ? colon + 1 : ""; *p >= '0' && *p <= '9'; p++)
+        count = count * 10 + (unsigned int)(*p - '0');
+    timer_init(&timer, next);
+    work_init(&work, wait_gone);
+    f = file_find(name);
+    if (!f || !count) {
+        fail("use bench=FILE:COUNT, FILE a boot module");
+        return;
+    }
+    if (vm_config_parse(&config, f->name, f->data, f->size, warn, NULL, why, sizeof(why))) {
+        fail(why);
+        return;
+    }
+    strlcpy(base, config.name, sizeof(base));
+    report_memory("at start");
+    create_next();
+}
