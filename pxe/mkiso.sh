@@ -22,5 +22,6 @@ cp "$top/build/sluice" "$top/build/dom0" "$dir/boot/"
     done
     echo '}'
 } > "$dir/boot/grub/grub.cfg"
-grub-mkrescue -o "$out.new" "$dir" > "$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+grub-mkrescue -o "$out.new" "$dir" > "$out.log" 2>&1 || { cat "$out.log" >&2; exit 1; }
+rm -f "$out.log"
 mv "$out.new" "$out"
