@@ -6,6 +6,7 @@ GUEST_PROGS_C := $(sort $(wildcard tests/guest/test-*.c))
 GUEST_PROGS   := $(GUEST_PROGS_C:tests/guest/%.c=$(B)/guest/%)
 INITRAMFS := $(B)/initramfs.gz
 
+
 .PHONY: run netboot iso deps-packages
 deps-packages:
 	$(Q)mk/deps.sh packages

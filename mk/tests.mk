@@ -40,11 +40,16 @@ $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(B)/fuzz/$*- $(B)/fuzz/corpus/$* \
 	    tests/fuzz/corpus/$(*:fuzz_%=%) > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
 
+# Programs that the system tests run on the workstation.
+$(B)/tools/%: tests/system/%.c
+	$(call say,HOSTCC)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $< -lpcap
+
 .PHONY: test system check
 # In two steps, so that what the first installs is there when the second looks for it.
 test:   ## install what is missing, then run every test; ends with "N passed, N failed"
 	$(Q)mk/deps.sh
 	$(Q)tests/run
 
-system: all guests $(INITRAMFS)   ## run the system tests in QEMU: make system [T="boot guest ..."]
+system: all guests $(INITRAMFS) $(B)/tools/pcapcheck   ## run the system tests in QEMU: make system [T="boot guest ..."]
 	$(Q)tests/run system $(T)

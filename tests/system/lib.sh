@@ -25,11 +25,12 @@ flunk() { echo "not ok - $1"; bad=$((bad + 1)); }
 # check "what" command...: the command's status decides.
 check() { local what=$1; shift; if "$@"; then pass "$what"; else flunk "$what"; fi; }
 has() { grep -aqE -- "$1" "$2"; }
-# wait_for SECONDS PATTERN FILE
+# wait_for SECONDS PATTERN FILE; gives up when the host has ended
 wait_for() {
     local i
     for ((i = 0; i < $1 * 5; i++)); do
         grep -aqE -- "$2" "$3" 2>/dev/null && return 0
+        [ -z "${host_pid:-}" ] || kill -0 "$host_pid" 2>/dev/null || [ $i -lt 3 ] || { sleep 0.2; grep -aqE -- "$2" "$3"; return; }
         sleep 0.2
     done
     return 1
@@ -66,6 +67,7 @@ api_until() {
     local i
     for ((i = 0; i < $1 * 4; i++)); do
         [ "$(api GET "$3" 2>/dev/null | jq -r "$2" 2>/dev/null)" = true ] && return 0
+        kill -0 "$host_pid" 2>/dev/null || return 1
         sleep 0.25
     done
     return 1
