@@ -26,11 +26,12 @@ static int is_ours(const uint8_t *m)
     return 0;
 }
 
-/* slirp's own addresses, which are what else lives on that wire */
+/* slirp's own addresses, which are what else lives on that wire: 52:55 and the IPv4 address, and
+ * its IPv6 router's. */
 static int is_outside(const uint8_t *m)
 {
-    static const uint8_t slirp[4] = { 0x52, 0x55, 10, 0 };
-    return !memcmp(m, slirp, 4);
+    static const uint8_t slirp[4] = { 0x52, 0x55, 10, 0 }, router[6] = { 0x52, 0x56, 0, 0, 0, 2 };
+    return !memcmp(m, slirp, 4) || !memcmp(m, router, 6);
 }
 
 static uint32_t sum(const uint8_t *p, size_t n, uint32_t s)
@@ -98,8 +99,10 @@ int main(int argc, char **argv)
         if (h->caplen < 14 || h->caplen < h->len)
             continue;
         frames++;
-        if (!is_ours(f + 6) && !is_outside(f + 6))
+        if (!is_ours(f + 6) && !is_outside(f + 6)) {
             foreign++;
+            printf("pcap: from %02x:%02x:%02x:%02x:%02x:%02x\n", f[6], f[7], f[8], f[9], f[10], f[11]);
+        }
         if (is_ours(f + 6) && is_ours(f))
             inside++;
         if (!memcmp(f + 6, mark, 6))
