@@ -18,6 +18,7 @@
 #include "mm/frame.h"
 #include "mm/heap.h"
 #include "mm/mm.h"
+#include "sched/clock.h"
 #include "sched/sched.h"
 #include "sched/softirq.h"
 #include "atomic.h"
@@ -47,7 +48,11 @@ void domain_free_later(struct domain *d)
 static void domain_free(struct domain *d)
 {
     uint32_t id = d->id;
+    uint64_t ran = 0;
+    struct vcpu *v;
 
+    for_each_vcpu(d, v)
+        ran += vcpu_cpu_ns(v);
     /* What leaked here is our fault: stop while the trace is warm. */
     ASSERT(d->tot_pages == 0);
     ASSERT(d->nr_evtchns == 0);
@@ -55,8 +60,8 @@ static void domain_free(struct domain *d)
     ASSERT(d->shared_pages == 0);
     domain_unlist(d);
     evtchn_raise_global_virq(VIRQ_DOM_EXC);
-    printk(LOG_DEBUG, "domain %u: freed, %lu frames free, %lu heap objects\n", id,
-           frames_free_count(), heap_objects());
+    printk(LOG_DEBUG, "domain %u: freed, ran %lu ms; %lu frames free, %lu heap objects\n", id,
+           ran / NS_PER_MS, frames_free_count(), heap_objects());
 }
 
 static void free_softirq(void)

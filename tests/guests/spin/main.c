@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spin - uses all the CPU it can get, from system time from=SECONDS (0) for for=SECONDS (5), then
+ * says how much that was and powers off. nap=US sleep=US: works so long, then sleeps so long,
+ * and also says how late it was woken at worst.
+ */
+#include "runtime/hypercall.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/start.h"
+#include "runtime/time.h"
+
+static uint64_t from, until, work, nap, due, worst_late, ran_at_start;
+static bool begun;
+static struct timer timer;
+
+static uint64_t ran_ns(void)
+{
+    struct vcpu_runstate_info r;
+
+    (void)hc_vcpu_op(VCPUOP_get_runstate_info, 0, &r);
+    return r.time[RUNSTATE_running];
+}
+
+static void spin_until(uint64_t t)
+{
+    while (now_ns() < t)
+        __builtin_ia32_pause();
+}
+
+static void done(void)
+{
+    log_info("spin: ran %lu ms of %lu ms, woken at most %lu us late",
+             (ran_ns() - ran_at_start) / NS_PER_MS, (until - from) / NS_PER_MS,
+             worst_late / NS_PER_US);
+    domain_shutdown(SHUTDOWN_poweroff);
+}
+
+static void tick(struct timer *t)
+{
+    uint64_t now = now_ns(), end, from_ran;
+
+    if (!begun) {
+        begun = true;
+        ran_at_start = ran_ns();
+    } else if (now - due > worst_late) {
+        worst_late = now - due;
+    }
+    if (!nap) {
+        spin_until(until);
+        done();
+    }
+    /* Work is CPU time, not elapsed time. */
+    from_ran = ran_ns();
+    do {
+        spin_until(now_ns() + work / 4);
+    } while (ran_ns() - from_ran < work);
+    end = now_ns();
+    if (end >= until)
+        done();
+    due = end + nap;
+    timer_set(t, due);
+}
+
+void pv_main(void)
+{
+    from = cmdline_get_u64("from", 0) * NS_PER_S;
+    if (from < now_ns())
+        from = now_ns();
+    until = from + cmdline_get_u64("for", 5) * NS_PER_S;
+    work = cmdline_get_u64("work", 100) * NS_PER_US;
+    nap = cmdline_get_u64("sleep", 0) * NS_PER_US;
+    timer_init(&timer, tick);
+    timer_set(&timer, from);
+    loop_run();
+}
