@@ -32,7 +32,9 @@ struct tcp_stream {
     const struct stream_events *ev;
     void *arg;
     struct listener *listener;  /* accepted, owner not told yet */
-    struct pbuf *unread;        /* received and not taken */
+    struct pbuf *unread;        /* received and not taken: a chain (its tot_len means nothing) */
+    struct pbuf *unread_last;
+    size_t unread_bytes;        /* may be a whole window: more than fits into tot_len */
     struct work work;
     int error;                  /* why pcb is NULL */
     bool connecting, connected; /* connect in progress; done, owner not told yet */
@@ -88,13 +90,25 @@ static void detach(struct tcp_stream *s)
     tcp_err(s->pcb, NULL);
 }
 
+/* Takes n bytes off what was received and opens the window by as many. */
+static void consume(struct tcp_stream *s, size_t n)
+{
+    s->unread_bytes -= n;
+    while (n) {
+        u16_t k = (u16_t)MIN(n, (size_t)0xffff);
+
+        if (s->pcb)
+            tcp_recved(s->pcb, k);
+        s->unread = pbuf_free_header(s->unread, k);
+        n -= k;
+    }
+}
+
 static void drop_unread(struct tcp_stream *s)
 {
-    if (!s->unread)
-        return;
-    if (s->pcb)
-        tcp_recved(s->pcb, s->unread->tot_len);
-    pbuf_free(s->unread);
+    consume(s, s->unread_bytes);
+    if (s->unread)
+        pbuf_free(s->unread);       /* buffers of length 0 may be left */
     s->unread = NULL;
 }
 
@@ -143,9 +157,13 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     if (!p)
         s->got_fin = true;
     else if (s->unread)
-        pbuf_cat(s->unread, p);
+        s->unread_last->next = p;
     else
         s->unread = p;
+    for (; p; p = p->next) {
+        s->unread_last = p;
+        s->unread_bytes += p->len;
+    }
     work_queue(&s->work);
     return ERR_OK;
 }
@@ -204,15 +222,20 @@ static bool tell_data(struct tcp_stream *s)
 {
     while (s->unread && !s->stopped) {
         struct pbuf *p = s->unread;
-        size_t n = s->ev->received(s->arg, p->payload, p->len);
+        size_t n;
 
+        if (!p->len) {              /* lwIP cuts what came twice and leaves the buffer */
+            s->unread = p->next;
+            p->next = NULL;
+            pbuf_free(p);
+            continue;
+        }
+        n = s->ev->received(s->arg, p->payload, p->len);
         if (s->gone)
             return false;
         if (n < p->len)
             s->stopped = true;
-        if (n && s->pcb)
-            tcp_recved(s->pcb, (u16_t)n);
-        s->unread = pbuf_free_header(s->unread, (u16_t)n);
+        consume(s, MIN(n, (size_t)p->len));
     }
     return true;
 }
@@ -260,9 +283,7 @@ static void run_stream(struct work *w)
         tell_end(s);
     s->in_work = false;
     if (s->gone) {
-        if (s->unread)
-            pbuf_free(s->unread);
-        s->unread = NULL;
+        drop_unread(s);
         release(s);
     } else if (s->pcb) {
         (void)tcp_output(s->pcb);
