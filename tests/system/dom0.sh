@@ -87,6 +87,47 @@ check "  and again: dom0's heap has not grown ($free1, $free2)" test "$free2" -l
 check "  no error in dom0's log" test "$(grep -acE 'error|PANIC' "$tmp/api.log")" -eq 0
 host_stop "$host_pid"
 
+# dom0's TCP, byte for byte: netecho takes data in odd pieces and with pauses.
+cat > "$tmp/echo.py" <<'PY'
+import os, socket, sys, threading
+echo, pattern = int(sys.argv[1]), int(sys.argv[2])
+bad = []
+def run(size):
+    data = os.urandom(size); got = bytearray()
+    s = socket.create_connection(("127.0.0.1", echo), 20); s.settimeout(60)
+    t = threading.Thread(target=lambda: (s.sendall(data)))
+    t.start()
+    while len(got) < size:
+        c = s.recv(65536)
+        if not c: break
+        got += c
+    t.join(); s.shutdown(socket.SHUT_WR); rest = s.recv(10); s.close()
+    if bytes(got) != data or rest: bad.append(("echo", size, len(got)))
+def fetch():
+    want = bytes((i * 7 + (i >> 12)) & 255 for i in range(4 << 20)); got = bytearray()
+    s = socket.create_connection(("127.0.0.1", pattern), 20); s.settimeout(60)
+    while True:
+        c = s.recv(65536)
+        if not c: break
+        got += c
+    if bytes(got) != want: bad.append(("pattern", len(got)))
+ts = [threading.Thread(target=run, args=(n,)) for n in (1, 70000, 2 << 20, 2 << 20)] + [threading.Thread(target=fetch)]
+for t in ts: t.start()
+for t in ts: t.join()
+print(bad)
+sys.exit(len(bad))
+PY
+for nic in virtio-net-pci e1000e; do
+    p7=$(free_port) p9=$(free_port)
+    host_start echo -machine q35 -m 256 -kernel build/sluice -initrd build/guests/netecho \
+        -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$p7-10.0.2.15:7,hostfwd=tcp:127.0.0.1:$p9-10.0.2.15:9" \
+        -device $nic,netdev=n0,romfile=
+    check "netecho on $nic" wait_for 20 'net: address' "$tmp/echo.log"
+    check "  4 echoes and 4 MiB of a pattern at once, byte for byte" timeout 150 python3 "$tmp/echo.py" "$p7" "$p9"
+    check "  no connection broke" test "$(grep -acE 'ended: -|PANIC' "$tmp/echo.log")" -eq 0
+    host_stop "$host_pid"
+done
+
 host_start bad -machine q35 -m 256 -kernel build/sluice -initrd "$(modules "ip=10.0.2.300/24 api=maybe")" \
     -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile=
 check "a bad ip= is one clear line" wait_for 20 'error: .*ip=10.0.2.300/24' "$tmp/bad.log"

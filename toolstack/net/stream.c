@@ -222,7 +222,7 @@ static bool tell_data(struct tcp_stream *s)
 {
     while (s->unread && !s->stopped) {
         struct pbuf *p = s->unread;
-        size_t n;
+        size_t n, len;
 
         if (!p->len) {              /* lwIP cuts what came twice and leaves the buffer */
             s->unread = p->next;
@@ -230,12 +230,15 @@ static bool tell_data(struct tcp_stream *s)
             pbuf_free(p);
             continue;
         }
-        n = s->ev->received(s->arg, p->payload, p->len);
+        s->stopped = true;          /* unless all is taken, or the owner resumes meanwhile */
+        len = p->len;
+        n = s->ev->received(s->arg, p->payload, len);
         if (s->gone)
             return false;
-        if (n < p->len)
-            s->stopped = true;
-        consume(s, MIN(n, (size_t)p->len));
+        consume(s, MIN(n, len));
+        if (n < len)
+            break;
+        s->stopped = false;
     }
     return true;
 }
