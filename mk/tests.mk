@@ -45,7 +45,10 @@ $(B)/tools/%: tests/system/%.c
 	$(call say,HOSTCC)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $< -lpcap
 
-.PHONY: test system check
+attack: all guests   ## run the guests of tests/attack, each of which breaks one rule
+	$(Q)tests/run system attack
+
+.PHONY: test system check attack
 # In two steps, so that what the first installs is there when the second looks for it.
 test:   ## install what is missing, then run every test; ends with "N passed, N failed"
 	$(Q)mk/deps.sh
