@@ -22,6 +22,8 @@ selftest "  16 MiB for dom0" -machine q35 -m 256 -append "dom0_mem=16M"
 tests/run-guest --timeout 60 --memory 16 --log "$tmp/log" build/guests/hello > "$tmp/out" 2> "$tmp/err"
 check "mini guest: powers off, exit status 0" test $? -eq 0
 check "  its three ticks are on its console" has 'hello: tick 3' "$tmp/out"
+tests/run-guest --timeout 60 --memory 16 --log "$tmp/log" build/guests/store > "$tmp/out" 2> "$tmp/err"
+check "mini guest that uses the store: values, transactions, watches" has 'store: ok' "$tmp/out"
 tests/run-guest --timeout 60 --memory 16 --extra crash --log "$tmp/log" build/guests/hello > "$tmp/out" 2> "$tmp/err"
 check "mini guest that faults: exit status 2" test $? -eq 2
 check "  with its own report" has 'exception 14 \(page fault\)' "$tmp/out"
