@@ -24,6 +24,12 @@ done
 cp tests/guest/init "$root/init"
 cp tests/guest/udhcpc.sh "$root/etc/udhcpc.sh"
 chmod 755 "$root/init" "$root/etc/udhcpc.sh"
+# What the kernel runs when it is asked through control/shutdown; init is a script and heeds no signal.
+mkdir -p "$root/sbin"
+for a in poweroff reboot; do
+    printf '#!/bin/sh\necho "guest: asked to %s"\nexec /bin/%s -f\n' $a $a > "$root/sbin/$a"
+    chmod 755 "$root/sbin/$a"
+done
 for f in "$@"; do cp "$f" "$root/bin/"; done
 mkdir -p "$(dirname "$out")"
 (cd "$root" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 --reproducible -o -H newc) | gzip -n9 > "$out.new"
