@@ -4,6 +4,7 @@
 
 #include "boot/smp.h"
 #include "cpu/asm.h"
+#include "cpu/counters.h"
 #include "cpu/traps.h"
 #include "dev/console.h"
 #include "dev/panic.h"
@@ -80,6 +81,7 @@ static void icr_write(uint32_t apicid, uint32_t low)
 
 void apic_send_ipi(uint32_t apicid, uint8_t vector)
 {
+    count(CNT_IPI);
     icr_write(apicid, ICR_ASSERT | vector);
 }
 

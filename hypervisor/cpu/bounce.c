@@ -11,6 +11,7 @@
 
 #include "cpu/asm.h"
 #include "cpu/asm_vcpu.h"
+#include "cpu/counters.h"
 #include "cpu/desc.h"
 #include "cpu/extable.h"
 #include "dev/console.h"
@@ -49,6 +50,7 @@ void vcpu_toggle_mode(struct vcpu *v)
 
     v->kernel_mode = !v->kernel_mode;
     ci->cr3 = cr3;
+    ci->counters[CNT_CR3]++;
     write_cr3(cr3);
     swapgs();
     if (v->kernel_mode && unlikely(v->areas_stale))
@@ -143,6 +145,7 @@ void guest_inject_exception(struct vcpu *v, uint8_t vector, uint32_t error_code)
 {
     const struct trap_info *t = &v->traps[vector];
 
+    count(CNT_EXCEPTION);
     if (unlikely(!t->address))
         no_handler(v, vector, error_code);
     else
@@ -154,6 +157,7 @@ void guest_inject_pagefault(struct vcpu *v, uint64_t va, uint32_t error_code)
 {
     const struct trap_info *t = &v->traps[14];
 
+    count(CNT_EXCEPTION);
     v->cr2 = va;
     v->info->arch.cr2 = va;
     if (unlikely(!t->address))

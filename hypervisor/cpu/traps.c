@@ -9,6 +9,7 @@
 
 #include "cpu/asm.h"
 #include "cpu/asm_vcpu.h"
+#include "cpu/counters.h"
 #include "cpu/desc.h"
 #include "cpu/extable.h"
 #include "dev/console.h"
@@ -199,6 +200,7 @@ void irq_dispatch(struct cpu_user_regs *regs)
 {
     irq_handler fn = irq_handlers[(uint8_t)regs->entry_vector];
 
+    count(CNT_IRQ);
     if (likely(fn))
         fn(regs);
     else
@@ -212,6 +214,7 @@ static void guest_pagefault(struct vcpu *v, struct cpu_user_regs *regs)
     uint64_t va = read_cr2();
     uint32_t ec = regs->error_code;
 
+    count(CNT_PAGEFAULT);
     if (likely(!v->kernel_mode && va - HV_VIRT_START >= HV_VIRT_END - HV_VIRT_START)) {
         guest_inject_pagefault(v, va, ec | PFEC_U);
         return;
@@ -277,6 +280,7 @@ void trap_from_guest(struct cpu_user_regs *regs)
         guest_pagefault(v, regs);
         break;
     case 13:
+        count(CNT_EMULATED);
         irq_enable();
         done = privop_emulate_gp(v, regs);
         irq_disable();
@@ -284,6 +288,7 @@ void trap_from_guest(struct cpu_user_regs *regs)
             guest_inject_gp(v, regs->error_code);
         break;
     case 6:
+        count(CNT_EMULATED);
         irq_enable();
         done = privop_emulate_ud(v, regs);
         irq_disable();

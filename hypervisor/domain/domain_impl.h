@@ -17,6 +17,9 @@ bool domain_id_taken(uint32_t id);
 /* dominfo.c: what getdomaininfo says about d. Under domctl_lock. */
 void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
+/* perfc.c: XEN_SYSCTL_perfc_op. */
+long sysctl_perfc(struct xen_sysctl *op);
+
 /* The toolstack's pause count of d, under domctl_lock or at boot. */
 void domain_pause_by_toolstack(struct domain *d);
 int domain_unpause_by_toolstack(struct domain *d);      /* -EINVAL: it is not paused */

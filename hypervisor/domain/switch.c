@@ -13,6 +13,7 @@
 
 #include "cpu/asm.h"
 #include "cpu/asm_vcpu.h"
+#include "cpu/counters.h"
 #include "cpu/desc.h"
 #include "cpu/fpu.h"
 #include "cpu/traps.h"
@@ -138,6 +139,7 @@ void context_switch(struct vcpu *prev, struct vcpu *next)
     if (!prev->is_idle)
         save_vcpu(prev);
     ci->vcpu = next;
+    ci->counters[next->is_idle ? CNT_SWITCH_IDLE : CNT_SWITCH]++;
     if (next->is_idle)
         load_idle();
     else

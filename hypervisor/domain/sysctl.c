@@ -122,6 +122,7 @@ static const struct {
     sysctl_fn fn;
 } ops[] = {
     { XEN_SYSCTL_readconsole,           op_readconsole },
+    { XEN_SYSCTL_perfc_op,              sysctl_perfc },
     { XEN_SYSCTL_physinfo,              op_physinfo },
     { XEN_SYSCTL_sched_id,              op_sched_id },
     { XEN_SYSCTL_getdomaininfolist,     op_getdomaininfolist },

@@ -6,10 +6,12 @@
  * off, so nothing can change between the test and the delivery but what the guest itself does.
  * The callback runs masked; upcall_pending stays, the guest clears it.
  */
+#include "cpu/counters.h"
 #include "cpu/traps.h"
 #include "event/evtchn.h"
 
 void vcpu_deliver_upcall(struct vcpu *v)
 {
+    count(CNT_UPCALL);
     guest_inject_callback(v, v->event_cb.eip, true);
 }

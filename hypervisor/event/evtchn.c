@@ -13,6 +13,7 @@
  * Facts: <xen/event_channel.h>; PV-ABI section 3.5 and 6.1.
  */
 #include "event/evtchn.h"
+#include "cpu/counters.h"
 #include "event/irq.h"
 #include "hypercall/hypercall.h"
 #include "mm/heap.h"
@@ -86,6 +87,7 @@ static void raise(struct domain *d, struct vcpu *v, evtchn_port_t port)
 
     if (test_and_set_bit(port, (uint64_t *)s->evtchn_pending))
         return;
+    count(CNT_EVENT);
     if (!test_bit(port, (uint64_t *)s->evtchn_mask) &&
         !test_and_set_bit(port / 64, (uint64_t *)&v->info->evtchn_pending_sel))
         mark_upcall_pending(v);

@@ -7,6 +7,7 @@
  * several pieces pays for look-up and pinning once per frame.
  */
 #include "grant/internal.h"
+#include "cpu/counters.h"
 #include "mm/uaccess.h"
 #include "sched/sched.h"
 #include "lib/string.h"
@@ -100,6 +101,8 @@ static int copy_one(const struct gnttab_copy *op, struct end *src, struct end *d
      * must not depend on the direction of our copy. */
     memmove((char *)mfn_to_virt(page_to_mfn(dst->pg)) + op->dest.offset,
             (const char *)mfn_to_virt(page_to_mfn(src->pg)) + op->source.offset, op->len);
+    count(CNT_GRANT_COPY);
+    count_add(CNT_GRANT_BYTES, op->len);
     return GNTST_okay;
 }
 

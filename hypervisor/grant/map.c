@@ -11,6 +11,7 @@
  * the flush may the granter see its frame as unused.
  */
 #include "grant/internal.h"
+#include "cpu/counters.h"
 #include "hypercall/hypercall.h"
 #include "mm/heap.h"
 #include "mm/mm.h"
@@ -126,6 +127,7 @@ static int map_pinned(struct domain *d, struct domain *granter, struct gnttab_ma
     spin_unlock(&gt->maptrack_lock);
     op->dev_bus_addr = mfn_to_paddr(page_to_mfn(pg));
     op->handle = handle;
+    count(CNT_GRANT_MAP);
     return GNTST_okay;
 }
 

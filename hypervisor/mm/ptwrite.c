@@ -6,6 +6,7 @@
  * The store is committed against the entry that was read: only the processor's accessed and dirty
  * bits can change it meanwhile, as the domain's mmu_lock is held; then it is done again.
  */
+#include "cpu/counters.h"
 #include "emul/decode.h"
 #include "mm/mm.h"
 #include "mm/mmlog.h"
@@ -94,7 +95,9 @@ bool ptwrite_emulate(struct vcpu *v, uint64_t va, struct cpu_user_regs *regs)
             done = emulate(d, p, &i, addr, regs);
     }
     spin_unlock(&d->mmu_lock);
-    if (p && !done)
+    if (done)
+        count(CNT_PTWRITE);
+    else if (p)
         mm_log(d, "cannot emulate the write to %lx at rip %lx", va, regs->rip);
     return done;
 }

@@ -11,6 +11,7 @@
 #include "boot/smp.h"
 #include "cpu/apic.h"
 #include "cpu/asm.h"
+#include "cpu/counters.h"
 #include "cpu/percpu.h"
 #include "spinlock.h"
 
@@ -47,6 +48,7 @@ void tlb_switch_cr3(uint64_t cr3)
     write_cr4(cr4 & ~CR4_PGE);
     write_cr3(cr3);
     ci->cr3 = cr3;
+    ci->counters[CNT_CR3]++;
     write_cr4(cr4);
     note_full_flush(now);
 }
@@ -61,10 +63,13 @@ void tlb_flush_local(unsigned int flags, uint64_t va)
         write_cr4(cr4);
         irq_restore(irq);
         note_full_flush(now);
+        count(CNT_FLUSH_ALL);
     } else if (flags & FLUSH_TLB) {
+        count(CNT_CR3);
         write_cr3(read_cr3());
     } else if (flags & FLUSH_ONE) {
         invlpg(va);
+        count(CNT_INVLPG);
     }
 }
 

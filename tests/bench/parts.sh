@@ -20,3 +20,52 @@ part_cpu() {
     /bench time warm /bin/tcc -c -o /tmp/f.o /tmp/f.c > /dev/null
     /bench time tcc /bin/tcc -c -o /tmp/f.o /tmp/f.c
 }
+
+net_up() {
+    insmod /lib/modules/xen-netfront.ko
+    while [ ! -e /sys/class/net/eth0 ]; do usleep 10000; done
+    ifconfig eth0 "$ip" netmask 255.255.255.0 up
+}
+
+# The peer: serves until the host ends.
+part_sink() {
+    net_up
+    /bench tcpsink 5001 &
+    /bench udpsink 5002 &
+    /bench echotcp 5003 &
+    /bench execd 5009 &
+    echo "B sink ready"
+    wait
+}
+
+counters() { wget -q -O - http://10.9.0.254/v1/counters; }
+
+# measure NAME COMMAND...: its output, then the host's counters before and after.
+measure() {
+    name=$1; shift
+    usleep 300000
+    before=$(counters); out=$("$@"); after=$(counters)
+    echo "M $name"
+    echo "$out"
+    echo "C $before"
+    echo "C $after"
+}
+
+both() { /bench eth eth0 "$1"; /bench rexec "$peer" 5009 "/bench eth eth0 $1"; }
+
+part_net() {
+    net_up
+    until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
+    /bench rexec "$peer" 5009 "/bench noop"
+    counters > /dev/null
+    /bench tcpsrc "$peer" 5001 4
+    both -1
+    measure nothing /bench noop
+    measure tcp_g2g /bench tcpsrc "$peer" 5001 64
+    measure tcp_rr /bench tcprr "$peer" 5003 2000
+    measure udp64 /bench udpsrc "$peer" 5002 64 8000 2000
+    measure udp1472 /bench udpsrc "$peer" 5002 1472 8000 2000
+    measure ping ping -q -c 50 -i 0.02 "$peer"
+    both 0
+    measure tcp_g2g_nooffload /bench tcpsrc "$peer" 5001 16
+}

@@ -112,6 +112,48 @@ static void get_host(struct call *k)
     reply_json(k->conn, 200, write_host, NULL);
 }
 
+#define MAX_COUNTERS 96
+
+struct counters {
+    int n;
+    struct xen_sysctl_perfc_desc names[MAX_COUNTERS];
+    uint32_t values[MAX_COUNTERS];
+};
+
+static void write_counters(struct json_out *o, const void *arg)
+{
+    const struct counters *c = arg;
+    struct loop_stats loop;
+    struct hv_host host = { 0 };
+    uint64_t idle = 0;
+
+    loop_get_stats(&loop);
+    (void)hv_host_info(&host);
+    for (uint32_t cpu = 0; cpu < host.cpus; cpu++)
+        idle += hv_idle_ns(cpu);
+    json_open(o, NULL, '{');
+    json_uint(o, "uptime_ns", now_ns());
+    json_uint(o, "idle_ns", idle);
+    json_uint(o, "dom0_busy_ns", loop.busy_ns);
+    for (int i = 0; i < c->n; i++) {
+        if (c->values[i])
+            json_uint(o, c->names[i].name, c->values[i]);
+    }
+    json_close(o, '}');
+}
+
+/* What the hypervisor counts, without what never happened; 32 bits wide each. */
+static void get_counters(struct call *k)
+{
+    static struct counters c;
+
+    c.n = hv_counters(c.names, c.values, MAX_COUNTERS);
+    if (c.n < 0)
+        http_reply_error(k->conn, status_of(c.n), "the hypervisor has no counters");
+    else
+        reply_json(k->conn, 200, write_counters, &c);
+}
+
 static void get_files(struct call *k);
 
 static void get_log(struct call *k)
@@ -420,6 +462,7 @@ static const struct {
 } routes[] = {
     { HTTP_GET,    "/v1/host", get_host },
     { HTTP_GET,    "/v1/log", get_log },
+    { HTTP_GET,    "/v1/counters", get_counters },
     { HTTP_GET,    "/v1/files", get_files },
     { HTTP_GET,    "/v1/domains", get_domains },
     { HTTP_POST,   "/v1/domains", create },

@@ -151,6 +151,31 @@ int hv_host_info(struct hv_host *h)
     return 0;
 }
 
+int hv_counters(struct xen_sysctl_perfc_desc *names, uint32_t *values, uint32_t max)
+{
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_perfc_op };
+    int rc;
+
+    op.u.perfc_op.cmd = XEN_SYSCTL_PERFCOP_query;
+    rc = (int)hc_sysctl(&op);
+    if (rc || op.u.perfc_op.nr_vals > max)
+        return rc ? rc : -XEN_E2BIG;
+    set_xen_guest_handle(op.u.perfc_op.desc, names);
+    set_xen_guest_handle(op.u.perfc_op.val, values);
+    rc = (int)hc_sysctl(&op);
+    return rc ? rc : (int)op.u.perfc_op.nr_vals;
+}
+
+uint64_t hv_idle_ns(uint32_t cpu)
+{
+    xen_sysctl_cpuinfo_t info[64];
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_getcpuinfo };
+
+    op.u.getcpuinfo.max_cpus = ARRAY_SIZE(info);
+    set_xen_guest_handle(op.u.getcpuinfo.info, info);
+    return hc_sysctl(&op) == 0 && cpu < op.u.getcpuinfo.nr_cpus ? info[cpu].idletime : 0;
+}
+
 /* One call for n extents; returns how many came. Extents are replaced by their first frames. */
 static uint64_t populate(domid_t dom, xen_pfn_t *extents, uint64_t n, unsigned int order)
 {

@@ -44,6 +44,14 @@ struct hv_host {
 int hv_host_info(struct hv_host *h);
 
 /*
+ * The hypervisor's counters: names[i] and values[i] of the first max; returns how many there are,
+ * or a negative error. Values wrap. names may be NULL.
+ */
+int hv_counters(struct xen_sysctl_perfc_desc *names, uint32_t *values, uint32_t max);
+/* How long CPU n was idle since it came up, in ns; 0 for one that is not there. */
+uint64_t hv_idle_ns(uint32_t cpu);
+
+/*
  * Gives the domain memory for pages [pfn, pfn + n) and writes their machine frames to frames[0..n).
  * Returns how many it got, which is less than n only when the host's memory is used up.
  */
