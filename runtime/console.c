@@ -84,6 +84,37 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
+/*
+ * Guests can cause log lines, and the console is slow: beyond a burst only so many a second are
+ * written. What is left out is counted.
+ */
+#define LINES_BURST  2000u
+#define LINES_SECOND 50u
+
+static bool line_allowed(uint64_t now)
+{
+    static uint64_t filled_at, tokens = LINES_BURST, dropped;
+    uint64_t fresh = (now - filled_at) * LINES_SECOND / NS_PER_S;
+    char note[64];
+
+    if (fresh) {
+        tokens = MIN(tokens + fresh, (uint64_t)LINES_BURST);
+        filled_at = now;
+    }
+    if (!tokens) {
+        dropped++;
+        return false;
+    }
+    tokens--;
+    if (dropped && tokens > LINES_SECOND) {
+        int n = snprintf(note, sizeof(note), "(%lu lines of the log left out)\n", dropped);
+
+        dropped = 0;
+        console_write(note, (size_t)n);
+    }
+    return true;
+}
+
 static void log_line(const char *mark, const char *fmt, va_list ap)
 {
     char line[512];
@@ -104,7 +135,7 @@ void log_at(enum log_level level, const char *fmt, ...)
     static const char *const marks[] = { "error: ", "warning: ", "", "debug: " };
     va_list ap;
 
-    if (level > max_level)
+    if (level > max_level || !line_allowed(now_ns()))
         return;
     va_start(ap, fmt);
     log_line(marks[level], fmt, ap);

@@ -62,6 +62,9 @@
 /* Received frames whose checksum somebody trusted has checked are not checked again (netif.c). */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
+#include "toolstack/net/csum.h"
+#define LWIP_CHKSUM net_chksum
+
 /* Sequence numbers that outsiders cannot guess (isn.c). */
 #include "lwip/arch.h"
 struct ip4_addr;

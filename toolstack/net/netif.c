@@ -97,12 +97,29 @@ static void parse_input(struct work *w)
     net_touch();
 }
 
+/* An answer of a DHCP server. */
+static bool is_dhcp_answer(const struct frame *f)
+{
+    const uint8_t *h = f->head;
+    unsigned int ip_len;
+
+    if (f->head_len < 14 + 20 || h[12] != 0x08 || h[13] != 0x00 || h[14 + 9] != IP_PROTO_UDP)
+        return false;
+    ip_len = (h[14] & 15u) * 4;
+    return f->head_len >= 14 + ip_len + 4 && h[14 + ip_len + 2] == 0 && h[14 + ip_len + 3] == 68;
+}
+
 /* The bridge sends us a frame; flat ones only, with whole checksums, as caps say. */
 static bool port_send(struct port *p, struct frame *f)
 {
     unsigned int at = (input_first + input_count) % INPUT_MAX;
     struct pbuf *b;
 
+    /* A guest does not tell the host its address: only servers on the wire do. */
+    if (is_dhcp_answer(f) && f->from && !(f->from->caps & PORT_UPLINK)) {
+        port_count_tx_drop(p, DROP_SPOOFED);
+        return true;
+    }
     if (input_count == INPUT_MAX || !(b = pbuf_alloc(PBUF_RAW, f->len, PBUF_POOL))) {
         port_count_tx_drop(p, DROP_NO_ROOM);
         return true;
