@@ -486,7 +486,9 @@ static void turn_timer(void *arg)
     struct run_queue *rq = arg;
 
     WRITE_ONCE(rq->armed, 0);
-    softirq_raise_local(SOFTIRQ_SCHEDULE);
+    /* Set for a turn that ended early: nobody stopped it, as that costs more than this. */
+    if (!rq->curr->is_idle)
+        softirq_raise_local(SOFTIRQ_SCHEDULE);
 }
 
 /* May prev, which runs, go on? ask: when to look again, ns from now. */

@@ -2,13 +2,15 @@
 /*
  * spin - uses all the CPU it can get, from system time from=SECONDS (0) for for=SECONDS (5), then
  * says how much that was and powers off. nap=US sleep=US: works so long, then sleeps so long,
- * and also says how late it was woken at worst.
+ * and also says how late it was woken at worst. store=N: reads from the store N times instead.
  */
 #include "runtime/hypercall.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/start.h"
 #include "runtime/time.h"
+#include "runtime/xenbus.h"
+#include "runtime/xs.h"
 
 static uint64_t from, until, work, nap, due, worst_late, ran_at_start;
 static bool begun;
@@ -36,10 +38,25 @@ static void done(void)
     domain_shutdown(SHUTDOWN_poweroff);
 }
 
+static void read_store(uint64_t n)
+{
+    uint64_t start = now_ns();
+    char buf[64];
+
+    if (xenbus_init())
+        panic("spin: no store");
+    for (uint64_t i = 0; i < n; i++)
+        (void)xs_read(XS_NO_TXN, "name", buf, sizeof(buf));
+    log_info("spin: %lu ns for a read from the store", (now_ns() - start) / n);
+    domain_shutdown(SHUTDOWN_poweroff);
+}
+
 static void tick(struct timer *t)
 {
-    uint64_t now = now_ns(), end, from_ran;
+    uint64_t now = now_ns(), end, from_ran, reads = cmdline_get_u64("store", 0);
 
+    if (reads)
+        read_store(reads);
     if (!begun) {
         begun = true;
         ran_at_start = ran_ns();
