@@ -42,7 +42,7 @@ DOM0_ARGS="api=insecure console=com2:web" "$top/pxe/mkroot.sh" "$run/root" "$run
 
 step BOOT "a host by iPXE (its log: $console)"
 start=$(date +%s)
-qemu-system-x86_64 -accel tcg -machine q35 -cpu Haswell-noTSX,-x2apic,-tsc-deadline -m 1024 -smp "$cpus" \
+qemu-system-x86_64 -accel tcg -machine q35 -cpu Haswell-noTSX,-x2apic,-tsc-deadline,-pcid,-invpcid -m 1024 -smp "$cpus" \
     -nodefaults -no-user-config -display none -monitor none \
     -chardev "file,id=log,path=$console" -serial chardev:log \
     -chardev "file,id=guest,path=$guest_console" -serial chardev:guest \
@@ -61,7 +61,8 @@ while :; do
     # Progress: what the host's log says of boot and domains.
     n=$(grep -c . "$console" 2>/dev/null || true)
     if [ "${n:-0}" -gt $seen ]; then
-        tail -n +$((seen + 1)) "$console" | tr -d '\r' | grep -aE '^(\(sluice\)|Sluice|dom0:)' | cut -c 1-76 |
+        tail -n +$((seen + 1)) "$console" | tr -d '\r' | grep -aE '^(\(hv\)|\[ *[0-9.]+\])' |
+            grep -av ' pci: ' | cut -c 1-68 |
             sed 's/^/  |        /'
         seen=$n
     fi

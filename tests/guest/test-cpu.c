@@ -188,7 +188,7 @@ static void compat(void)
                      "sub $8, %%rsp\n"
                      "movl $0x10000000, (%%rsp)\n"
                      "movl $0x23, 4(%%rsp)\n"
-                     "lret\n"
+                     "lretl\n"
                      "1: mov %%rbx, %%rsp\n"
                      : "=a"(pid) : [stack] "r"(stack)
                      : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");

@@ -8,7 +8,7 @@ cd "$top" || exit 1
 tmp=$(mktemp -d)
 pids=()
 bad=0
-cpu=Haswell-noTSX,-x2apic,-tsc-deadline,-erms
+cpu=Haswell-noTSX,-x2apic,-tsc-deadline,-erms,-pcid,-invpcid
 kernel=$top/build/kernels/amd64/vmlinuz
 initramfs=$top/build/initramfs.gz
 
