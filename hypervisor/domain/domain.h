@@ -117,7 +117,7 @@ struct vcpu {
 
     /* ---- Page-table work of its current hypercall (mm/budget.c): the current CPU only. */
     struct {
-        uint32_t steps;                 /* tables done */
+        uint32_t steps, steps_ok;       /* tables done; as of when it was found fit to go on */
         uint32_t nr_deferred;           /* tables left half devalidated: MFNs */
         uint32_t deferred[8];
     } mm;

@@ -12,7 +12,12 @@
 
 bool mm_budget_look(void)
 {
-    return current->mm.steps >= BUDGET_TABLES || hypercall_preempt_check();
+    struct vcpu *v = current;
+
+    if (v->mm.steps >= BUDGET_TABLES || hypercall_preempt_check())
+        return true;
+    v->mm.steps_ok = v->mm.steps;
+    return false;
 }
 
 /*

@@ -22,7 +22,7 @@ bool mm_budget_look(void);
 /* A hypercall (or another bounded piece of work) begins. */
 static inline void mm_budget_start(void)
 {
-    current->mm.steps = 0;
+    current->mm.steps = current->mm.steps_ok = 0;
 }
 
 /* One table done. */
@@ -31,10 +31,10 @@ static inline void mm_budget_step(void)
     current->mm.steps++;
 }
 
-/* Stop now? Never before the first step. */
+/* Stop now? Never before the first step; looked at once per step. */
 static inline bool mm_budget_spent(void)
 {
-    return current->mm.steps && mm_budget_look();
+    return current->mm.steps != current->mm.steps_ok && mm_budget_look();
 }
 #endif
 
