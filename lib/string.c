@@ -5,6 +5,7 @@
  * Copies go by 8-byte words with `rep movsq`/`stosq`: byte-wise string instructions cost
  * one step a byte on processors without fast short strings, and under emulation.
  */
+#define LIB_STRING_C
 #include "lib/string.h"
 #include "compiler.h"
 
