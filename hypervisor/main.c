@@ -14,6 +14,8 @@
 #include "cpu/fpu.h"
 #include "cpu/traps.h"
 #include "dev/console.h"
+#include "dev/serial.h"
+#include "emul/portio.h"
 #include "domain/domain_impl.h"
 #include "event/irq.h"
 #include "mm/buddy.h"
@@ -82,6 +84,7 @@ void hv_main(uint32_t magic, uint32_t info)
     irq_enable();
     smp_start_all();
     console_io_init();
+    portio_reserve_serial(serial_port());
     dom0_build();
     irq_disable();
     enter_idle();

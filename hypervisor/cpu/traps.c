@@ -10,6 +10,7 @@
 #include "cpu/asm.h"
 #include "cpu/asm_vcpu.h"
 #include "cpu/counters.h"
+#include "cpu/cpuid.h"
 #include "cpu/desc.h"
 #include "cpu/extable.h"
 #include "dev/console.h"
@@ -114,6 +115,7 @@ void traps_init_cpu(void)
     wrmsr(MSR_SFMASK, SFMASK);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
     wrmsr(MSR_SYSENTER_CS, 0);          /* sysenter: #GP */
+    cpuid_enable_faulting();
 }
 
 /* ---- Exceptions of the hypervisor itself -------------------------------------------------- */

@@ -24,99 +24,103 @@
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 
-/* Where we are in the bytes. After running out, `out` is set and zeros come. */
-struct cursor {
-    const uint8_t *b;
-    size_t n, at;
-    bool out;
-};
+/* Bytes that may be looked at: 15 of an instruction, zeros behind them, so that reading needs no
+ * check; whether they were there is asked once, at the end. The most that can be taken behind the
+ * 15th prefix: two bytes of opcode, ModRM, SIB, displacement, immediate. */
+#define PADDED_BYTES 32
 
 struct decoder {
     struct insn *i;
-    struct cursor c;
+    uint8_t b[PADDED_BYTES];
+    unsigned int at;
     bool code64, opsize16, addr_short;
-    uint8_t rex;
-    bool has_rex;
+    uint8_t rex;                /* with its 0x40, 0: none */
     uint8_t modrm;
 };
 
-static uint64_t take(struct cursor *c, unsigned int bytes)
+static __always_inline uint8_t take_byte(struct decoder *d)
 {
-    uint64_t v = 0;
+    return d->b[d->at++];
+}
 
-    if (c->n - c->at < bytes) {
-        c->at = c->n;
-        c->out = true;
-        return 0;
+static __always_inline int64_t take_signed(struct decoder *d, unsigned int bytes)
+{
+    const uint8_t *p = d->b + d->at;
+    int64_t v;
+
+    d->at += bytes;
+    switch (bytes) {
+    case 1:
+        return (int8_t)*p;
+    case 2:
+        return (int16_t)(p[0] | p[1] << 8);
+    case 4: {
+        int32_t w;
+
+        __builtin_memcpy(&w, p, sizeof(w));
+        return w;
     }
-    for (unsigned int k = 0; k < bytes; k++)
-        v |= (uint64_t)c->b[c->at + k] << (8 * k);
-    c->at += bytes;
-    return v;
+    default:
+        __builtin_memcpy(&v, p, sizeof(v));
+        return v;
+    }
 }
 
-static int64_t take_signed(struct cursor *c, unsigned int bytes)
-{
-    uint64_t v = take(c, bytes);
-    unsigned int shift = 64 - 8 * bytes;
+/* Bit b is set for 26 2e 36 3e 64..67 f0 f2 f3. */
+static const uint64_t legacy_prefixes[4] = { 0x4040404000000000, 0x000000f000000000, 0,
+                                             0x000d000000000000 };
 
-    return (int64_t)(v << shift) >> shift;
-}
-
-static void prefixes(struct decoder *d)
+/* False: nothing but prefixes, more than fit. */
+static __always_inline bool prefixes(struct decoder *d)
 {
     struct insn *i = d->i;
+    uint8_t b;
 
     for (;;) {
-        size_t at = d->c.at;
-        uint8_t b = (uint8_t)take(&d->c, 1);
-
-        switch (b) {
-        case 0x66:
-            d->opsize16 = true;
-            break;
-        case 0x67:
-            d->addr_short = true;
-            break;
-        case 0xf0:
-            i->lock = true;
-            break;
-        case 0xf2:
-        case 0xf3:
-            i->rep = true;
-            break;
-        case 0x26:
-            i->seg = INSN_SEG_ES;
-            break;
-        case 0x2e:
-            i->seg = INSN_SEG_CS;
-            break;
-        case 0x36:
-            i->seg = INSN_SEG_SS;
-            break;
-        case 0x3e:
-            i->seg = INSN_SEG_DS;
-            break;
-        case 0x64:
-            i->seg = INSN_SEG_FS;
-            break;
-        case 0x65:
-            i->seg = INSN_SEG_GS;
-            break;
-        default:
-            if (d->code64 && (b & 0xf0) == 0x40 && !d->c.out) {
-                /* Only the last byte before the opcode counts as one. */
-                d->rex = b;
-                d->has_rex = true;
-                continue;
+        b = d->b[d->at];
+        if (d->code64 && (b & 0xf0) == 0x40) {
+            /* Only the last byte before the opcode counts as one. */
+            d->rex = b;
+        } else {
+            if (likely(!(legacy_prefixes[b >> 6] >> (b & 63) & 1)))
+                return true;
+            d->rex = 0;
+            switch (b) {
+            case 0x66:
+                d->opsize16 = true;
+                break;
+            case 0x67:
+                d->addr_short = true;
+                break;
+            case 0xf0:
+                i->lock = true;
+                break;
+            case 0xf2:
+            case 0xf3:
+                i->rep = true;
+                break;
+            case 0x26:
+                i->seg = INSN_SEG_ES;
+                break;
+            case 0x2e:
+                i->seg = INSN_SEG_CS;
+                break;
+            case 0x36:
+                i->seg = INSN_SEG_SS;
+                break;
+            case 0x3e:
+                i->seg = INSN_SEG_DS;
+                break;
+            case 0x64:
+                i->seg = INSN_SEG_FS;
+                break;
+            default:
+                i->seg = INSN_SEG_GS;
+                break;
             }
-            d->c.at = d->c.out ? d->c.n : at;
-            return;
         }
-        d->rex = 0;
-        d->has_rex = false;
-        if (d->c.out)
-            return;
+        if (++d->at == INSN_MAX)
+            return false;
     }
 }
 
@@ -132,7 +136,7 @@ static uint8_t operand_size(const struct decoder *d, bool byte)
 /* A byte register: without REX, 4..7 are ah ch dh bh. */
 static void set_reg(const struct decoder *d, uint8_t n, uint8_t *reg, bool *high)
 {
-    *high = d->i->size == 1 && !d->has_rex && n >= 4 && n < 8;
+    *high = d->i->size == 1 && !d->rex && n >= 4 && n < 8;
     *reg = *high ? n - 4 : n;
 }
 
@@ -142,7 +146,7 @@ static void modrm(struct decoder *d)
     struct insn *i = d->i;
     uint8_t mod, rm, sib;
 
-    d->modrm = (uint8_t)take(&d->c, 1);
+    d->modrm = take_byte(d);
     mod = d->modrm >> 6;
     rm = d->modrm & 7;
     set_reg(d, (uint8_t)((d->modrm >> 3 & 7) | (d->rex & REX_R ? 8 : 0)), &i->reg, &i->reg_high);
@@ -152,7 +156,7 @@ static void modrm(struct decoder *d)
     }
     i->is_mem = true;
     if (rm == 4) {
-        sib = (uint8_t)take(&d->c, 1);
+        sib = take_byte(d);
         i->scale = (uint8_t)(1u << (sib >> 6));
         i->index = (uint8_t)((sib >> 3 & 7) | (d->rex & REX_X ? 8 : 0));
         if (i->index == RSP)
@@ -160,24 +164,24 @@ static void modrm(struct decoder *d)
         i->base = (uint8_t)((sib & 7) | (d->rex & REX_B ? 8 : 0));
         if ((sib & 7) == RBP && mod == 0) {
             i->base = INSN_NO_REG;
-            i->disp = take_signed(&d->c, 4);
+            i->disp = take_signed(d, 4);
         }
     } else if (rm == 5 && mod == 0) {
         i->rip_relative = d->code64;
-        i->disp = take_signed(&d->c, 4);
+        i->disp = take_signed(d, 4);
     } else {
         i->base = (uint8_t)(rm | (d->rex & REX_B ? 8 : 0));
     }
     if (mod == 1)
-        i->disp = take_signed(&d->c, 1);
+        i->disp = take_signed(d, 1);
     else if (mod == 2)
-        i->disp = take_signed(&d->c, 4);
+        i->disp = take_signed(d, 4);
 }
 
 static void immediate(struct decoder *d, unsigned int bytes)
 {
     d->i->src = INSN_SRC_IMM;
-    d->i->imm = (uint64_t)take_signed(&d->c, bytes);
+    d->i->imm = (uint64_t)take_signed(d, bytes);
 }
 
 static uint8_t rm_op(struct decoder *d, bool byte, uint8_t op, enum insn_src src)
@@ -252,7 +256,8 @@ static uint8_t moffs(struct decoder *d, uint8_t opcode)
 
     i->size = operand_size(d, !(opcode & 1));
     i->is_mem = true;
-    i->disp = (int64_t)take(&d->c, i->addr_size);
+    i->disp = i->addr_size == 8 ? take_signed(d, 8) :
+              (int64_t)(uint32_t)take_signed(d, 4);
     i->reg = RAX;
     i->src = opcode & 2 ? INSN_SRC_REG : INSN_SRC_RM;
     return INSN_MOV;
@@ -311,7 +316,7 @@ static uint8_t control_reg(struct decoder *d, uint8_t opcode)
                                     INSN_MOV_TO_DR };
     struct insn *i = d->i;
 
-    d->modrm = (uint8_t)take(&d->c, 1);
+    d->modrm = take_byte(d);
     i->size = d->code64 ? 8 : 4;
     i->creg = (uint8_t)((d->modrm >> 3 & 7) | (d->rex & REX_R ? 8 : 0));
     i->rm_reg = (uint8_t)((d->modrm & 7) | (d->rex & REX_B ? 8 : 0));
@@ -357,7 +362,7 @@ static uint8_t bit_op(struct decoder *d, unsigned int which)
 static uint8_t two_byte(struct decoder *d)
 {
     struct insn *i = d->i;
-    uint8_t opcode = (uint8_t)take(&d->c, 1), op;
+    uint8_t opcode = take_byte(d), op;
 
     switch (opcode) {
     case 0x00:
@@ -417,23 +422,37 @@ static bool lock_allowed(const struct insn *i)
     return i->is_mem && ((i->op >= INSN_XCHG && i->op <= INSN_NEG && i->op != INSN_MOV));
 }
 
+static __always_inline void copy_bytes(struct decoder *d, const uint8_t *b, size_t n)
+{
+    if (likely(n >= INSN_MAX)) {
+        __builtin_memcpy(d->b, b, 8);
+        __builtin_memcpy(d->b + 7, b + 7, 8);
+    } else {
+        for (size_t k = 0; k < n; k++)
+            d->b[k] = b[k];
+    }
+}
+
 enum insn_result insn_decode(struct insn *i, const uint8_t *b, size_t n, bool code64)
 {
-    struct decoder d = { .i = i, .code64 = code64,
-                         .c = { .b = b, .n = MIN(n, (size_t)INSN_MAX) } };
-    uint8_t opcode, op;
+    struct decoder d = { .i = i, .code64 = code64 };
+    uint8_t opcode, op = INSN_UNKNOWN;
+    bool opcode_seen;
 
     *i = (struct insn){ .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1 };
-    prefixes(&d);
-    i->addr_size = code64 ? (d.addr_short ? 4 : 8) : (d.addr_short ? 2 : 4);
-    opcode = (uint8_t)take(&d.c, 1);
-    op = opcode == 0x0f ? two_byte(&d) : one_byte(&d, opcode);
-    if (d.c.out) {
+    copy_bytes(&d, b, n);
+    opcode_seen = prefixes(&d);
+    if (likely(opcode_seen)) {
+        i->addr_size = code64 ? (d.addr_short ? 4 : 8) : (d.addr_short ? 2 : 4);
+        opcode = d.b[d.at++];
+        op = opcode == 0x0f ? two_byte(&d) : one_byte(&d, opcode);
+    }
+    if (unlikely(d.at > n || d.at > INSN_MAX)) {
         *i = (struct insn){ 0 };
         return n >= INSN_MAX ? INSN_BAD : INSN_TRUNCATED;
     }
     i->op = op;
-    i->len = (uint8_t)d.c.at;
+    i->len = (uint8_t)d.at;
     if (op == INSN_UNKNOWN || (i->lock && !lock_allowed(i)) ||
         (i->addr_size == 2 && (i->is_mem || op == INSN_STOS || op == INSN_MOVS ||
                                op == INSN_INS || op == INSN_OUTS))) {
