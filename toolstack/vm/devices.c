@@ -19,7 +19,7 @@ struct writer {
     xs_txn txn;
     int rc;
     domid_t dom;
-    char home[PATH];            /* /local/domain/N */
+    char home[32];              /* /local/domain/N */
 };
 
 static void dir(struct writer *w, const char *path, domid_t owner, domid_t other, uint8_t access)
