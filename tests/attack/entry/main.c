@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - a guest that tries everything forbidden with registers. README.md says what.
+ */
+#include "lib/string.h"
+#include "runtime/hypercall.h"
+#include "runtime/log.h"
+#include "runtime/mem.h"
+#include "runtime/p2m.h"
+#include "runtime/pagetable.h"
+#include "runtime/start.h"
+#include "runtime/traps.h"
+
+#define HV_DIRECT   0xffff830000000000UL
+#define HV_IMAGE    0xffff82d040000000UL
+#define NONCANON    0x0001000000000000UL
+#define NO_TRAP     (-1)
+
+static unsigned int tried, failed;
+
+static void expect(bool ok, const char *what, long rc, unsigned int line)
+{
+    tried++;
+    if (ok)
+        return;
+    failed++;
+    log_error("attack: line %u: %s: result %ld", line, what, rc);
+}
+
+#define REFUSED(call) \
+    do { long rc_ = (call); expect(rc_ < 0, #call, rc_, __LINE__); } while (0)
+#define IS(call, want) \
+    do { long rc_ = (call); expect(rc_ == (want), #call, rc_, __LINE__); } while (0)
+#define TRUE(cond) expect((cond), #cond, 0, __LINE__)
+
+/* ---------------------------------------------------------------- exceptions, caught */
+
+static void *resume[5];
+static volatile long trapped;
+static volatile uint64_t trapped_error;
+
+/* Each handler leaves its vector and goes where the attempt began, whatever rsp was. */
+__asm__(".macro try_stub n\n"
+        ".globl try_trap_\\n\n"
+        "try_trap_\\n:\n"
+        "    mov 16(%rsp), %rsi\n"
+        "    mov $\\n, %edi\n"
+        "    cld\n"
+        "    jmp try_caught\n"
+        ".endm\n"
+        ".irp n, 0, 1, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 32\n"
+        "try_stub \\n\n"
+        ".endr\n");
+
+void try_caught(long vector, uint64_t error) __attribute__((noreturn, used));
+void try_caught(long vector, uint64_t error)
+{
+    trapped = vector;
+    trapped_error = error;
+    __builtin_longjmp(resume, 1);
+}
+
+#define TRY_ENTRY(n) extern void try_trap_##n(void);
+TRY_ENTRY(0) TRY_ENTRY(1) TRY_ENTRY(3) TRY_ENTRY(4) TRY_ENTRY(5) TRY_ENTRY(6) TRY_ENTRY(7)
+TRY_ENTRY(10) TRY_ENTRY(11) TRY_ENTRY(12) TRY_ENTRY(13) TRY_ENTRY(14) TRY_ENTRY(16)
+TRY_ENTRY(17) TRY_ENTRY(19) TRY_ENTRY(32)
+
+static void catch_all(void)
+{
+#define TRAP(n, dpl) { n, 4 | dpl, FLAT_KERNEL_CS, (unsigned long)try_trap_##n }
+    static const struct trap_info table[] = {
+        TRAP(0, 0), TRAP(1, 0), TRAP(3, 3), TRAP(4, 3), TRAP(5, 0), TRAP(6, 0), TRAP(7, 0),
+        TRAP(10, 0), TRAP(11, 0), TRAP(12, 0), TRAP(13, 0), TRAP(14, 0), TRAP(16, 0), TRAP(17, 0),
+        TRAP(19, 0), TRAP(32, 3), { 0, 0, 0, 0 },
+    };
+
+    IS(hc_set_trap_table(table), 0);
+}
+
+/* The vector that what() ends with, or NO_TRAP. */
+static noinline long vector_of(void (*what)(void))
+{
+    trapped = NO_TRAP;
+    if (!__builtin_setjmp(resume))
+        what();
+    __asm__ volatile("pushq $0x202; popfq" ::: "memory", "cc");
+    return trapped;
+}
+
+/* Statement(s) of assembly as a function. */
+#define ATTEMPT(name, ...) static noinline void name(void) { __asm__ volatile(__VA_ARGS__); }
+
+/* ---------------------------------------------------------------- selectors */
+
+#define IRET_TO(sel_cs, sel_ss, flags) \
+    "mov %%rsp, %%rax; push $" #sel_ss "; push %%rax; push $" #flags "; push $" #sel_cs ";" \
+    "lea 1f(%%rip), %%rax; push %%rax; iretq; 1: nop" ::: "rax", "memory"
+
+ATTEMPT(iret_hv_cs, IRET_TO(0xe008, 0xe02b, 0x202))
+ATTEMPT(iret_hv_cs3, IRET_TO(0xe00b, 0xe02b, 0x202))
+ATTEMPT(iret_hv_ss, IRET_TO(0xe033, 0xe010, 0x202))
+ATTEMPT(iret_hv_ss3, IRET_TO(0xe033, 0xe013, 0x202))
+ATTEMPT(iret_tss, IRET_TO(0xe043, 0xe02b, 0x202))
+ATTEMPT(iret_ldt, IRET_TO(0xe053, 0xe02b, 0x202))
+ATTEMPT(iret_null, IRET_TO(0x3, 0xe02b, 0x202))
+ATTEMPT(iret_beyond, IRET_TO(0xfffb, 0xe02b, 0x202))
+ATTEMPT(far_hv, "lea 1f(%%rip), %%rax; push $0xe008; push %%rax; lretq; 1:" ::: "rax", "memory")
+ATTEMPT(far_tss, "lea 1f(%%rip), %%rax; push $0xe040; push %%rax; lretq; 1:" ::: "rax", "memory")
+ATTEMPT(ds_hv, "mov %0, %%ds" :: "r"(0xe010))
+ATTEMPT(es_hv, "mov %0, %%es" :: "r"(0xe008))
+ATTEMPT(fs_tss, "mov %0, %%fs" :: "r"(0xe043))
+ATTEMPT(ss_hv, "mov %0, %%ss" :: "r"(0xe010))
+ATTEMPT(ss_null, "mov %0, %%ss" :: "r"(0))
+ATTEMPT(iret_fine, IRET_TO(0xe033, 0xe02b, 0x202))
+
+static void selectors(void)
+{
+    IS(vector_of(iret_hv_cs), 13);
+    IS(vector_of(iret_hv_cs3), 13);
+    IS(vector_of(iret_hv_ss), 13);
+    IS(vector_of(iret_hv_ss3), 13);
+    IS(vector_of(iret_tss), 13);
+    IS(vector_of(iret_ldt), 13);
+    IS(vector_of(iret_null), 13);
+    IS(vector_of(iret_beyond), 13);
+    IS(vector_of(far_hv), 13);
+    IS(vector_of(far_tss), 13);
+    IS(vector_of(ds_hv), 13);
+    IS(vector_of(es_hv), 13);
+    IS(vector_of(fs_tss), 13);
+    IS(vector_of(ss_hv), 13);
+    IS(vector_of(ss_null), 13);
+    IS(vector_of(iret_fine), NO_TRAP);
+}
+
+/* The same through the iret hypercall: the fault comes back to us, at the target. */
+#define HCIRET_TO(sel_cs, sel_ss, flags, rip) \
+    "mov %%rsp, %%rax; push $" #sel_ss "; push %%rax; push $" #flags "; push $" #sel_cs ";" \
+    rip "; push %%rax; push $0; push $0; push $0; push $0; mov $23, %%eax; syscall; ud2; 1: nop" \
+    ::: "rax", "rcx", "r11", "memory"
+#define HERE "lea 1f(%%rip), %%rax"
+
+ATTEMPT(hciret_fine, HCIRET_TO(0xe030, 0xe02b, 0x202, HERE))
+ATTEMPT(hciret_iopl, HCIRET_TO(0xe030, 0xe02b, 0x23002, HERE))
+ATTEMPT(hciret_hv_cs, HCIRET_TO(0xe008, 0xe02b, 0x202, HERE))
+ATTEMPT(hciret_hv_ss, HCIRET_TO(0xe030, 0xe010, 0x202, HERE))
+ATTEMPT(hciret_null_cs, HCIRET_TO(0, 0, 0x202, HERE))
+ATTEMPT(hciret_tss, HCIRET_TO(0xe040, 0xe050, 0x202, HERE))
+ATTEMPT(hciret_nowhere, HCIRET_TO(0xe030, 0xe02b, 0x202, "movabs $0x1000000000000, %%rax"))
+ATTEMPT(hciret_hv_rip, HCIRET_TO(0xe030, 0xe02b, 0x202, "movabs $0xffff82d040200000, %%rax"))
+
+static uint64_t flags_now(void)
+{
+    uint64_t f;
+
+    __asm__ volatile("pushfq; pop %0" : "=r"(f));
+    return f;
+}
+
+static void hypercall_iret(void)
+{
+    uint8_t *mask = (uint8_t *)&shared_info->vcpu_info[0].evtchn_upcall_mask, before = *mask;
+
+    IS(vector_of(hciret_fine), NO_TRAP);
+    IS(vector_of(hciret_iopl), NO_TRAP);
+    TRUE((flags_now() & 0x23200) == 0x200);
+    *mask = before;
+    TRUE(vector_of(hciret_hv_cs) == 13);
+    TRUE(vector_of(hciret_hv_ss) == 13);
+    TRUE(vector_of(hciret_null_cs) == 13);
+    TRUE(vector_of(hciret_tss) >= 10);
+    TRUE(vector_of(hciret_nowhere) == 13 || trapped == 14);
+    IS(vector_of(hciret_hv_rip), 14);
+    *mask = before;
+}
+
+/* ---------------------------------------------------------------- privileged instructions */
+
+static uint8_t table_register[16];
+
+ATTEMPT(do_hlt, "hlt")
+ATTEMPT(do_cr3_read, "mov %%cr3, %%rax" ::: "rax")
+ATTEMPT(do_cr3_write, "mov %0, %%cr3" :: "r"(0x1000UL))
+ATTEMPT(do_cr0_write, "mov %%cr0, %%rax; and $~0x10000, %%eax; mov %%rax, %%cr0" ::: "rax")
+ATTEMPT(do_cr4_write, "mov %%cr4, %%rax; or $0x2000, %%eax; mov %%rax, %%cr4" ::: "rax")
+ATTEMPT(do_cr8, "mov %0, %%cr8" :: "r"(3UL))
+ATTEMPT(do_lgdt, "lgdt %0" :: "m"(table_register))
+ATTEMPT(do_lidt, "lidt %0" :: "m"(table_register))
+ATTEMPT(do_lldt, "lldt %0" :: "r"((uint16_t)0xe050))
+ATTEMPT(do_ltr, "ltr %0" :: "r"((uint16_t)0xe040))
+ATTEMPT(do_lmsw, "lmsw %0" :: "r"((uint16_t)0))
+ATTEMPT(do_swapgs, "swapgs")
+ATTEMPT(do_sysret, "lea 1f(%%rip), %%rcx; mov $0x202, %%r11d; sysretq; 1:" ::: "rcx", "r11")
+ATTEMPT(do_invlpg, "invlpg (%0)" :: "r"(HV_IMAGE))
+ATTEMPT(do_invd, "invd")
+ATTEMPT(do_int_32, "int $32")
+ATTEMPT(do_int_13, "int $13")
+ATTEMPT(do_int_2, "int $2")
+ATTEMPT(do_int_8, "int $8")
+ATTEMPT(do_int_f0, "int $0xf0")
+ATTEMPT(do_int_80, "int $0x80")
+ATTEMPT(do_int3, "int3")
+ATTEMPT(do_ud2, "ud2")
+ATTEMPT(do_xsetbv_0, "xor %%eax, %%eax; xor %%edx, %%edx; xor %%ecx, %%ecx; xsetbv" ::: "rax", "rcx", "rdx")
+ATTEMPT(do_xsetbv_all, "mov $-1, %%eax; mov $-1, %%edx; xor %%ecx, %%ecx; xsetbv" ::: "rax", "rcx", "rdx")
+ATTEMPT(do_xsetbv_1, "mov $7, %%eax; xor %%edx, %%edx; mov $1, %%ecx; xsetbv" ::: "rax", "rcx", "rdx")
+ATTEMPT(do_lock_cli, ".byte 0xf0, 0xfa")
+
+static void privileged(void)
+{
+    uint64_t cr4;
+
+    IS(vector_of(do_hlt), 13);
+    IS(vector_of(do_cr3_read), NO_TRAP);
+    IS(vector_of(do_cr3_write), 13);
+    IS(vector_of(do_cr0_write), 13);
+    /* Accepted and dropped, as the ABI wants. */
+    IS(vector_of(do_cr4_write), NO_TRAP);
+    __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+    TRUE(!(cr4 & 0x2000));
+    IS(vector_of(do_cr8), 13);
+    IS(vector_of(do_lgdt), 13);
+    IS(vector_of(do_lidt), 13);
+    IS(vector_of(do_lldt), 13);
+    IS(vector_of(do_ltr), 13);
+    IS(vector_of(do_lmsw), 13);
+    IS(vector_of(do_swapgs), 13);
+    IS(vector_of(do_sysret), 13);
+    IS(vector_of(do_invlpg), 13);
+    IS(vector_of(do_invd), 13);
+    IS(vector_of(do_xsetbv_0), 13);
+    IS(vector_of(do_xsetbv_all), 13);
+    IS(vector_of(do_xsetbv_1), 13);
+    TRUE(vector_of(do_lock_cli) == 6 || trapped == 13);     /* by processor */
+    /* Software interrupts: as the trap table says, and never the hypervisor's own vectors. */
+    IS(vector_of(do_int3), 3);
+    IS(vector_of(do_int_32), 32);
+    IS(vector_of(do_int_13), 13);
+    TRUE(trapped_error == (13 << 3 | 2));
+    IS(vector_of(do_int_2), 13);
+    IS(vector_of(do_int_8), 13);
+    IS(vector_of(do_int_f0), 13);
+    TRUE(trapped_error == (0xf0 << 3 | 2));
+    IS(vector_of(do_int_80), 13);
+    TRUE(trapped_error == (0x80 << 3 | 2));
+    IS(vector_of(do_ud2), 6);
+}
+
+static uint32_t msr_nr;
+
+ATTEMPT(do_rdmsr, "rdmsr" :: "c"(msr_nr) : "rax", "rdx")
+ATTEMPT(do_wrmsr, "mov $-1, %%eax; mov $-1, %%edx; wrmsr" :: "c"(msr_nr) : "rax", "rdx")
+
+/* MSRs that must never answer: what they hold is the hypervisor's. */
+static void msrs(void)
+{
+    static const uint32_t secret[] = { 0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000083,
+                                       0xc0000084, 0x6e0, 0x830, 0x1d9, 0x200, 0x38f, 0xc0010010 };
+    unsigned int readable = 0;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(secret); i++) {
+        msr_nr = secret[i];
+        IS(vector_of(do_rdmsr), 13);
+        IS(vector_of(do_wrmsr), 13);
+    }
+    /* All ones is no valid value of any that we may write, but for ignored ones and bases. */
+    for (uint32_t n = 0; n < 0x1800; n++) {
+        msr_nr = n < 0x1000 ? n : 0xc0000000 + (n - 0x1000);
+        readable += vector_of(do_rdmsr) == NO_TRAP;
+        if (msr_nr != 0x8b && msr_nr != 0x1a0 && (msr_nr < 0xc0000100 || msr_nr > 0xc0000102))
+            TRUE(vector_of(do_wrmsr) == 13);
+    }
+    log_info("attack: %u MSRs can be read", readable);
+    TRUE(readable < 30);
+}
+
+static uint16_t port_nr;
+static uint32_t port_value;
+
+ATTEMPT(do_in, "inl %1, %0" : "=a"(port_value) : "d"(port_nr))
+ATTEMPT(do_out, "outl %0, %1" :: "a"(~0u), "d"(port_nr))
+ATTEMPT(do_insb, "mov %0, %%rdi; mov $16, %%ecx; rep insb" :: "r"(HV_DIRECT), "d"(0x80) : "rdi", "rcx", "memory")
+ATTEMPT(do_outsb, "mov %0, %%rsi; mov $16, %%ecx; rep outsb" :: "r"(HV_IMAGE), "d"(0x80) : "rsi", "rcx", "memory")
+
+static void ports(void)
+{
+    unsigned int other = 0;
+
+    for (uint32_t p = 0; p < 0x10000; p += p < 0x1000 ? 1 : 61) {
+        port_nr = (uint16_t)p;
+        if (vector_of(do_in) == NO_TRAP && port_value != ~0u && port_value != 0)
+            other++;
+        (void)vector_of(do_out);
+    }
+    TRUE(other == 0);
+    TRUE(vector_of(do_insb) >= 13);
+    TRUE(vector_of(do_outsb) >= 13);
+}
+
+/* ---------------------------------------------------------------- memory of the hypervisor */
+
+static uint64_t address;
+
+ATTEMPT(do_read, "mov (%0), %%rax" :: "r"(address) : "rax")
+ATTEMPT(do_write, "mov %0, (%0)" :: "r"(address) : "memory")
+ATTEMPT(do_jump, "call *%0" :: "r"(address) : "memory")
+
+static void memory(void)
+{
+    static const uint64_t places[] = { 0xffff808000000000, 0xffff810000000000, 0xffff818000000000,
+                                       0xffff82000000e000, HV_IMAGE + 0x200000, HV_DIRECT,
+                                       HV_DIRECT + 0x100000, 0xffff87fffffff000 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {
+        address = places[i];
+        IS(vector_of(do_read), 14);
+        IS(vector_of(do_write), 14);
+        IS(vector_of(do_jump), 14);
+    }
+    /* The machine-to-phys table may be read, no more. */
+    address = 0xffff800000000000;
+    IS(vector_of(do_write), 14);
+}
+
+/* ---------------------------------------------------------------- hypercalls in odd states */
+
+static long version_with_rsp(uint64_t rsp)
+{
+    uint64_t after;
+    long rc;
+
+    __asm__ volatile("mov %%rsp, %%r12; mov %2, %%rsp; syscall; mov %%rsp, %1; mov %%r12, %%rsp"
+                     : "=a"(rc), "=&r"(after)
+                     : "r"(rsp), "a"(__HYPERVISOR_xen_version), "D"(0), "S"(0)
+                     : "rcx", "r11", "r12", "memory");
+    return after == rsp ? rc : -1;
+}
+
+static long version_with_flags(uint64_t flags, uint64_t *after)
+{
+    long rc;
+
+    __asm__ volatile("push %3; popfq; syscall; pushfq; pop %1; push $0x202; popfq"
+                     : "=a"(rc), "=r"(*after)
+                     : "0"((long)__HYPERVISOR_xen_version), "r"(flags), "D"(0), "S"(0)
+                     : "rcx", "r11", "memory", "cc");
+    return rc;
+}
+
+static void *string_buffer;
+
+ATTEMPT(do_extraversion_std, "std; syscall; cld"
+        :: "a"(__HYPERVISOR_xen_version), "D"(1), "S"(string_buffer) : "rcx", "r11", "memory")
+ATTEMPT(do_version_tf, "pushfq; orl $0x100, (%%rsp); popfq; mov $17, %%eax; xor %%edi, %%edi; syscall; nop; nop"
+        ::: "rax", "rdi", "rcx", "r11", "memory", "cc")
+
+static void odd_states(void)
+{
+    long version = hc_xen_version(0, NULL);
+    uint64_t f;
+    char *b = page_alloc_zeroed();
+
+    TRUE(version > 0x40000);
+    IS(version_with_rsp(0), version);
+    IS(version_with_rsp(HV_DIRECT + 0x1000), version);
+    IS(version_with_rsp(HV_IMAGE + 0x300000), version);
+    IS(version_with_rsp(NONCANON), version);
+    IS(version_with_rsp(~0UL), version);
+    IS(version_with_flags(0x202 | 0x4000, &f), version);            /* NT */
+    TRUE(f & 0x4000);
+    IS(version_with_flags(0x202 | 0x40000, &f), version);           /* AC */
+    TRUE(f & 0x40000);
+    IS(version_with_flags(0x202 | 0x400, &f), version);             /* DF */
+    TRUE(f & 0x400);
+    IS(version_with_flags(0x3002, &f), version);                    /* IOPL, no IF: no effect */
+    TRUE((f & 0x3200) == 0x200);
+    /* Copies go upwards all the same. */
+    string_buffer = b + 100;
+    IS(vector_of(do_extraversion_std), NO_TRAP);
+    TRUE(b[100] != 0 && b[99] == 0 && b[84] == 0);
+    IS(vector_of(do_version_tf), 1);
+    page_free(b);
+}
+
+/* A syscall whose rip afterwards is not canonical: sysret to there would fault in ring 0. */
+static void edge_of_the_lower_half(void)
+{
+    uint64_t *l3 = page_alloc_zeroed(), *l2 = page_alloc_zeroed(), *l1 = page_alloc_zeroed();
+    uint8_t *code = page_alloc_zeroed();
+    uint64_t flags = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY;
+    struct mmuext_op flush = { .cmd = MMUEXT_TLB_FLUSH_LOCAL };
+    struct mmu_update u = { start_info->pt_base, 0 };
+    uint64_t l4;
+
+    code[4094] = 0x0f;
+    code[4095] = 0x05;
+    l1[511] = virt_to_mfn(code).v << PAGE_SHIFT | flags;
+    l2[511] = virt_to_mfn(l1).v << PAGE_SHIFT | flags;
+    l3[511] = virt_to_mfn(l2).v << PAGE_SHIFT | flags;
+    IS(hc_update_va_mapping(HC_PTR(l1), virt_to_mfn(l1).v << PAGE_SHIFT | PTE_PRESENT, UVMF_INVLPG), 0);
+    IS(hc_update_va_mapping(HC_PTR(l2), virt_to_mfn(l2).v << PAGE_SHIFT | PTE_PRESENT, UVMF_INVLPG), 0);
+    IS(hc_update_va_mapping(HC_PTR(l3), virt_to_mfn(l3).v << PAGE_SHIFT | PTE_PRESENT, UVMF_INVLPG), 0);
+    __asm__ volatile("mov %%cr3, %0" : "=r"(l4));
+    u.ptr = (l4 & PTE_ADDR) + 255 * 8;
+    u.val = virt_to_mfn(l3).v << PAGE_SHIFT | flags;
+    IS(hc_mmu_update(&u, 1, NULL, DOMID_SELF), 0);
+    (void)hc_mmuext_op(&flush, 1, NULL, DOMID_SELF);
+
+    trapped = NO_TRAP;
+    if (!__builtin_setjmp(resume)) {
+        __asm__ volatile("jmp *%0" :: "r"(0x7ffffffffffeUL), "a"(__HYPERVISOR_xen_version), "D"(0),
+                         "S"(0) : "rcx", "r11", "memory");
+        __builtin_unreachable();
+    }
+    TRUE(trapped == 13 || trapped == 14);
+    u.val = 0;
+    IS(hc_mmu_update(&u, 1, NULL, DOMID_SELF), 0);
+}
+
+/* Breakpoints on what the hypervisor reads and writes for us. */
+static void breakpoints(void)
+{
+    char *b = page_alloc_zeroed();
+
+    IS(hypercall(__HYPERVISOR_set_debugreg, 0, HC_PTR(b), 0, 0, 0), 0);
+    IS(hypercall(__HYPERVISOR_set_debugreg, 7, 0xf0001, 0, 0, 0), 0);
+    for (unsigned int i = 0; i < 100; i++)
+        (void)vector_of(do_extraversion_std);
+    string_buffer = b;
+    for (unsigned int i = 0; i < 100; i++)
+        (void)vector_of(do_extraversion_std);
+    IS(hypercall(__HYPERVISOR_set_debugreg, 7, 0, 0, 0, 0), 0);
+    REFUSED(hypercall(__HYPERVISOR_set_debugreg, 0, HV_IMAGE + 0x200000, 0, 0, 0));
+    REFUSED(hypercall(__HYPERVISOR_set_debugreg, 3, HV_DIRECT, 0, 0, 0));
+    REFUSED(hypercall(__HYPERVISOR_set_debugreg, 7, 0x20001, 0, 0, 0));     /* I/O */
+    REFUSED(hypercall(__HYPERVISOR_set_debugreg, 8, 0, 0, 0, 0));
+    REFUSED(hypercall(__HYPERVISOR_set_debugreg, ~0UL, 0, 0, 0, 0));
+    REFUSED(hypercall(__HYPERVISOR_get_debugreg, 8, 0, 0, 0, 0));
+    page_free(b);
+}
+
+/* ---------------------------------------------------------------- bad arguments */
+
+static void bad_arguments(void)
+{
+    struct trap_info traps[2] = { { 32, 3, FLAT_KERNEL_CS, NONCANON } };
+    struct callback_register cb = { .type = CALLBACKTYPE_event, .address = NONCANON };
+
+    REFUSED(hc_set_trap_table(traps));
+    REFUSED(hc_set_trap_table((void *)HV_DIRECT));
+    REFUSED(hc_set_trap_table((void *)NONCANON));
+    REFUSED(hc_callback_op(CALLBACKOP_register, &cb));
+    cb = (struct callback_register){ .type = 99, .address = HC_PTR(&cb) };
+    REFUSED(hc_callback_op(CALLBACKOP_register, &cb));
+    REFUSED(hc_callback_op(CALLBACKOP_register, (void *)HV_DIRECT));
+    REFUSED(hc_callback_op(77, &cb));
+    REFUSED(hypercall(__HYPERVISOR_set_callbacks, NONCANON, 0, 0, 0, 0));
+    REFUSED(hc_set_segment_base(SEGBASE_FS, NONCANON));
+    REFUSED(hc_set_segment_base(SEGBASE_GS_KERNEL, NONCANON));
+    REFUSED(hc_set_segment_base(SEGBASE_GS_USER, 1UL << 63));
+    REFUSED(hc_set_segment_base(9, 0));
+    IS(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0xe008), 0);
+    IS(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0xe043), 0);
+    IS(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0xffff), 0);
+    REFUSED(hc_vm_assist(0, 4));
+    REFUSED(hc_vm_assist(0, 64));
+    REFUSED(hc_vm_assist(7, 2));
+    REFUSED(hc_xen_version(1, (void *)HV_DIRECT));
+    REFUSED(hc_xen_version(3, (void *)(HV_DIRECT - 8)));
+    REFUSED(hc_xen_version(99, NULL));
+    for (unsigned int nr = 43; nr < 80; nr++)
+        IS(hypercall(nr, 0, 0, 0, 0, 0), -XEN_ENOSYS);
+    IS(hypercall(~0u, 0, 0, 0, 0, 0), -XEN_ENOSYS);
+    IS(hypercall(0x80000000u, 0, 0, 0, 0, 0), -XEN_ENOSYS);
+    IS(hypercall(__HYPERVISOR_domctl, HC_PTR(traps), 0, 0, 0, 0), -XEN_EPERM);
+    IS(hypercall(__HYPERVISOR_sysctl, HC_PTR(traps), 0, 0, 0, 0), -XEN_EPERM);
+}
+
+static void batches(void)
+{
+    static struct multicall_entry m[4];
+
+    m[0] = (struct multicall_entry){ .op = __HYPERVISOR_multicall, .args = { HC_PTR(m), 4 } };
+    m[1] = (struct multicall_entry){ .op = __HYPERVISOR_iret };
+    m[2] = (struct multicall_entry){ .op = ~0UL };
+    m[3] = (struct multicall_entry){ .op = __HYPERVISOR_domctl };
+    IS(hc_multicall(m, 4), 0);
+    IS((long)m[0].result, -XEN_EINVAL);
+    IS((long)m[1].result, -XEN_EINVAL);
+    IS((long)m[2].result, -XEN_ENOSYS);
+    IS((long)m[3].result, -XEN_EPERM);
+    REFUSED(hc_multicall((void *)HV_DIRECT, 4));
+    REFUSED(hc_multicall((void *)NONCANON, 1));
+    REFUSED(hc_multicall((void *)(HV_DIRECT - 64), 2));
+    IS(hc_multicall(NULL, 0), 0);
+}
+
+/* ---------------------------------------------------------------- noise */
+
+static uint64_t seed = 12345;
+
+static uint64_t rnd(uint64_t n)
+{
+    seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+    return (seed >> 33) % n;
+}
+
+/* Numbers whose success would end the test: page tables, memory, shutdown, our own handlers. */
+static const uint8_t not_at_random[] = { 0, 1, 2, 3, 4, 6, 12, 14, 15, 18, 22, 23, 24, 26, 29, 30 };
+
+static void noise(unsigned int rounds)
+{
+    static const uint64_t bad[] = { 0, 1, ~0UL, HV_DIRECT, HV_IMAGE, NONCANON, 0xffff800000000000,
+                                    0x7ffffffffff8, 0xfffffffffffffff8, 0xffff87fffffffff8 };
+    uint64_t a[5];
+
+    for (unsigned int i = 0; i < rounds; i++) {
+        unsigned int nr = (unsigned int)rnd(64);
+
+        if (memchr(not_at_random, (int)nr, sizeof(not_at_random)))
+            continue;
+        for (unsigned int k = 0; k < 5; k++)
+            a[k] = rnd(3) ? bad[rnd(ARRAY_SIZE(bad))] : rnd(40);
+        (void)hypercall(nr, a[0], a[1], a[2], a[3], a[4]);
+        tried++;
+    }
+    (void)hypercall(__HYPERVISOR_set_debugreg, 7, 0, 0, 0, 0);
+}
+
+void pv_main(void)
+{
+    catch_all();
+    selectors();
+    hypercall_iret();
+    privileged();
+    msrs();
+    ports();
+    memory();
+    odd_states();
+    edge_of_the_lower_half();
+    breakpoints();
+    bad_arguments();
+    batches();
+    noise(50000);
+    traps_init();
+    log_info("attack entry: %u attempts, %u failed", tried, failed);
+    log_info(failed ? "attack entry: FAILED" : "attack entry: ok");
+    domain_shutdown(failed ? SHUTDOWN_crash : SHUTDOWN_poweroff);
+}
