@@ -30,6 +30,7 @@
 #define MIN_LIFE_NS (2 * NS_PER_S)
 
 struct list vm_list = LIST_INIT(vm_list);
+bool vm_serves_disks;
 static struct list hooks = LIST_INIT(hooks);
 
 static void vm_work(struct work *w);
@@ -436,6 +437,10 @@ static int complete_config(struct vm_config *c, char *why)
     if (other)
         return why_set(why, -XEN_EEXIST, "%s: a domain of this name exists (%s)", c->name,
                        vm_state_name(other->state));
+    if (c->nr_disks && !vm_serves_disks) {
+        log_warn("%s: disk: this host serves no disks; the domain runs without", c->name);
+        c->nr_disks = 0;
+    }
     for (uint32_t i = 0; i < c->nr_vifs; i++) {
         const uint8_t *m = c->vif[i].mac;
         const char *user;

@@ -58,6 +58,9 @@ struct vm {
     void *done_arg;
 };
 
+/* Set by main where a block backend runs. Without one, disk= is reported and left out. */
+extern bool vm_serves_disks;
+
 extern struct list vm_list;     /* in order of creation */
 #define vm_for_each(vm) list_for_each(vm, &vm_list, link)
 
