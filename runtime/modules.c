@@ -114,6 +114,15 @@ void modules_find(void)
         set_name(m, "initrd", 6);
 }
 
+uint64_t modules_pages(void)
+{
+    uint64_t n = 0;
+
+    for (unsigned int i = 0; i < nr_modules; i++)
+        n += modules[i].size / PAGE_SIZE + 1;
+    return n;
+}
+
 const struct boot_module *boot_module(unsigned int i)
 {
     return i < nr_modules ? &modules[i] : NULL;

@@ -8,6 +8,9 @@
 /* Reads start_info, claims the modules' pages with start_use_bytes(). Before the allocator. */
 void modules_find(void);
 
+/* Pages that the modules take, about. */
+uint64_t modules_pages(void);
+
 /* start.c: pseudo-physical bytes [first, end) are in use. */
 void start_use_bytes(uint64_t first, uint64_t end);
 

@@ -471,43 +471,58 @@ void direct_map_drop(uint64_t first, uint64_t end)
     clear_range(DIRECT_MAP + (first << PAGE_SHIFT), end - first);
 }
 
-/*
- * The direct map's first tables lie in the free pages below the image: page 1 the L3, page 2 the
- * L2, from page 3 on the L1s. They are filled through the builder's writable mapping, which then
- * becomes read-only. One L2: 1 GiB. What is above is added later, by direct_map_extend().
- */
-uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables)
+/* Fills the direct map's tables: `l1` are the entries of all its last-level tables in a row. */
+static void fill_direct_map(uint64_t *l1, uint64_t reach, uint64_t tables_end)
 {
-    uint64_t *l3 = (uint64_t *)(VIRT_BASE + (1UL << PAGE_SHIFT)), *l2 = l3 + SLOTS;
     uint64_t pt_first = (start_info->pt_base - VIRT_BASE) >> PAGE_SHIFT;
-    uint64_t most = MIN(free_pages - 3, (uint64_t)SLOTS);
-    uint64_t l1s = MIN(DIV_ROUND_UP(p2m_pages(), (uint64_t)SLOTS), most);
-    uint64_t reach = MIN(l1s * SLOTS, p2m_pages());
-    struct mmu_update u;
 
-    l4_frame = pfn_to_mfn(pfn(pt_first));
-    memset(l3, 0, (l1s + 2) * PAGE_SIZE);
     for (uint64_t i = 0; i < reach; i++) {
-        bool table = (i >= 1 && i < 3 + l1s) ||
+        bool table = (i >= 1 && i < tables_end) ||
                      (i >= pt_first && i < pt_first + start_info->nr_pt_frames);
         mfn_t m = pfn_to_mfn(pfn(i));
 
         if (mfn_is_valid_value(m))
-            l2[SLOTS + i] = mfn_to_paddr(m) | (table ? FLAGS_RO : FLAGS_RW);
+            l1[i] = mfn_to_paddr(m) | (table ? FLAGS_RO : FLAGS_RW);
     }
+}
+
+static uint64_t table_entry(uint64_t page)
+{
+    return mfn_to_paddr(pfn_to_mfn(pfn(page))) | FLAGS_TABLE;
+}
+
+/*
+ * The direct map's first tables lie in the free pages below the image: page 1 the L3, from page 2
+ * on the L2s, then the L1s. They are filled through the builder's writable mapping, which then
+ * becomes read-only. What they do not reach is added later, by direct_map_extend().
+ */
+uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables)
+{
+    uint64_t *l3 = (uint64_t *)(VIRT_BASE + (1UL << PAGE_SHIFT)), *l2 = l3 + SLOTS;
+    uint64_t most = (free_pages - 2) * SLOTS / (SLOTS + 1);
+    uint64_t l1s = MIN(DIV_ROUND_UP(p2m_pages(), (uint64_t)SLOTS), most);
+    uint64_t l2s = DIV_ROUND_UP(l1s, (uint64_t)SLOTS), end = 2 + l2s + l1s;
+    uint64_t reach = MIN(l1s * SLOTS, p2m_pages());
+    struct mmu_update u;
+
+    BUG_ON(end > free_pages);
+    l4_frame = pfn_to_mfn(pfn((start_info->pt_base - VIRT_BASE) >> PAGE_SHIFT));
+    memset(l3, 0, (end - 1) * PAGE_SIZE);
+    fill_direct_map(l2 + l2s * SLOTS, reach, end);
     for (uint64_t i = 0; i < l1s; i++)
-        l2[i] = mfn_to_paddr(pfn_to_mfn(pfn(3 + i))) | FLAGS_TABLE;
-    l3[slot_of(DIRECT_MAP, 3)] = mfn_to_paddr(pfn_to_mfn(pfn(2))) | FLAGS_TABLE;
-    for (uint64_t i = 1; i < 3 + l1s; i++) {
+        l2[i] = table_entry(2 + l2s + i);
+    for (uint64_t i = 0; i < l2s; i++)
+        l3[slot_of(DIRECT_MAP, 3) + i] = table_entry(2 + i);
+    for (uint64_t i = 1; i < end; i++) {
         long rc = hc_update_va_mapping(VIRT_BASE + (i << PAGE_SHIFT),
                                        mfn_to_paddr(pfn_to_mfn(pfn(i))) | FLAGS_RO,
                                        UVMF_INVLPG | UVMF_LOCAL);
         BUG_ON(rc);
     }
     u.ptr = mfn_to_paddr(l4_frame) + slot_of(DIRECT_MAP, 4) * sizeof(uint64_t);
-    u.val = mfn_to_paddr(pfn_to_mfn(pfn(1))) | FLAGS_TABLE;
+    u.val = table_entry(1);
     BUG_ON(hc_mmu_update(&u, 1, NULL, DOMID_SELF));
     direct_map_ready = true;
-    *tables = 3 + l1s;
+    *tables = end;
     return reach;
 }

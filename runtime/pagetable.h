@@ -90,7 +90,7 @@ int direct_map_protect(pfn_t n, bool writable);
 /*
  * Start of day, for start.c. pagetable_init builds the direct map from the free pages 1..free_pages
  * below the image: *tables gets the first page it did not take; returns how far the map reaches
- * (pages): all of memory up to 1 GiB.
+ * (pages): all of memory up to about 2 GiB.
  */
 uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables);
 

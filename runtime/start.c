@@ -18,7 +18,7 @@
 #include "runtime/traps.h"
 
 #define VIRT_BASE     0xffffffff80000000UL
-#define LIMIT_DEFAULT (256UL << 20 >> PAGE_SHIFT)   /* pages the initial domain may grow to */
+#define LIMIT_DEFAULT (256UL << 20)     /* the initial domain may grow to this, besides modules */
 #define RANGES_MAX    160u    /* two for each boot module, and our own few */
 
 struct start_info *start_info;
@@ -53,8 +53,13 @@ static void use_virtual(uint64_t va, size_t bytes)
                   (va - VIRT_BASE + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT);
 }
 
+static uint64_t start_reach;     /* pages that the direct map covers at first */
+
 void start_use_bytes(uint64_t first, uint64_t end)
 {
+    if (end > start_reach << PAGE_SHIFT)
+        panic("boot modules end at %lu MiB of dom0's memory, beyond the first %lu MiB", end >> 20,
+              start_reach >> 8);
     use_pages(first >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT);
 }
 
@@ -143,11 +148,10 @@ static void drop_initial_mapping(uint64_t first, uint64_t end)
 /* The allocator's own table comes out of the largest free run. */
 static void start_allocator(uint64_t reach)
 {
-    size_t limit = MAX(p2m_pages(), start_is_initial_domain() ? LIMIT_DEFAULT : 0);
-    uint64_t info_pages, wanted = cmdline_get_u64("mem_max", 0) >> PAGE_SHIFT;
+    uint64_t wanted = cmdline_get_u64("mem_max", start_is_initial_domain() ? LIMIT_DEFAULT : 0);
+    size_t limit = MAX(p2m_pages(), (wanted >> PAGE_SHIFT) + modules_pages());
+    uint64_t info_pages;
 
-    if (wanted)
-        limit = MAX(p2m_pages(), wanted);
     info_pages = DIV_ROUND_UP(limit * MEM_INFO_SIZE, PAGE_SIZE);
     for_each_free(reach, note_largest);
     if (largest_end - largest_first < info_pages + 16)
@@ -208,6 +212,7 @@ void start(struct start_info *si)
     event_init();
     p2m_init((const uint64_t *)si->mfn_list, si->nr_pages);
     reach = pagetable_init(((uint64_t)_image_start - VIRT_BASE) >> PAGE_SHIFT, &low);
+    start_reach = reach;
     find_used_pages(low);
     start_allocator(reach);
     guard_stack();
