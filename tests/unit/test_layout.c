@@ -129,6 +129,11 @@ static void netbsd_has_all_in_one_mapping(void **state)
     assert_true(l.p2m_va == layout_va(&l, l.p2m.pfn));
     build(0x10000);
     check_all();
+    /* With a large list the second set of tables still fits behind the first. */
+    assert_int_equal(layout_make(&l, &n, BASE + 0x100000, BASE + 0x1234567, 0, 64UL << 18), 0);
+    assert_true(l.mapped - l.tables.pfn >= 2 * (l.main_tree.l1 + 4));
+    assert_int_equal(layout_make(&l, &n, BASE + 0x100000, BASE + 0x1234567, 0, 400UL << 18), 0);
+    assert_true(l.mapped - l.tables.pfn >= 2 * (l.main_tree.l1 + 4));
 }
 
 static void kernel_at_address_zero(void **state)

@@ -4,7 +4,8 @@
 #include "lib/string.h"
 #include "xenabi.h"
 
-/* Room that kernels expect mapped behind their stack, before they can map more themselves. */
+/* Room that kernels expect mapped behind their stack, before they can map more themselves. NetBSD
+ * builds a second set of tables there, so it is never less than the first. */
 #define SLACK_PAGES (512UL * 1024 / PAGE_SIZE)
 #define BLOCK_PAGES (4UL * 1024 * 1024 / PAGE_SIZE)
 /* No initial mapping is larger (or it ends at the top of the address space). */
@@ -61,7 +62,7 @@ static void place_tables(struct layout *l, uint64_t next)
     uint64_t tables = 4;
 
     for (;;) {
-        uint64_t end = next + tables + 1 + SLACK_PAGES;
+        uint64_t end = next + tables + 1 + MAX(SLACK_PAGES, tables + 8);
 
         l->mapped = ROUND_UP(end, BLOCK_PAGES);
         /* A small domain gets its last block cut off rather than its slack. */
