@@ -23,6 +23,7 @@
 #include "sched/clock.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
+#include "spinlock.h"
 
 static void report_boot(void)
 {
@@ -62,6 +63,7 @@ void hv_main(uint32_t magic, uint32_t info)
 
     /* This CPU, interrupts, time. */
     control_init_cpu();
+    spin_init();
     fpu_init();
     fpu_init_cpu();
     traps_init();

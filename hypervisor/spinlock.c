@@ -7,6 +7,7 @@
  */
 #include "spinlock.h"
 
+#include "cpu/asm.h"
 #include "cpu/percpu.h"
 #include "dev/console.h"
 #include "dev/panic.h"
@@ -19,8 +20,25 @@ static struct {
     const spinlock_t *lock[HELD_MAX];
 } __aligned(64) held[NR_CPUS];
 
-void spin_lock_wait(spinlock_t *l, uint16_t ticket)
+static bool unfair;
+
+void spin_init(void)
 {
+    unfair = cpuid(1, 0).c & (1u << 31);
+}
+
+void spin_lock_slow(spinlock_t *l)
+{
+    uint16_t ticket;
+
+    if (unfair) {
+        do {
+            cpu_relax();
+            tlb_poll();
+        } while (!spin_take_free(l));
+        return;
+    }
+    ticket = (uint16_t)(__atomic_fetch_add(&l->both, 1u << 16, __ATOMIC_ACQUIRE) >> 16);
     while (load_acquire(&l->owner) != ticket) {
         cpu_relax();
         tlb_poll();

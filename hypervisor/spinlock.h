@@ -2,9 +2,10 @@
 /*
  * spinlock.h - ticket locks with ranks.
  *
- * Fair: CPUs get a lock in the order in which they asked. Waiting CPUs go on answering TLB
- * shootdowns, so it is safe to wait for a lock with interrupts off while its holder waits for
- * this CPU to flush. Locks are not recursive.
+ * Fair: CPUs get a lock in the order in which they asked, unless the machine is virtual: its CPUs
+ * may stand still for milliseconds, and all behind one in the queue would wait for it. Waiting
+ * CPUs go on answering TLB shootdowns, so it is safe to wait for a lock with interrupts off while
+ * its holder waits for this CPU to flush. Locks are not recursive.
  *
  * Interrupts: interrupt handlers take no lock but those that every taker takes with
  * spin_lock_irqsave() (console, LOCK_IRQ); so all other locks need no care about interrupts.
@@ -35,8 +36,10 @@ static inline void spin_lock_init(spinlock_t *l, enum lock_rank rank)
     *l = (spinlock_t){ .rank = (uint8_t)rank };
 }
 
-/* spinlock.c: waits until ticket is served, answering shootdowns meanwhile. */
-void spin_lock_wait(spinlock_t *l, uint16_t ticket);
+/* spinlock.c: the lock is not free; waits for it, answering shootdowns meanwhile. */
+void spin_lock_slow(spinlock_t *l);
+/* Boot: on a machine that is virtual itself, waiters need not keep their order. */
+void spin_init(void);
 /* spinlock.c: rank book-keeping of debug builds. before: may we take it; after: we have it. */
 void spin_debug_before(const spinlock_t *l);
 void spin_debug_after(spinlock_t *l);
@@ -44,12 +47,20 @@ void spin_debug_pair_after(spinlock_t *a, spinlock_t *b);
 void spin_debug_release(spinlock_t *l);
 bool spin_debug_held(const spinlock_t *l);
 
+/* Nobody gets in front of a waiter: while somebody holds a ticket the lock is not free. */
+static __always_inline bool spin_take_free(spinlock_t *l)
+{
+    uint32_t old = load_relaxed(&l->both);
+
+    return (uint16_t)old == (uint16_t)(old >> 16) &&
+           __atomic_compare_exchange_n(&l->both, &old, old + (1u << 16), 0, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
 static __always_inline void spin_lock_raw(spinlock_t *l)
 {
-    uint32_t old = __atomic_fetch_add(&l->both, 1u << 16, __ATOMIC_ACQUIRE);
-
-    if (unlikely((uint16_t)old != (uint16_t)(old >> 16)))
-        spin_lock_wait(l, (uint16_t)(old >> 16));
+    if (unlikely(!spin_take_free(l)))
+        spin_lock_slow(l);
 }
 
 static __always_inline void spin_unlock_raw(spinlock_t *l)
@@ -76,10 +87,7 @@ static __always_inline void spin_unlock(spinlock_t *l)
 /* Takes the lock if it is free this very moment; says whether it did. */
 static inline bool spin_trylock(spinlock_t *l)
 {
-    uint32_t old = load_relaxed(&l->both);
-
-    if ((uint16_t)old != (uint16_t)(old >> 16) ||
-        !atomic_cmpxchg(&l->both, &old, old + (1u << 16)))
+    if (!spin_take_free(l))
         return false;
     if (SLUICE_DEBUG)
         spin_debug_after(l);

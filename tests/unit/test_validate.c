@@ -83,7 +83,7 @@ struct domain *domain_get(domid_t id) { return domain_of_owner(id); }
 void domain_ref(struct domain *d) { }
 void domain_put(struct domain *d) { }
 
-void spin_lock_wait(spinlock_t *l, uint16_t ticket) { abort(); }
+void spin_lock_slow(spinlock_t *l) { abort(); }
 static const spinlock_t *held;
 void spin_debug_before(const spinlock_t *l) { }
 void spin_debug_after(spinlock_t *l) { if (l == &dom.mmu_lock) held = l; }
