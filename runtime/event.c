@@ -195,11 +195,13 @@ void event_unmask(evtchn_port_t port)
 
 static void run_handlers(struct handler *h)
 {
-    struct handler *first = h;
+    struct handler *first = h, *next;
     struct physdev_eoi eoi = { .irq = (uint32_t)h->pirq };
 
-    for (; h; h = h->next)
+    for (; h; h = next) {
+        next = h->next;         /* a handler may close its port */
         h->fn(h->arg);
+    }
     if (first->needs_eoi)
         (void)hc_physdev_op(PHYSDEVOP_eoi, &eoi);
 }
@@ -221,6 +223,8 @@ bool event_poll(void)
             evtchn_port_t port = word * GROUP + (unsigned int)__builtin_ctzl(ready);
             struct handler *h = handler_of(port);
 
+            if (test_bit(port, MASK))
+                continue;       /* by a handler just now; it stays pending */
             clear_bit(port, PENDING);
             if (h && h->fn)
                 run_handlers(h);

@@ -30,7 +30,7 @@ struct watch_event {
     char path[];
 };
 static struct list events = LIST_INIT(events);
-static struct work event_work;
+static struct work event_work, ring_work;
 
 /* A message that is being received; the payload always has a NUL behind it. */
 static struct {
@@ -150,6 +150,11 @@ static void ring_event(void *arg)
     }
 }
 
+static void drain_ring(struct work *w)
+{
+    ring_event(NULL);
+}
+
 static int error_number(const char *name)
 {
     static const struct {
@@ -190,6 +195,9 @@ static int request(uint32_t type, xs_txn t, const char *a, size_t na, const void
         } else if (in.head.type == XS_WATCH_EVENT) {
             queue_watch_event();
         } else if (in.head.req_id == head.req_id) {
+            /* What came in one event with the reply has no event of its own any more. */
+            if (load_acquire(&ring->rsp_prod) != ring->rsp_cons)
+                work_queue(&ring_work);
             return in.head.type == XS_ERROR ? -error_number(in.payload) : (int)in.head.len;
         }
     }
@@ -312,6 +320,7 @@ int xenbus_init(void)
     ring = pfn_to_virt(page);
     ring_port = start_info->store_evtchn;
     work_init(&event_work, run_watch_events);
+    work_init(&ring_work, drain_ring);
     xs_set_provider(&bus_ops, NULL);
     return event_attach(ring_port, ring_event, NULL);
 }
