@@ -72,24 +72,6 @@ static uint8_t *own_memory(const struct frame_cursor *c)
     return g->kind == FRAG_MEM ? (uint8_t *)g->va + c->at : NULL;
 }
 
-static void source_side(const struct frame_cursor *c, struct gnttab_copy_ptr *side)
-{
-    uint8_t *own = own_memory(c);
-    const struct frag *g;
-
-    if (own) {
-        grant_copy_own(side, own);
-        return;
-    }
-    g = &c->f->frags[c->piece - 1];
-    grant_copy_ref(side, g->dom, g->ref, (uint16_t)(g->offset + c->at));
-}
-
-static uint16_t source_flag(const struct frame_cursor *c)
-{
-    return c->piece && c->f->frags[c->piece - 1].kind == FRAG_GRANT ? GNTCOPY_source_gref : 0;
-}
-
 void frame_copy_own(struct frame_cursor *c, uint8_t *to, unsigned int len, uint8_t *failed)
 {
     while (len) {
@@ -101,7 +83,9 @@ void frame_copy_own(struct frame_cursor *c, uint8_t *to, unsigned int len, uint8
         } else {
             struct gnttab_copy *op = copy_add(failed);
 
-            source_side(c, &op->source);
+            const struct frag *g = &c->f->frags[c->piece - 1];
+
+            grant_copy_ref(&op->source, g->dom, g->ref, (uint16_t)(g->offset + c->at));
             grant_copy_own(&op->dest, to);
             op->len = (uint16_t)n;
             op->flags = GNTCOPY_source_gref;
@@ -112,6 +96,24 @@ void frame_copy_own(struct frame_cursor *c, uint8_t *to, unsigned int len, uint8
     }
 }
 
+/* What is under the cursor as the source of a copy. Returns the flags that this needs. */
+static uint16_t source_side(const struct frame_cursor *c, struct gnttab_copy_ptr *side)
+{
+    const struct frag *g;
+
+    if (!c->piece) {
+        frame_copy_head(side, c->f, c->at);
+        return 0;
+    }
+    g = &c->f->frags[c->piece - 1];
+    if (g->kind == FRAG_MEM) {
+        grant_copy_own(side, (uint8_t *)g->va + c->at);
+        return 0;
+    }
+    grant_copy_ref(side, g->dom, g->ref, (uint16_t)(g->offset + c->at));
+    return GNTCOPY_source_gref;
+}
+
 void frame_copy_ref(struct frame_cursor *c, domid_t dom, grant_ref_t ref, unsigned int offset,
                     unsigned int len, uint8_t *failed)
 {
@@ -119,10 +121,9 @@ void frame_copy_ref(struct frame_cursor *c, domid_t dom, grant_ref_t ref, unsign
         unsigned int n = here(c, len);
         struct gnttab_copy *op = copy_add(failed);
 
-        source_side(c, &op->source);
         grant_copy_ref(&op->dest, dom, ref, (uint16_t)offset);
         op->len = (uint16_t)n;
-        op->flags = (uint16_t)(GNTCOPY_dest_gref | source_flag(c));
+        op->flags = (uint16_t)(GNTCOPY_dest_gref | source_side(c, &op->source));
         c->at += n;
         offset += n;
         len -= n;

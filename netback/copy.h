@@ -22,6 +22,19 @@ struct gnttab_copy *copy_add(uint8_t *failed);
 /* Does everything that is queued. */
 void copy_run(void);
 
+/* Byte `at` of a frame's head as one side of a copy. */
+static inline void frame_copy_head(struct gnttab_copy_ptr *side, const struct frame *f,
+                                   unsigned int at)
+{
+    if (unlikely(!f->head_mfn.v)) {
+        grant_copy_own(side, f->head + at);
+        return;
+    }
+    side->u.gmfn = f->head_mfn.v;
+    side->domid = DOMID_SELF;
+    side->offset = (uint16_t)(((uintptr_t)f->head + at) & (PAGE_SIZE - 1));
+}
+
 /* Where in a frame one reads: byte `at` of head (piece 0) or of frags[piece - 1]. */
 struct frame_cursor {
     const struct frame *f;

@@ -2,6 +2,7 @@
 /* frame.c - frames in dom0 memory; see frame.h. */
 #include "netback/frame.h"
 #include "runtime/mem.h"
+#include "runtime/pagetable.h"
 
 #define PER_PAGE     (PAGE_SIZE / sizeof(struct mem_frame))
 #define PAGES_KEPT   64         /* free pages for fragments */
@@ -50,6 +51,7 @@ static void grow(void)
             return;             /* what is not in the list stays unused: memory is out anyway */
         m[i].buf = buf;
         m[i + 1].buf = buf + FRAME_ROOM;
+        m[i].f.head_mfn = m[i + 1].f.head_mfn = virt_to_mfn(buf);
         list_push_back(&free_frames, &m[i].f.link);
         list_push_back(&free_frames, &m[i + 1].f.link);
         nr_made += 2;

@@ -139,14 +139,10 @@ static void refill(struct rate *r, uint64_t now)
     r->tokens = MIN(r->tokens + (int64_t)more, (int64_t)r->burst);
 }
 
-uint64_t rate_take(struct rate *r, uint32_t bytes, uint64_t now)
+uint64_t rate_wait(struct rate *r, uint64_t now)
 {
     if (!r->per_second)
         return 0;
     refill(r, now);
-    if (r->tokens > 0) {
-        r->tokens -= bytes;
-        return 0;
-    }
-    return r->interval - (now - r->last);
+    return r->tokens > 0 ? 0 : r->interval - (now - r->last);
 }

@@ -28,10 +28,14 @@ bool rate_parse(struct rate *r, const char *text);
 /* Starts with a full bucket. */
 void rate_start(struct rate *r, uint64_t now);
 
-/*
- * May a frame of `bytes` pass now? 0: yes, and its bytes were taken. Else: no, ask again after
- * so many ns.
- */
-uint64_t rate_take(struct rate *r, uint32_t bytes, uint64_t now);
+/* May a frame pass now? 0: yes; rate_charge() when its size is known. Else: no, ask again after so
+ * many ns. */
+uint64_t rate_wait(struct rate *r, uint64_t now);
+
+/* A frame of so many bytes passed. */
+static inline void rate_charge(struct rate *r, uint32_t bytes)
+{
+    r->tokens -= bytes;
+}
 
 #endif

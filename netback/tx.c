@@ -12,6 +12,7 @@
 #include "netback/vif.h"
 #include "lib/string.h"
 #include "runtime/mem.h"
+#include "runtime/pagetable.h"
 #include "runtime/ring.h"
 #include "runtime/time.h"
 
@@ -19,6 +20,8 @@
  * Ethernet, IPv4 and TCP without options. A buffer that ends with its page may be cut anywhere. */
 #define HEAD_ENOUGH  54
 #define HEAD_BIG_FRAME 1024
+
+#define MEMORY_RETRY (10 * NS_PER_MS)
 
 #define FRAMES_PER_PAGE (PAGE_SIZE / sizeof(struct vif_frame))
 
@@ -88,8 +91,10 @@ static struct vif_frame *frame_get_free(struct vif_queue *q)
         return NULL;
     if (list_empty(&free_frames)) {
         vf = page_alloc_zeroed();
-        for (unsigned int i = 0; vf && i < FRAMES_PER_PAGE; i++)
+        for (unsigned int i = 0; vf && i < FRAMES_PER_PAGE; i++) {
+            vf[i].f.head_mfn = virt_to_mfn(vf);
             list_push_back(&free_frames, &vf[i].f.link);
+        }
         if (!vf)
             return NULL;
     }
@@ -217,7 +222,7 @@ static void lay_out(struct vif_queue *q, struct vif_frame *vf, const struct tx_p
             struct gnttab_copy *op = copy_add(&f->failed);
 
             grant_copy_ref(&op->source, q->vif->dom, r->gref, r->offset);
-            grant_copy_own(&op->dest, f->head + have);
+            frame_copy_head(&op->dest, f, have);
             op->len = (uint16_t)n;
             op->flags = GNTCOPY_source_gref;
             have += n;
@@ -252,6 +257,7 @@ static struct frame *take_frame(struct vif_queue *q, uint32_t prod, struct vif_f
         frame_put(&vf->f);
         return NULL;
     }
+    rate_charge(&q->vif->rate, p.size);
     if (p.gso.type == XEN_NETIF_EXTRA_TYPE_GSO && !take_gso(q, &vf->f, &p.gso)) {
         frame_put(&vf->f);
         return NULL;
@@ -268,16 +274,11 @@ static struct frame *take_frame(struct vif_queue *q, uint32_t prod, struct vif_f
     return &vf->f;
 }
 
-/* May the next packet pass the rate limit? If not, a timer brings us back. */
+/* May another packet pass the rate limit? If not, a timer brings us back. */
 static bool rate_allows(struct vif_queue *q, uint64_t now)
 {
-    struct netif_tx_request r;
-    uint64_t wait;
+    uint64_t wait = rate_wait(&q->vif->rate, now);
 
-    if (!q->vif->rate.per_second)
-        return true;
-    ring_copy_in(&r, &q->tx->ring[q->tx_cons % VIF_SLOTS], sizeof(r));
-    wait = rate_take(&q->vif->rate, r.size, now);
     if (wait)
         timer_set(&q->rate_timer, now + wait);
     return !wait;
@@ -310,8 +311,12 @@ static enum tx_stop take_frames(struct vif_queue *q, struct frame **frames, unsi
         if (!rate_allows(q, now))
             return TX_LATER;
         vf = frame_get_free(q);
-        if (!vf)
-            return q->nr_frames ? TX_LATER : TX_BUDGET;
+        if (!vf) {
+            /* At its limit: the next one that comes back. No memory: who knows when. */
+            if (q->nr_frames < VIF_FRAMES_MAX)
+                timer_set(&q->rate_timer, now + MEMORY_RETRY);
+            return TX_LATER;
+        }
         frames[*n] = take_frame(q, prod, vf);
         if (q->vif->failed)
             return TX_LATER;

@@ -101,7 +101,7 @@ void vif_fail(struct vif_queue *q, const char *fmt, ...) __printf(2, 3);
 /* Work: take packets from the guest, at most a budget full of them. */
 void vif_tx_work(struct work *w);
 
-/* Timer: the rate limit lets frames pass again. */
+/* Timer: the rate limit, or memory, lets frames pass again. */
 void vif_tx_rate_timer(struct timer *t);
 
 /* Publishes the answers that are due. */

@@ -56,6 +56,7 @@ struct frame {
     struct port *from;          /* port it came in at */
     void (*done)(struct frame *f);  /* the last reference went: answer the sender, free it */
     uint8_t *head;              /* head_len bytes, own memory, not crossing a page */
+    mfn_t head_mfn;             /* the frame behind it, kept with the memory; 0: not known */
     uint16_t head_len;          /* >= FRAME_LEN_MIN and <= len */
     uint16_t len;               /* whole frame: head_len + all fragments; no FCS */
     uint16_t gso_size;          /* TCP payload bytes per packet when gso != GSO_NONE */

@@ -11,6 +11,8 @@
 
 #include "grant/grant.h"
 #include "mm/frame.h"
+#include "dev/panic.h"
+#include "atomic.h"
 
 #define GRANTS_PER_FRAME    ((uint32_t)(PAGE_SIZE / sizeof(grant_entry_v1_t)))
 #define GRANT_MAX_FRAMES    64u         /* of one domain, the reference's default */
@@ -45,6 +47,124 @@ struct grant_table {
 };
 
 #define HANDLE_NONE (~0u)
+
+/* Pinning, inline for the copy path; its rules stand at grant_pin() below. The lock is held. */
+
+/* The shared header { flags, domid } is one aligned word to us, so that both are read and
+ * changed together. */
+static inline uint32_t *grant_header(grant_entry_v1_t *e)
+{
+    return (uint32_t *)(void *)e;
+}
+
+static inline grant_entry_v1_t *grant_shared(const struct grant_table *gt, grant_ref_t ref)
+{
+    return &gt->shared[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
+}
+
+static inline struct grant_active *grant_active_entry(const struct grant_table *gt, grant_ref_t ref)
+{
+    return &gt->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
+}
+
+/* Checks the shared entry and marks it in use, atomically: the guest revokes a grant by
+ * compare-and-swap on the same word. */
+static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write)
+{
+    uint32_t *word = grant_header(e);
+    uint32_t old = READ_ONCE(*word);
+    uint16_t mark = (uint16_t)(GTF_reading | (write ? GTF_writing : 0));
+
+    do {
+        uint16_t flags = (uint16_t)old;
+
+        if ((flags & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != grantee)
+            return GNTST_general_error;
+        if (write && (flags & GTF_readonly))
+            return GNTST_general_error;
+        if ((flags & mark) == mark)
+            break;
+    } while (!atomic_cmpxchg(word, &old, old | mark));
+    return GNTST_okay;
+}
+
+/* Takes the marks away that no pin needs any more. */
+static inline void grant_unmark(grant_entry_v1_t *e, const struct grant_active *act)
+{
+    uint16_t clear = (uint16_t)((act->writers ? 0 : GTF_writing) |
+                                (act->writers || act->readers ? 0 : GTF_reading));
+
+    if (clear)
+        atomic_and(&e->flags, (uint16_t)~clear);
+}
+
+static inline int grant_pin_page(struct domain *granter, uint32_t frame, bool write, struct page **pgp)
+{
+    struct page *pg;
+
+    if (!mfn_valid(mfn(frame)))
+        return GNTST_bad_page;
+    pg = mfn_to_page(mfn(frame));
+    if (write ? !page_get_and_type(pg, granter, PGT_WRITABLE) : !page_get(pg, granter))
+        return GNTST_bad_page;
+    *pgp = pg;
+    return GNTST_okay;
+}
+
+static inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domid_t grantee,
+                                   bool write, struct page **pgp)
+{
+    struct grant_table *gt = granter->grant;
+    grant_entry_v1_t *e;
+    struct grant_active *act;
+    int rc;
+
+    ASSERT_HELD(&gt->lock);
+    if (ref >= gt->nr_frames * GRANTS_PER_FRAME)
+        return GNTST_bad_gntref;
+    e = grant_shared(gt, ref);
+    act = grant_active_entry(gt, ref);
+    if (act->readers == UINT16_MAX || act->writers == UINT16_MAX)
+        return GNTST_general_error;
+    if (!(act->readers | act->writers)) {
+        rc = grant_mark(e, grantee, write);
+        if (rc)
+            return rc;
+        /* Read after the mark is visible: from now on the guest must leave it alone; what it
+         * does nevertheless harms only itself. */
+        act->frame = READ_ONCE(e->frame);
+        act->grantee = grantee;
+    } else {
+        if (act->grantee != grantee)
+            return GNTST_general_error;
+        rc = grant_mark(e, grantee, write);
+        if (rc)
+            return rc;
+    }
+    rc = grant_pin_page(granter, act->frame, write, pgp);
+    if (rc) {
+        grant_unmark(e, act);
+        return rc;
+    }
+    if (write)
+        act->writers++;
+    else
+        act->readers++;
+    return GNTST_okay;
+}
+
+static inline void grant_unpin_locked(struct grant_table *gt, grant_ref_t ref, bool write)
+{
+    struct grant_active *act = grant_active_entry(gt, ref);
+
+    ASSERT_HELD(&gt->lock);
+    BUG_ON(!(write ? act->writers : act->readers));
+    if (write)
+        act->writers--;
+    else
+        act->readers--;
+    grant_unmark(grant_shared(gt, ref), act);
+}
 
 /*
  * Pins entry ref of granter for domain `grantee`: GNTST_okay, and *pgp has one reference to

@@ -12,110 +12,14 @@
 #include "dev/panic.h"
 #include "atomic.h"
 
-/* The shared header { flags, domid } is one aligned word to us, so that both are read and
- * changed together. */
-static uint32_t *header_of(grant_entry_v1_t *e)
-{
-    return (uint32_t *)(void *)e;
-}
-
-static grant_entry_v1_t *shared_entry(const struct grant_table *gt, grant_ref_t ref)
-{
-    return &gt->shared[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
-}
-
-static struct grant_active *active_entry(const struct grant_table *gt, grant_ref_t ref)
-{
-    return &gt->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
-}
-
-/* Checks the shared entry and marks it in use, atomically: the guest revokes a grant by
- * compare-and-swap on the same word. */
-static int mark_in_use(grant_entry_v1_t *e, domid_t grantee, bool write)
-{
-    uint32_t *word = header_of(e);
-    uint32_t old = READ_ONCE(*word);
-    uint16_t mark = (uint16_t)(GTF_reading | (write ? GTF_writing : 0));
-
-    do {
-        uint16_t flags = (uint16_t)old;
-
-        if ((flags & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != grantee)
-            return GNTST_general_error;
-        if (write && (flags & GTF_readonly))
-            return GNTST_general_error;
-        if ((flags & mark) == mark)
-            break;
-    } while (!atomic_cmpxchg(word, &old, old | mark));
-    return GNTST_okay;
-}
-
-/* Takes the marks away that no pin needs any more. */
-static void unmark(grant_entry_v1_t *e, const struct grant_active *act)
-{
-    uint16_t clear = (uint16_t)((act->writers ? 0 : GTF_writing) |
-                                (act->writers || act->readers ? 0 : GTF_reading));
-
-    if (clear)
-        atomic_and(&e->flags, (uint16_t)~clear);
-}
-
-static int pin_page(struct domain *granter, uint32_t frame, bool write, struct page **pgp)
-{
-    struct page *pg;
-
-    if (!mfn_valid(mfn(frame)))
-        return GNTST_bad_page;
-    pg = mfn_to_page(mfn(frame));
-    if (write ? !page_get_and_type(pg, granter, PGT_WRITABLE) : !page_get(pg, granter))
-        return GNTST_bad_page;
-    *pgp = pg;
-    return GNTST_okay;
-}
-
 int grant_pin(struct domain *granter, grant_ref_t ref, domid_t grantee, bool write,
               struct page **pgp)
 {
     struct grant_table *gt = granter->grant;
-    grant_entry_v1_t *e;
-    struct grant_active *act;
     int rc;
 
     spin_lock(&gt->lock);
-    if (ref >= gt->nr_frames * GRANTS_PER_FRAME) {
-        rc = GNTST_bad_gntref;
-        goto out;
-    }
-    e = shared_entry(gt, ref);
-    act = active_entry(gt, ref);
-    rc = GNTST_general_error;
-    if (act->readers == UINT16_MAX || act->writers == UINT16_MAX)
-        goto out;
-    if (!(act->readers | act->writers)) {
-        rc = mark_in_use(e, grantee, write);
-        if (rc)
-            goto out;
-        /* Read after the mark is visible: from now on the guest must leave it alone; what it
-         * does nevertheless harms only itself. */
-        act->frame = READ_ONCE(e->frame);
-        act->grantee = grantee;
-    } else {
-        if (act->grantee != grantee)
-            goto out;
-        rc = mark_in_use(e, grantee, write);
-        if (rc)
-            goto out;
-    }
-    rc = pin_page(granter, act->frame, write, pgp);
-    if (rc) {
-        unmark(e, act);
-        goto out;
-    }
-    if (write)
-        act->writers++;
-    else
-        act->readers++;
-out:
+    rc = grant_pin_locked(granter, ref, grantee, write, pgp);
     spin_unlock(&gt->lock);
     return rc;
 }
@@ -123,16 +27,9 @@ out:
 void grant_unpin(struct domain *granter, grant_ref_t ref, bool write)
 {
     struct grant_table *gt = granter->grant;
-    struct grant_active *act;
 
     spin_lock(&gt->lock);
-    act = active_entry(gt, ref);
-    BUG_ON(!(write ? act->writers : act->readers));
-    if (write)
-        act->writers--;
-    else
-        act->readers--;
-    unmark(shared_entry(gt, ref), act);
+    grant_unpin_locked(gt, ref, write);
     spin_unlock(&gt->lock);
 }
 
