@@ -5,7 +5,10 @@
 
 for dir in tests/attack/*/; do
     name=$(basename "$dir")
-    tests/run-guest --log "$tmp/$name.log" --timeout 240 --memory 64 --host-cpus 2 \
+    # A guest.cfg beside it: it needs more than memory (a vif).
+    config=()
+    [ ! -e "$dir/guest.cfg" ] || config=(--config "$dir/guest.cfg" --nic virtio-net)
+    tests/run-guest --log "$tmp/$name.log" --timeout 240 --memory 64 --host-cpus 2 "${config[@]}" \
         --hv "loglvl=debug" "build/guests/$name" > "$tmp/$name.out" 2> "$tmp/$name.err"
     rc=$?
     check "attack $name: the guest ends by itself" test $rc -eq 0
