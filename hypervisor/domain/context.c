@@ -62,5 +62,8 @@ int context_check(const struct vcpu_guest_context *c)
     /* The roots: CR3 values, MFN << 12; low bits are not ours to judge. */
     if (c->ctrlreg[3] >> 52 || c->ctrlreg[1] >> 52)
         return -XEN_EINVAL;
+    /* User mode runs on the user root: without one there is nothing to put into CR3. */
+    if (!(c->flags & VGCF_in_kernel) && !(c->ctrlreg[1] >> PAGE_SHIFT))
+        return -XEN_EINVAL;
     return 0;
 }

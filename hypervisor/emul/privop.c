@@ -12,6 +12,7 @@
 #include "cpu/asm_vcpu.h"
 #include "cpu/cpuid.h"
 #include "cpu/desc.h"
+#include "cpu/extable.h"
 #include "cpu/fpu.h"
 #include "cpu/traps.h"
 #include "cpu/vcpu_regs.h"
@@ -54,8 +55,12 @@ static bool in_code64(const struct cpu_user_regs *regs)
 
     if (regs->cs == SEL_GUEST_CS64)
         return true;
-    __asm__ volatile("lar %2, %0\n\tsetz %1" : "=r"(access), "=q"(ok)
-                     : "r"((uint32_t)regs->cs) : "cc");
+    /* It may be in a page of the LDT that cannot be read (any more). */
+    __asm__ volatile("xorl %0, %0\n"
+                     "1: lar %2, %0\n"
+                     "2: setz %1\n\t"
+                     EXTABLE("1b", "2b")
+                     : "=&r"(access), "=&q"(ok) : "r"((uint32_t)regs->cs) : "cc");
     return ok && (access & (1u << 21));
 }
 

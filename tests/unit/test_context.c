@@ -20,6 +20,7 @@ static void fresh(void)
     c.user_regs.rip = 0xffffffff81000000ul;
     c.gdt_ents = 16;
     c.ctrlreg[3] = 0x1234000;
+    c.flags = VGCF_in_kernel;
 }
 
 static void ordinary(void **state)
@@ -46,6 +47,18 @@ static void addresses(void **state)
     refused(trap_ctxt[255].address, 0x800000000000ul);
     refused(ctrlreg[3], 1ul << 60);
     refused(ctrlreg[1], 1ul << 52);
+}
+
+static void user_mode_needs_a_root(void **state)
+{
+    refused(flags, 0);
+    refused(flags, ~(unsigned long)VGCF_in_kernel);
+    fresh();
+    c.flags = 0;
+    c.ctrlreg[1] = 0xfff;
+    assert_int_equal(context_check(&c), -XEN_EINVAL);
+    c.ctrlreg[1] = 0x2000;
+    assert_int_equal(context_check(&c), 0);
 }
 
 static void descriptor_tables(void **state)
@@ -100,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ordinary),
         cmocka_unit_test(addresses),
+        cmocka_unit_test(user_mode_needs_a_root),
         cmocka_unit_test(descriptor_tables),
         cmocka_unit_test(debug_registers),
         cmocka_unit_test(translations),
