@@ -6,13 +6,14 @@
 #   mk/kernel.sh amd64          linux-image-amd64: the generic kernel (xz payload)
 #   mk/kernel.sh cloud-amd64    linux-image-cloud-amd64 (lz4 payload)
 #   mk/kernel.sh grub           grub-xen-host: PV GRUB as build/kernels/grub/vmlinuz
+#   mk/kernel.sh xen            xen-hypervisor-4.17-amd64: the reference, to compare behaviour with
 #
 # Takes the version that the release serves; apt verifies its signature. Nothing is installed.
 set -eu
 cd "$(dirname "$0")/.."
 fail() { echo "kernel: $*" >&2; exit 1; }
 
-name=${1:?usage: mk/kernel.sh amd64|cloud-amd64|grub}
+name=${1:?usage: mk/kernel.sh amd64|cloud-amd64|grub|xen}
 out=$PWD/build/kernels/$name
 [ ! -e "$out/vmlinuz" ] || exit 0
 
@@ -28,6 +29,7 @@ lists() {
 
 case $name in
 grub) package=grub-xen-host; apt-cache show $package >/dev/null 2>&1 || lists ;;
+xen) package=xen-hypervisor-4.17-amd64; apt-cache show $package >/dev/null 2>&1 || lists ;;
 *)
     package=$(real_package "linux-image-$name")
     [ -n "$package" ] || { lists; package=$(real_package "linux-image-$name"); }
@@ -45,6 +47,9 @@ rm -f "$tmp"/*.deb
 case $name in
 grub)
     mv "$tmp"/x/usr/lib/grub-xen/grub-x86_64-xen.bin "$tmp/vmlinuz"
+    ;;
+xen)
+    gzip -dc "$tmp"/x/boot/xen-*.gz > "$tmp/vmlinuz"
     ;;
 *)
     mv "$tmp"/x/boot/vmlinuz-* "$tmp/vmlinuz"

@@ -80,8 +80,8 @@ static int end_change_grant(struct end *e, const struct gnttab_copy_ptr *p)
 /* The same for the caller's own frames, by number. */
 static int end_change_own(struct end *e, const struct gnttab_copy_ptr *p)
 {
-    struct domain *d = current->domain;
     mfn_t m = mfn(p->u.gmfn);
+    int rc;
 
     end_release_page(e);
     if (p->domid != DOMID_SELF)
@@ -89,11 +89,9 @@ static int end_change_own(struct end *e, const struct gnttab_copy_ptr *p)
     if (!mfn_valid(m))
         return GNTST_bad_page;
     e->domid = DOMID_SELF;
-    e->pg = mfn_to_page(m);
-    if (e->write ? !page_get_and_type(e->pg, d, PGT_WRITABLE) : !page_get(e->pg, d))
-        return GNTST_bad_page;
-    e->held = true;
-    return GNTST_okay;
+    rc = grant_page_get(mfn_to_page(m), current->domain, e->write, &e->pg);
+    e->held = rc == GNTST_okay;
+    return rc;
 }
 
 /* Makes e the frame that the operation names. */

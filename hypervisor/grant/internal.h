@@ -88,6 +88,21 @@ static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write)
     return GNTST_okay;
 }
 
+/* One reference to a frame of owner, and one as writable: GNTST_bad_page: it is not the owner's;
+ * GNTST_general_error: it cannot be written, being a page table, say. As the reference answers. */
+static inline int grant_page_get(struct page *pg, const struct domain *owner, bool write,
+                                 struct page **pgp)
+{
+    if (!page_get(pg, owner))
+        return GNTST_bad_page;
+    if (write && page_get_type(pg, PGT_WRITABLE)) {
+        page_put(pg);
+        return GNTST_general_error;
+    }
+    *pgp = pg;
+    return GNTST_okay;
+}
+
 /* Takes the marks away that no pin needs any more. */
 static inline void grant_unmark(grant_entry_v1_t *e, const struct grant_active *act)
 {
@@ -100,15 +115,9 @@ static inline void grant_unmark(grant_entry_v1_t *e, const struct grant_active *
 
 static inline int grant_pin_page(struct domain *granter, uint32_t frame, bool write, struct page **pgp)
 {
-    struct page *pg;
-
     if (!mfn_valid(mfn(frame)))
         return GNTST_bad_page;
-    pg = mfn_to_page(mfn(frame));
-    if (write ? !page_get_and_type(pg, granter, PGT_WRITABLE) : !page_get(pg, granter))
-        return GNTST_bad_page;
-    *pgp = pg;
-    return GNTST_okay;
+    return grant_page_get(mfn_to_page(mfn(frame)), granter, write, pgp);
 }
 
 static inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domid_t grantee,

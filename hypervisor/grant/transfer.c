@@ -67,7 +67,7 @@ static int transfer_one(const struct gnttab_transfer *op)
     taker = domain_get(op->domid);
     if (!taker)
         return GNTST_bad_domain;
-    if (taker == giver || domain_dying(taker)) {
+    if (domain_dying(taker)) {
         rc = GNTST_bad_domain;
     } else if (!page_steal(giver, pg)) {
         rc = GNTST_bad_page;

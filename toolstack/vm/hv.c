@@ -30,6 +30,7 @@ int hv_create(const struct hv_create *c, domid_t *dom)
         .max_vcpus = c->vcpus,
         .max_evtchn_port = EVENT_PORTS,
         .max_grant_frames = GRANT_FRAMES,
+        .max_maptrack_frames = -1,      /* the default; costs nothing until used */
         .grant_opts = XEN_DOMCTL_GRANT_version(1),
     } };
     int rc;
