@@ -231,25 +231,37 @@ static void test_copy(uint32_t peer, grant_ref_t ra, grant_ref_t rb)
     page_free(own);
 }
 
-static void test_transfer(uint32_t peer)
+/* A page that nothing maps any more, as a transfer wants it. */
+static mfn_t loose_frame(const char *text)
 {
     char *page = page_alloc_zeroed();
-    pfn_t n = virt_to_pfn(page);
     mfn_t m = virt_to_mfn(page);
-    struct gnttab_transfer op = { .mfn = m.v, .domid = (domid_t)peer, .ref = TAKE_REF };
 
-    (void)strlcpy(page, "this frame moved", PAGE_SIZE);
-    /* Still mapped: not ours alone to give. */
-    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0 && op.status == GNTST_bad_page);
-    CHECK(p2m_replace(n, MFN_INVALID) == 0);
-    op.ref = TAKE_REF + 1;
-    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0 && op.status == GNTST_general_error);
-    op.ref = TAKE_REF;
-    op.domid = 4000;
-    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0 && op.status == GNTST_bad_domain);
-    op.domid = (domid_t)peer;
-    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0 && op.status == GNTST_okay);
-    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0 && op.status == GNTST_bad_page);
+    (void)strlcpy(page, text, PAGE_SIZE);
+    CHECK(p2m_replace(virt_to_pfn(page), MFN_INVALID) == 0);
+    return m;
+}
+
+static int16_t transfer(mfn_t m, uint32_t to, grant_ref_t ref)
+{
+    struct gnttab_transfer op = { .mfn = m.v, .domid = (domid_t)to, .ref = ref };
+
+    CHECK(hc_grant_table_op(GNTTABOP_transfer, &op, 1) == 0);
+    return op.status;
+}
+
+static void test_transfer(uint32_t peer)
+{
+    char *mapped = page_alloc_zeroed();
+    mfn_t m;
+
+    CHECK(transfer(virt_to_mfn(mapped), peer, TAKE_REF) == GNTST_bad_page);
+    /* After a refusal the reference keeps the frame: one of its own for each. */
+    CHECK(transfer(loose_frame("a"), peer, TAKE_REF + 1) == GNTST_general_error);
+    CHECK(transfer(loose_frame("b"), 4000, TAKE_REF) == GNTST_bad_domain);
+    m = loose_frame("this frame moved");
+    CHECK(transfer(m, peer, TAKE_REF) == GNTST_okay);
+    CHECK(transfer(m, peer, TAKE_REF) == GNTST_bad_page);
     /* Gone: it cannot be mapped again. */
     CHECK(map_foreign(DOMID_SELF, &m, 1, MAP_RO) == NULL);
 }
