@@ -8,7 +8,7 @@ for dir in tests/attack/*/; do
     # A guest.cfg beside it: it needs more than memory (a vif).
     config=()
     [ ! -e "$dir/guest.cfg" ] || config=(--config "$dir/guest.cfg" --nic virtio-net)
-    tests/run-guest --log "$tmp/$name.log" --timeout 240 --memory 64 --host-cpus 2 "${config[@]}" \
+    tests/run-guest --log "$tmp/$name.log" --timeout 240 --memory 64 --vcpus 4 --host-cpus 2 "${config[@]}" \
         --hv "loglvl=debug" "build/guests/$name" > "$tmp/$name.out" 2> "$tmp/$name.err"
     rc=$?
     check "attack $name: the guest ends by itself" test $rc -eq 0
