@@ -20,10 +20,11 @@ runs() {    # what, expected lines (patterns, separated by |||), run-guest argum
 for pair in 1:1 2:1 2:2 4:2 4:4; do
     vcpus=${pair%:*} host=${pair#*:}
     runs "Debian 6.1, $vcpus vCPUs on $host CPUs: init, stress, power off" \
-        "guest: init on 6.1.*, $vcpus CPUs|||test stress: ok|||guest: power off" \
+        "guest: init on 6.1.*, $vcpus CPUs|||test stress: ok|||test cpu: ok|||guest: power off" \
         --vcpus "$vcpus" --host-cpus "$host" --memory 256 \
-        --extra "console=hvc0 quiet test=stress" "$kernel" "$initramfs"
+        --extra "console=hvc0 quiet test=stress,cpu" "$kernel" "$initramfs"
 done
+runs "Ways between a kernel and its users that Linux does not use" "usermode: ok" --memory 64 build/guests/usermode
 runs "The store as a stock guest sees it" "test xenstore: ok|||guest: power off" \
     --memory 128 --extra "console=hvc0 quiet test=xenstore" "$kernel" "$initramfs"
 mk/kernel.sh cloud-amd64

@@ -382,6 +382,9 @@ static void odd_states(void)
     page_free(b);
 }
 
+ATTEMPT(jump_to_edge, "jmp *%0" :: "r"(0x7ffffffffffeUL), "a"(__HYPERVISOR_xen_version), "D"(0), "S"(0)
+        : "rcx", "r11", "memory")
+
 /* A syscall whose rip afterwards is not canonical: sysret to there would fault in ring 0. */
 static void edge_of_the_lower_half(void)
 {
@@ -406,12 +409,7 @@ static void edge_of_the_lower_half(void)
     IS(hc_mmu_update(&u, 1, NULL, DOMID_SELF), 0);
     (void)hc_mmuext_op(&flush, 1, NULL, DOMID_SELF);
 
-    trapped = NO_TRAP;
-    if (!__builtin_setjmp(resume)) {
-        __asm__ volatile("jmp *%0" :: "r"(0x7ffffffffffeUL), "a"(__HYPERVISOR_xen_version), "D"(0),
-                         "S"(0) : "rcx", "r11", "memory");
-        __builtin_unreachable();
-    }
+    (void)vector_of(jump_to_edge);
     TRUE(trapped == 13 || trapped == 14);
     u.val = 0;
     IS(hc_mmu_update(&u, 1, NULL, DOMID_SELF), 0);
