@@ -19,18 +19,6 @@ static bool is_contiguous(const char *p, unsigned int order)
     return true;
 }
 
-/* Without its mapping a frame has no reference but the allocation's and can be given away. */
-static void set_mapping(char *p, mfn_t m)
-{
-    uint64_t e = mfn_is_valid_value(m)
-                     ? mfn_to_paddr(m) | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED |
-                           PTE_DIRTY
-                     : 0;
-
-    if (hc_update_va_mapping((uint64_t)p, e, UVMF_INVLPG | UVMF_LOCAL))
-        panic("dma: cannot change a mapping of our own");
-}
-
 /* Gives the frames of 2^order pages back for as many in one piece. */
 static int exchange(char *p, unsigned int order)
 {
@@ -41,18 +29,17 @@ static int exchange(char *p, unsigned int order)
     };
     long rc;
 
-    for (uint64_t i = 0; i < 1UL << order; i++) {
+    for (uint64_t i = 0; i < 1UL << order; i++)
         in[i] = pfn_to_mfn(pfn(first + i)).v;
-        set_mapping(p + (i << PAGE_SHIFT), MFN_INVALID);
-    }
+    /* Without its mapping a frame has no reference but the allocation's and can be given away. */
+    direct_map_drop(first, first + (1UL << order));
     set_xen_guest_handle(x.in.extent_start, (xen_pfn_t *)in);
     set_xen_guest_handle(x.out.extent_start, (xen_pfn_t *)&out);
     rc = hc_memory_op(XENMEM_exchange, &x);
     for (uint64_t i = 0; i < 1UL << order; i++) {
-        mfn_t m = mfn(x.nr_exchanged ? out + i : in[i]);
-
-        p2m_set(first + i, m);
-        set_mapping(p + (i << PAGE_SHIFT), m);
+        p2m_set(first + i, mfn(x.nr_exchanged ? out + i : in[i]));
+        if (direct_map_protect(pfn(first + i), true))
+            panic("dma: cannot map a page of our own");
     }
     return x.nr_exchanged ? 0 : (rc ? (int)rc : -XEN_ENOMEM);
 }

@@ -36,7 +36,11 @@ static struct list free_ranges = LIST_INIT(free_ranges);
 static uint64_t window_top = WINDOW_MAP;
 
 static bool direct_map_ready;
+static uint64_t nx;                     /* PTE_NX where the CPU has it: nothing but .text runs */
 static mfn_t l4_frame;
+
+extern char _image_start[], _text_end[], _rodata_end[], _image_end[];
+extern char stack_guard[], shared_info_page[];
 
 static unsigned int slot_of(uint64_t va, unsigned int level)
 {
@@ -140,7 +144,7 @@ static void flush_range(uint64_t va, size_t n)
 
 int direct_map_protect(pfn_t n, bool writable)
 {
-    uint64_t e = mfn_to_paddr(pfn_to_mfn(n)) | (writable ? FLAGS_RW : FLAGS_RO);
+    uint64_t e = mfn_to_paddr(pfn_to_mfn(n)) | nx | (writable ? FLAGS_RW : FLAGS_RO);
 
     return (int)hc_update_va_mapping((uint64_t)pfn_to_virt(n), e, UVMF_INVLPG | UVMF_LOCAL);
 }
@@ -206,7 +210,7 @@ int direct_map_extend(uint64_t first, uint64_t end)
             rc = ensure_l1(va, &l1);
         if (!rc && mfn_is_valid_value(m)) {
             u[n].ptr = mfn_to_paddr(l1) + slot_of(va, 1) * sizeof(uint64_t);
-            u[n++].val = mfn_to_paddr(m) | FLAGS_RW;
+            u[n++].val = mfn_to_paddr(m) | FLAGS_RW | nx;
         }
         if (!rc && n && (n == BATCH || i + 1 == end)) {
             rc = (int)hc_mmu_update(u, n, NULL, DOMID_SELF);
@@ -230,7 +234,7 @@ int p2m_replace(pfn_t n, mfn_t m)
         rc = hc_mmu_update(&u, 1, NULL, DOMID_SELF);
         if (rc)
             return (int)rc;
-        e = mfn_to_paddr(m) | FLAGS_RW;
+        e = mfn_to_paddr(m) | FLAGS_RW | nx;
     }
     rc = hc_update_va_mapping((uint64_t)pfn_to_virt(n), e, UVMF_INVLPG | UVMF_LOCAL);
     if (!rc)
@@ -321,11 +325,11 @@ static uint64_t mode_flags(enum map_mode mode)
 {
     switch (mode) {
     case MAP_RO:
-        return FLAGS_RO;
+        return FLAGS_RO | nx;
     case MAP_RW:
-        return FLAGS_RW;
+        return FLAGS_RW | nx;
     case MAP_UNCACHED:
-        return FLAGS_RW | PTE_PCD | PTE_PWT;
+        return FLAGS_RW | PTE_PCD | PTE_PWT | nx;
     }
     return 0;
 }
@@ -471,6 +475,40 @@ void direct_map_drop(uint64_t first, uint64_t end)
     clear_range(DIRECT_MAP + (first << PAGE_SHIFT), end - first);
 }
 
+static bool have_nx(void)
+{
+    uint32_t a = 0x80000001, b, c = 0, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return d >> 20 & 1;
+}
+
+/* What the builder mapped writable and executable becomes one of the two, or neither; so does its
+ * alias in the direct map. */
+void image_protect(void)
+{
+    struct mmu_update u[BATCH];
+    unsigned int n = 0;
+
+    for (char *p = _image_start; p < _image_end; p += PAGE_SIZE) {
+        uint64_t m = mfn_to_paddr(virt_to_mfn(p));
+
+        if (p == stack_guard || p == shared_info_page)
+            continue;
+        u[n].ptr = pte_maddr(p);
+        u[n++].val = m | (p < _text_end ? FLAGS_RO : p < _rodata_end ? FLAGS_RO | nx : FLAGS_RW | nx);
+        if (p < _rodata_end)
+            BUG_ON(direct_map_protect(virt_to_pfn(p), false));
+        if (n == BATCH || p + PAGE_SIZE >= _image_end) {
+            BUG_ON(hc_mmu_update(u, n, NULL, DOMID_SELF));
+            n = 0;
+        }
+    }
+    if (n)
+        BUG_ON(hc_mmu_update(u, n, NULL, DOMID_SELF));
+    flush_range(0, ~0UL);
+}
+
 /* Fills the direct map's tables: `l1` are the entries of all its last-level tables in a row. */
 static void fill_direct_map(uint64_t *l1, uint64_t reach, uint64_t tables_end)
 {
@@ -482,7 +520,7 @@ static void fill_direct_map(uint64_t *l1, uint64_t reach, uint64_t tables_end)
         mfn_t m = pfn_to_mfn(pfn(i));
 
         if (mfn_is_valid_value(m))
-            l1[i] = mfn_to_paddr(m) | (table ? FLAGS_RO : FLAGS_RW);
+            l1[i] = mfn_to_paddr(m) | nx | (table ? FLAGS_RO : FLAGS_RW);
     }
 }
 
@@ -506,6 +544,7 @@ uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables)
     struct mmu_update u;
 
     BUG_ON(end > free_pages);
+    nx = have_nx() ? PTE_NX : 0;
     l4_frame = pfn_to_mfn(pfn((start_info->pt_base - VIRT_BASE) >> PAGE_SHIFT));
     memset(l3, 0, (end - 1) * PAGE_SIZE);
     fill_direct_map(l2 + l2s * SLOTS, reach, end);

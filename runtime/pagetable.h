@@ -94,6 +94,9 @@ int direct_map_protect(pfn_t n, bool writable);
  */
 uint64_t pagetable_init(uint64_t free_pages, uint64_t *tables);
 
+/* Start of day, last: takes from each page of the image the rights it does not need. */
+void image_protect(void);
+
 /* Takes pages [first, end) whose p2m entries are set into the direct map. Returns 0 or error. */
 int direct_map_extend(uint64_t first_pfn, uint64_t end_pfn);
 

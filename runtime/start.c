@@ -216,6 +216,7 @@ void start(struct start_info *si)
     find_used_pages(low);
     start_allocator(reach);
     guard_stack();
+    image_protect();
     start_console();
     loop_init();
     pv_main();

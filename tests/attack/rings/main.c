@@ -220,6 +220,10 @@ static void attack_console(void)
 {
     struct xencons_interface *c = pfn_to_virt(mfn_to_pfn(mfn(start_info->console.domU.mfn)));
 
+    uint64_t end = now_ns() + 2 * NS_PER_S;
+
+    while (load_acquire(&c->out_cons) != c->out_prod && now_ns() < end)
+        pause_ms(1);            /* what was said so far is to be read */
     for (unsigned int i = 0; i < 100; i++) {
         c->out_prod = random_u32();
         c->in_cons = random_u32();

@@ -127,6 +127,24 @@ static void test_map(void)
     page_free(a);
 }
 
+/* Code and constants are not writable, and only code may run. */
+static void test_protection(void)
+{
+    static const char constant[] = "constant";
+    uint64_t e[2];
+
+    for (unsigned int i = 0; i < 2; i++) {
+        const char *p = i ? constant : (const char *)test_map;
+        const uint64_t *table;
+
+        table = pfn_to_virt(mfn_to_pfn(paddr_to_mfn(pte_maddr(p))));
+        e[i] = table[pte_maddr(p) % PAGE_SIZE / 8];
+        CHECK(e[i] & PTE_PRESENT);
+        CHECK(!(e[i] & PTE_WRITE));
+    }
+    CHECK(!(e[0] & PTE_NX) && (e[1] & PTE_NX));
+}
+
 static unsigned int events_seen;
 
 static void count_event(void *arg)
@@ -239,6 +257,8 @@ void pv_main(void)
     test_large();
     log_debug("map");
     test_map();
+    log_debug("protection");
+    test_protection();
     log_debug("events");
     test_events();
     log_debug("timers");
