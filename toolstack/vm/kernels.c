@@ -73,12 +73,37 @@ int kernel_step(struct kernel *k, char *why)
     return rc;
 }
 
+static size_t footprint(const struct kernel *k)
+{
+    return k->image ? image_footprint(k->image) : 0;
+}
+
+/* What nobody uses may hold a quarter of the memory that dom0 may grow to; the oldest go first. */
+static void bound_kept(void)
+{
+    struct kernel *k, *tmp;
+    struct mem_stats mem;
+    size_t kept = 0;
+
+    mem_get_stats(&mem);
+    list_for_each_safe(k, tmp, &kernels, link) {
+        if (k->refs)
+            continue;
+        kept += footprint(k);
+        if (kept > (mem.pages_limit << PAGE_SHIFT) / 4) {
+            kept -= footprint(k);
+            kernel_free(k);
+        }
+    }
+}
+
 void kernel_put(struct kernel *k)
 {
     if (!k || --k->refs != 0)
         return;
     if (!k->ready || k->file->gone)
         kernel_free(k);
+    bound_kept();
 }
 
 bool kernels_trim(void)
@@ -100,9 +125,7 @@ size_t kernels_footprint(void)
     struct kernel *k;
     size_t bytes = 0;
 
-    list_for_each(k, &kernels, link) {
-        if (k->image)
-            bytes += image_footprint(k->image);
-    }
+    list_for_each(k, &kernels, link)
+        bytes += footprint(k);
     return bytes;
 }
