@@ -69,3 +69,16 @@ part_net() {
     both 0
     measure tcp_g2g_nooffload /bench tcpsrc "$peer" 5001 16
 }
+
+# For tests/bench/profile.
+begin() {
+    net_up
+    until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
+    /bench tcpsrc "$peer" 5001 4
+    echo "B ready"
+}
+part_kallsyms() { net_up; cat /proc/kallsyms; }
+part_tcp() { begin; /bench tcpsrc "$peer" 5001 512; }
+part_frames() { begin; both 0; /bench tcpsrc "$peer" 5001 128; }
+part_rr() { begin; /bench tcprr "$peer" 5003 40000; }
+part_udp() { begin; /bench udpsrc "$peer" 5002 1472 40000 2000; }
