@@ -82,6 +82,7 @@ static void queue_free(struct vif_queue *q)
 {
     work_cancel(&q->tx_work);
     timer_cancel(&q->rate_timer);
+    timer_cancel(&q->tell_timer);
     if (q->rx_port != q->tx_port)
         event_close(q->rx_port);
     event_close(q->tx_port);
@@ -162,6 +163,7 @@ static int queue_connect(struct vif *vif, unsigned int index, unsigned int nr)
     q->index = index;
     work_init(&q->tx_work, vif_tx_work);
     timer_init(&q->rate_timer, vif_tx_rate_timer);
+    timer_init(&q->tell_timer, vif_tx_tell_timer);
     queue_dir(vif, index, nr, dir, sizeof(dir));
     rc = map_rings(q, dir);
     if (!rc)

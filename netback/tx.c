@@ -22,6 +22,10 @@
 #define HEAD_BIG_FRAME 1024
 
 #define MEMORY_RETRY (10 * NS_PER_MS)
+/* How long, and up to how many answers, an event for answers may wait. Linux lets a TCP connection
+ * have a millisecond's worth of data in its driver: the wait must stay well below. */
+#define TX_QUIET_NS      (400 * NS_PER_US)
+#define TX_QUIET_ANSWERS 16
 
 #define FRAMES_PER_PAGE (PAGE_SIZE / sizeof(struct vif_frame))
 
@@ -48,13 +52,43 @@ static void answer(struct vif_queue *q, uint16_t id, int16_t status)
     rsp->status = status;
 }
 
+/*
+ * Answers are published at once, but the event that the guest asked for may wait: frontends look
+ * for answers whenever they send, so in a dialogue nobody needs waking just to free a buffer. Many
+ * answers, or TX_QUIET_NS, end the wait, if the guest has not seen them by then.
+ */
+static void tell(struct vif_queue *q)
+{
+    q->tx_owed = false;
+    q->tx_untold = 0;
+    /* It re-armed behind the last answer: it has seen them all. */
+    if ((int32_t)(READ_ONCE(q->tx->rsp_event) - q->tx_published) <= 0)
+        event_send(q->tx_port);
+}
+
 void vif_tx_flush(struct vif_queue *q)
 {
-    if (q->tx_published == q->tx_rsp || q->vif->failed)
+    uint32_t n = q->tx_rsp - q->tx_published;
+
+    if (!n || q->vif->failed)
         return;
     q->tx_published = q->tx_rsp;
-    if (ring_publish(&q->tx->rsp_prod, &q->tx->rsp_event, q->tx_rsp))
-        event_send(q->tx_port);
+    q->tx_untold = q->tx_owed ? q->tx_untold + n : n;
+    q->tx_owed |= ring_publish(&q->tx->rsp_prod, &q->tx->rsp_event, q->tx_rsp);
+    if (!q->tx_owed)
+        return;
+    if (q->tx_untold >= TX_QUIET_ANSWERS)
+        tell(q);
+    else if (!timer_is_set(&q->tell_timer))
+        timer_set_after(&q->tell_timer, TX_QUIET_NS);
+}
+
+void vif_tx_tell_timer(struct timer *t)
+{
+    struct vif_queue *q = container_of(t, struct vif_queue, tell_timer);
+
+    if (q->tx_owed && !q->vif->failed)
+        tell(q);
 }
 
 /* Last reference: nothing reads the guest's pages any more. */

@@ -58,9 +58,11 @@ struct vif_queue {
     uint32_t tx_cons;               /* next request to take */
     uint32_t tx_rsp;                /* next answer to write */
     uint32_t tx_published;          /* answers that the guest can see */
+    bool tx_owed;                   /* the guest asked for an event that was not sent yet */
+    uint32_t tx_untold;             /* answers published since the last event */
     unsigned int nr_frames;         /* vif_frames in use */
     struct work tx_work;
-    struct timer rate_timer;
+    struct timer rate_timer, tell_timer;
     struct grant_mapping tx_map;
     evtchn_port_t tx_port;
 
@@ -103,6 +105,9 @@ void vif_tx_work(struct work *w);
 
 /* Timer: the rate limit, or memory, lets frames pass again. */
 void vif_tx_rate_timer(struct timer *t);
+
+/* Timer: the guest hears of its answers, unless it has seen them. */
+void vif_tx_tell_timer(struct timer *t);
 
 /* Publishes the answers that are due. */
 void vif_tx_flush(struct vif_queue *q);

@@ -28,7 +28,10 @@ struct call {
     char name[VM_NAME_MAX];     /* {name} of the path */
 };
 
-/* Answers with what write() puts out, in a buffer of the right size. */
+#define LIVE_VALUES 256     /* by how much the text may grow between two looks */
+
+/* Answers with what write() puts out, in a buffer of the right size; clocks and counters may have
+ * more digits the second time. */
 static void reply_json(struct http_conn *c, int status,
                        void (*write)(struct json_out *o, const void *arg), const void *arg)
 {
@@ -38,7 +41,7 @@ static void reply_json(struct http_conn *c, int status,
 
     json_begin(&o, NULL, 0);
     write(&o, arg);
-    size = o.len + 1;
+    size = o.len + 1 + LIVE_VALUES;
     buf = malloc(size);
     if (!buf) {
         http_reply_error(c, 503, "out of memory");
