@@ -29,7 +29,7 @@
 #define CREDIT_WAKE_BONUS_NS    5000000u
 /* Whoever runs is not interrupted by a better-placed vCPU before it ran this long: batches the
  * work that many wake-ups would otherwise split into many switches. */
-#define CREDIT_MIN_RUN_NS       50000u
+#define CREDIT_MIN_RUN_NS       100000u
 /* ... and only by one that is better placed by that much: two that both do short pieces of work
  * take turns when one blocks, not at each wake-up. */
 #define CREDIT_PREEMPT_NS       1000000u

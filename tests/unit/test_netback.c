@@ -322,8 +322,35 @@ static void small_and_full_frames(void **unused)
         assert_int_equal(first_rsp.flags, 0);
     }
     assert_int_equal(nic_got, 0);
-    assert_int_equal(fake_signalled(1, 7), 1);
     assert_int_equal(fake_signalled(2, 8), 1);
+    /* The sender can see its answers; it is told later. */
+    assert_int_equal(fake_signalled(1, 7), 0);
+    fake_advance(1000000);
+    assert_int_equal(fake_signalled(1, 7), 1);
+    fake_advance(1000000);
+    assert_int_equal(fake_signalled(1, 7), 0);
+}
+
+/* A sender that has seen its answers is not told of them; one with many is told at once. */
+static void events_for_answers(void **unused)
+{
+    rx_post(&b, 64);
+    for (unsigned int i = 0; i < 3; i++) {
+        fill(&a, i, 2, 100);
+        tx_slot(&a, 100 + i, 0, 100, 0);
+    }
+    tx_push(&a);
+    expect_answers(&a, 3, NETIF_RSP_OKAY);
+    a.tx->rsp_event = a.tx->rsp_prod + 1;
+    fake_advance(1000000);
+    assert_int_equal(fake_signalled(1, 7), 0);
+    for (unsigned int i = 0; i < 20; i++) {
+        fill(&a, i, 2, 100);
+        tx_slot(&a, 100 + i, 0, 100, 0);
+    }
+    tx_push(&a);
+    assert_int_equal(fake_signalled(1, 7), 1);
+    expect_answers(&a, 20, NETIF_RSP_OKAY);
 }
 
 /* Many packets, few hypercalls: one for the heads and one for the payload of a turn. */
@@ -807,7 +834,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_and_full_frames), T(batches_copies), T(scattered_frame), T(big_frame_stays_whole),
+        T(small_and_full_frames), T(events_for_answers), T(batches_copies), T(scattered_frame), T(big_frame_stays_whole),
         T(fragments_keep_their_places),
         T(big_frame_is_cut), T(completes_checksum_where_needed),
         T(floods_broadcast_but_not_to_the_sender), T(from_the_wire), T(waits_for_room),
