@@ -132,6 +132,8 @@ static int copy_one(const struct gnttab_copy *op, struct ends *ends)
         memcpy(to, from, op->len);
     else
         memmove(to, from, op->len);
+    count(CNT_GRANT_COPY);
+    count_add(CNT_GRANT_BYTES, op->len);
     return GNTST_okay;
 }
 
