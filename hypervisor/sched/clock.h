@@ -21,7 +21,14 @@ struct clock_scale {
 
 /* Pure (clock_scale.c): scale for a counter of hz > 0; and ticks to ns and back with it. */
 struct clock_scale clock_scale_for_hz(uint64_t hz);
-uint64_t clock_scale_ticks(struct clock_scale s, uint64_t ticks);
+static inline uint64_t clock_scale_ticks(struct clock_scale s, uint64_t ticks)
+{
+    if (s.shift < 0)
+        ticks >>= -s.shift;
+    else
+        ticks <<= s.shift;
+    return (uint64_t)(((unsigned __int128)ticks * s.mul) >> 32);
+}
 uint64_t clock_unscale_ns(struct clock_scale s, uint64_t ns);
 
 /* A point at which TSC and system time are known together, per CPU. */

@@ -30,15 +30,6 @@ struct clock_scale clock_scale_for_hz(uint64_t hz)
     return s;
 }
 
-uint64_t clock_scale_ticks(struct clock_scale s, uint64_t ticks)
-{
-    if (s.shift < 0)
-        ticks >>= -s.shift;
-    else
-        ticks <<= s.shift;
-    return (uint64_t)(((unsigned __int128)ticks * s.mul) >> 32);
-}
-
 uint64_t clock_unscale_ns(struct clock_scale s, uint64_t ns)
 {
     uint64_t ticks = ((ns / s.mul) << 32) + ((ns % s.mul) << 32) / s.mul;

@@ -30,6 +30,8 @@
 /* A lone vCPU is looked at that often: its published time is renewed (PV-NETBSD 5). */
 #define LONE_TURN_NS    (500 * NS_PER_MS)
 #define TIME_RENEW_NS   (400 * NS_PER_MS)
+/* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
+#define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
 
 struct run_queue {
     spinlock_t lock;
@@ -273,7 +275,8 @@ void vcpu_wake(struct vcpu *v)
         catch_up(rq, vnow);
     }
     now = now_ns();
-    charge(rq, now);
+    if (now - rq->charged_at > CHARGE_NS)
+        charge(rq, now);
     vcpu_runstate_change(v, RUNSTATE_runnable, now);
     credit_place(&v->credit, READ_ONCE(v->domain->credit.weight), rq->vnow);
     enqueue(rq, v);
