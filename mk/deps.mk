@@ -21,7 +21,7 @@ $(B)/include/xen:
 # Third-party code is compiled with our flags but its own idea of warnings, into one archive of
 # which the linker takes what is used. To add a source: a line in mk/deps.sh, its files in DEPS_C,
 # its flags in a DEPS_FLAGS line.
-DEPS_CFLAGS := $(FREE) -w -fno-pic -mcmodel=kernel -Iruntime/libc
+DEPS_CFLAGS := $(FREE) -w -fno-pic -mcmodel=kernel -Iruntime/libc -D__SLUICE_GUEST__
 
 # lwIP: TCP/IP stack of dom0. Configured by toolstack/net/lwipopts.h and toolstack/net/arch/cc.h.
 LWIP_DIR := $(DEPS)/lwip/src
@@ -80,7 +80,7 @@ $(B)/libdecomp-host.a: $(DECOMP_HOST_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # The sources may not exist yet when this file is read, so the rule names only what fetches them.
-$(DEPS_OBJ): $(B)/dep/%.o: $(DEPS_READY)
+$(DEPS_OBJ): $(B)/dep/%.o: $(DEPS_READY) | $(B)/include/xen
 	$(call say,DEPCC)
 	$(Q)mkdir -p $(@D) && $(CC) $(DEPS_CFLAGS) $(DEPS_FLAGS) -MMD -MP -c $(DEPS)/$*.c -o $@
 
