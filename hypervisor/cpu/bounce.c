@@ -195,10 +195,11 @@ void guest_inject_failsafe(struct vcpu *v)
     store_guest_or(p - 3, i.rflags, fault);
     store_guest_or(p - 4, i.cs, fault);
     store_guest_or(p - 5, regs->rip, fault);
-    store_guest_or(p - 6, regs->gs, fault);
-    store_guest_or(p - 7, regs->fs, fault);
-    store_guest_or(p - 8, regs->es, fault);
-    store_guest_or(p - 9, regs->ds, fault);
+    /* Not in *regs: the selectors that were to be loaded. */
+    store_guest_or(p - 6, v->regs.gs, fault);
+    store_guest_or(p - 7, v->regs.fs, fault);
+    store_guest_or(p - 8, v->regs.es, fault);
+    store_guest_or(p - 9, v->regs.ds, fault);
     store_guest_or(p - 10, regs->r11, fault);
     store_guest_or(p - 11, regs->rcx, fault);
     bounce_end(regs, &i, p - 11, v->failsafe_cb.eip, v->failsafe_cb.mask_events);

@@ -113,24 +113,46 @@ long do_set_gdt(guest_ptr_t frames, uint64_t entries)
 
 /* ------------------------------------------------------------ LDT */
 
-/* Unmaps all pages of the LDT window. */
+/* Takes page i out of v's LDT window, with its references: both at once under the lock, as other
+ * vCPUs may be waiting to use the frame otherwise. Stale TLB entries go with the flush before
+ * the next use of the frame. */
+static void ldt_unmap_page(struct vcpu *v, uint32_t i)
+{
+    struct page *pg = mfn_to_page(pte_mfn(atomic_xchg(&perdomain_ldt_ptes(v)[i], 0)));
+
+    v->ldt_mapped &= (uint16_t)~(1u << i);
+    table_put_locked(v->domain, pg);
+    page_put(pg);
+}
+
 static void ldt_unmap(struct vcpu *v)
 {
-    pte_t *ptes = perdomain_ldt_ptes(v);
-    mfn_t old[LDT_WINDOW_PAGES];
-    uint32_t n = 0;
-
-    if (!v->ldt_mapped)
+    if (!READ_ONCE(v->ldt_mapped))
         return;
     spin_lock(&v->domain->mmu_lock);
     for (uint32_t i = 0; i < LDT_WINDOW_PAGES; i++)
         if (v->ldt_mapped & (1u << i))
-            old[n++] = pte_mfn(atomic_xchg(&ptes[i], 0));
-    v->ldt_mapped = 0;
+            ldt_unmap_page(v, i);
     spin_unlock(&v->domain->mmu_lock);
     forget_window(v);
-    while (n-- > 0)
-        desc_frame_put(old[n]);
+}
+
+bool ldt_release_locked(struct domain *d, struct page *pg)
+{
+    bool found = false;
+    struct vcpu *v;
+
+    ASSERT_HELD(&d->mmu_lock);
+    for_each_vcpu(d, v) {
+        for (uint32_t i = 0; v->ldt_mapped && i < LDT_WINDOW_PAGES; i++) {
+            if ((v->ldt_mapped & (1u << i)) &&
+                mfn_eq(pte_mfn(perdomain_ldt_ptes(v)[i]), page_to_mfn(pg))) {
+                ldt_unmap_page(v, i);
+                found = true;
+            }
+        }
+    }
+    return found;
 }
 
 void vcpu_ldt_forget(struct vcpu *v)

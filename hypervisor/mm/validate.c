@@ -32,14 +32,23 @@ static pte_t *table_of(const struct page *pg)
 
 /* ------------------------------------------------------------ leaf entries */
 
+/* Is pg in the way only because an LDT window shows it? Then it is not any more. */
+static noinline bool was_ldt_page(struct domain *d, struct page *pg)
+{
+    return (READ_ONCE(pg->type) & PGT_TYPE_MASK) == PGT_SEG_DESC && pg->owner == d->id &&
+           ldt_release_locked(d, pg);
+}
+
 /* One reference for a leaf entry: existence, and writable if it is. */
-static inline int leaf_page_get(struct page *pg, const struct mmu_target *t, bool writable)
+static inline int leaf_page_get(struct domain *d, struct page *pg, const struct mmu_target *t,
+                                bool writable)
 {
     bool got = t->any_owner ? page_get_any(pg) : t->owner && page_get_owned(pg, t->owner->id);
 
     if (unlikely(!got))
         return -XEN_EBUSY;
-    if (writable && unlikely(!page_get_writable(pg))) {
+    if (writable && unlikely(!page_get_writable(pg)) &&
+        !(was_ldt_page(d, pg) && page_get_writable(pg))) {
         page_put(pg);
         return -XEN_EBUSY;
     }
@@ -47,7 +56,7 @@ static inline int leaf_page_get(struct page *pg, const struct mmu_target *t, boo
 }
 
 /* Checks a present leaf entry and takes its references. */
-static inline int l1e_get(const struct domain *d, pte_t e, const struct mmu_target *t)
+static inline int l1e_get(struct domain *d, pte_t e, const struct mmu_target *t)
 {
     mfn_t m = pte_mfn(e);
     int rc;
@@ -62,7 +71,7 @@ static inline int l1e_get(const struct domain *d, pte_t e, const struct mmu_targ
         mm_log(d, "leaf entry %lx: cache bits on RAM", e);
         return -XEN_EINVAL;
     }
-    rc = leaf_page_get(mfn_to_page(m), t, (e & PTE_RW) != 0);
+    rc = leaf_page_get(d, mfn_to_page(m), t, (e & PTE_RW) != 0);
     if (unlikely(rc))
         mm_log_page(d, "leaf entry", e, mfn_to_page(m));
     return rc;
@@ -92,7 +101,7 @@ void l1e_put(const struct domain *d, pte_t e)
 }
 
 /* Changes between RW and RO of one frame: the existence reference stays. */
-static int l1e_change_rw(const struct domain *d, pte_t old, pte_t new_entry,
+static int l1e_change_rw(struct domain *d, pte_t old, pte_t new_entry,
                          const struct mmu_target *t)
 {
     struct page *pg = mfn_to_page(pte_mfn(old));
@@ -102,7 +111,8 @@ static int l1e_change_rw(const struct domain *d, pte_t old, pte_t new_entry,
         mm_log_page(d, "leaf entry", new_entry, pg);
         return -XEN_EBUSY;
     }
-    if ((new_entry & PTE_RW) && unlikely(!page_get_writable(pg))) {
+    if ((new_entry & PTE_RW) && unlikely(!page_get_writable(pg)) &&
+        !(was_ldt_page(d, pg) && page_get_writable(pg))) {
         mm_log_page(d, "leaf entry", new_entry, pg);
         return -XEN_EBUSY;
     }
@@ -484,17 +494,23 @@ int table_get_locked(struct domain *d, struct page *pg, uint32_t type)
     ASSERT_HELD(&d->mmu_lock);
     if (unlikely(READ_ONCE(pg->count) & PGC_HYPERVISOR))
         return -XEN_EINVAL;
-    do {
+    for (;;) {
         step = type_get((uint32_t)old, type, &next);
         if (step == TYPE_RESUME)
             return go_up(d, pg, true);
         if (step == TYPE_REFUSED) {
+            if (type_is_table(type) && was_ldt_page(d, pg)) {
+                old = load_relaxed(&pg->type_stamp);
+                continue;
+            }
             mm_log_page(d, "wrong type", type, pg);
             return -XEN_EINVAL;
         }
         if (step == TYPE_VALIDATE)
             page_flush_last_use(pg, old);
-    } while (!page_swap_type(pg, &old, next, false));
+        if (page_swap_type(pg, &old, next, false))
+            break;
+    }
     if (step == TYPE_DONE)
         return 0;
     pg->nr_validated = 0;

@@ -47,6 +47,14 @@ int l1_update_locked(struct domain *d, uint64_t *p, uint64_t new_entry,
 /* Compare-and-swap of a leaf entry: 0, 1 (it is not `old` any more), or as above. */
 int l1_replace_locked(struct domain *d, uint64_t *p, uint64_t old, uint64_t new_entry,
                       const struct mmu_target *t);
+/*
+ * descpages.c: takes a descriptor page out of the LDT windows of all vCPUs; true if it was in one.
+ * LDT pages are mapped when they are needed, so that is harmless. A guest that changes an LDT
+ * batches its calls: a vCPU may not have said yet that it left the old one when another vCPU
+ * already makes the page writable.
+ */
+bool ldt_release_locked(struct domain *d, struct page *pg);
+
 /* Drops the references of a leaf entry of d that is no longer in its table. */
 void l1e_put(const struct domain *d, uint64_t entry);
 

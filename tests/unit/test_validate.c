@@ -91,6 +91,8 @@ void spin_debug_pair_after(spinlock_t *a, spinlock_t *b) { }
 void spin_debug_release(spinlock_t *l) { if (l == &dom.mmu_lock) held = NULL; }
 bool spin_debug_held(const spinlock_t *l) { return l != &dom.mmu_lock || held == l; }
 
+bool ldt_release_locked(struct domain *d, struct page *pg) { return false; }
+
 void mm_log_line(const struct domain *d, const char *fmt, ...) { }
 void mm_log_frame(const struct domain *d, const char *what, uint64_t e, const struct page *pg) { }
 
