@@ -76,6 +76,12 @@ static void do_lgdt(void) { char b[10] = { 0 }; __asm__ volatile("lgdt %0" :: "m
 static void do_swapgs(void) { __asm__ volatile("swapgs"); }
 static void do_wbinvd(void) { __asm__ volatile("wbinvd"); }
 static void do_sysret(void) { __asm__ volatile("sysretq"); }
+static void do_x87_div0(void)
+{
+    unsigned short cw = 0x37b;              /* zero divide not masked */
+
+    __asm__ volatile("fninit; fldcw %0; fldz; fld1; fdivp; fld1; fldz; fdivp; fwait" :: "m"(cw));
+}
 static void do_iret_bad_cs(void)
 {
     __asm__ volatile("mov %%rsp, %%rax; pushq $0x2b; push %%rax; pushfq; pushq $0xe008; lea 1f(%%rip), %%rax;"
@@ -95,6 +101,7 @@ static void exceptions(void)
         { do_hypervisor_read, SIGSEGV }, { do_hypervisor_image, SIGSEGV },
         { do_bad_segment, SIGSEGV }, { do_jump_out, SIGSEGV }, { do_pushf_tf, SIGTRAP },
         { do_lgdt, SIGSEGV }, { do_swapgs, SIGSEGV }, { do_wbinvd, SIGSEGV }, { do_sysret, SIGSEGV },
+        { do_x87_div0, SIGFPE },
         { do_iret_bad_cs, SIGSEGV },
     };
     struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
@@ -181,7 +188,8 @@ static void compat(void)
     memcpy(code, body, sizeof(body));
     memcpy(code + 0x100, back64, sizeof(back64));
     *(uint64_t *)(uintptr_t)stack = 0;
-    __asm__ volatile("mov %%rsp, %%rbx\n"
+    __asm__ volatile("push %%rbp\n"
+                     "mov %%rsp, %%rbx\n"
                      "mov %[stack], %%esp\n"
                      "lea 1f(%%rip), %%rax\n"
                      "mov %%rax, (%%rsp)\n"
@@ -190,6 +198,7 @@ static void compat(void)
                      "movl $0x23, 4(%%rsp)\n"
                      "lretl\n"
                      "1: mov %%rbx, %%rsp\n"
+                     "pop %%rbp\n"
                      : "=a"(pid) : [stack] "r"(stack)
                      : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
     CHECK((int)pid == getpid());
