@@ -14,6 +14,8 @@
 #include "dom0/com2.h"
 #include "dom0/host.h"
 #include "lib/string.h"
+#include "blkback/blkback.h"
+#include "dom0/disks.h"
 #include "netback/netback.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -61,25 +63,27 @@ static int start_store(void)
     return rc;
 }
 
-static int vifs_start(void *arg, struct vm *vm)
+static int devices_start(void *arg, struct vm *vm)
 {
     return 0;
 }
 
-static void vifs_stop(void *arg, struct vm *vm)
+static void devices_stop(void *arg, struct vm *vm)
 {
     netback_drop_domain(vm->domid);
+    blkback_drop_domain(vm->domid);
 }
 
 static void start_domains_parts(void)
 {
-    static struct vm_hook vifs = { .start = vifs_start, .stop = vifs_stop };
+    static struct vm_hook devices = { .start = devices_start, .stop = devices_stop };
 
     file_add_modules();
     storehook_init();
     started("consoles", consoles_init());
-    vm_hook_add(&vifs);
+    vm_hook_add(&devices);
     started("netback", netback_init());
+    disks_start();
     started("domain control", vm_init());
 }
 
