@@ -255,14 +255,14 @@ static void lay_out(struct build *b, uint64_t ram_pages)
     if (b->privileged) {
         if (at > ram_pages)
             panic("dom0_mem: %lu MiB is too little, %s needs at least %lu MiB", ram_pages >> 8,
-                  b->kernel_mod->name, (at >> 8) + 1);
+                  b->kernel_mod->name, (at + 255) >> 8);
         at = ram_pages;
         for (uint32_t i = 0; i < b->nr_files; i++)
             at = place(&b->file[i], at, b->file[i].n);
     }
     if (at > b->nr_pages)
         panic("dom0_mem: %lu MiB is too little, %s needs at least %lu MiB", ram_pages >> 8,
-              b->kernel_mod->name, ((at - file_pages) >> 8) + 1);
+              b->kernel_mod->name, (at - file_pages + 255) >> 8);
 }
 
 /* --------------------------------------------------------------------- memory */
