@@ -54,5 +54,5 @@ test:   ## install what is missing, then run every test; ends with "N passed, N 
 	$(Q)mk/deps.sh
 	$(Q)tests/run
 
-system: all guests $(INITRAMFS) $(B)/tools/pcapcheck   ## run the system tests in QEMU: make system [T="boot guest ..."]
+system: all guests $$(INITRAMFS) $(B)/tools/pcapcheck   ## run the system tests in QEMU: make system [T="boot guest ..."]
 	$(Q)tests/run system $(T)
