@@ -152,8 +152,8 @@ static void all_frames(void)
     IS(hc_memory_op(XENMEM_machphys_mapping, &m), 0);
     for (uint64_t i = 0; i <= m.max_mfn + 16; i++) {
         uint64_t p = ~0UL;
-        bool own = i <= m.max_mfn && try_read64((uint64_t *)(HV_START + i * 8), &p) && p < p2m_pages() &&
-                   pfn_to_mfn(pfn(p)).v == i;
+        bool own = i <= m.max_mfn && try_read64((uint64_t *)(HV_START + i * 8), &p) &&
+                   p < p2m_pages() && pfn_to_mfn(pfn(p)).v == i;
 
         if (own || i == start_info->shared_info >> PAGE_SHIFT) {
             mine++;
