@@ -475,7 +475,7 @@ static bool suicidal(const struct call *c)
         return true;
     case __HYPERVISOR_sched_op_compat:
     case __HYPERVISOR_sched_op:
-        return cmd == SCHEDOP_shutdown || cmd == SCHEDOP_block ||
+        return cmd == SCHEDOP_shutdown || cmd == SCHEDOP_shutdown_code || cmd == SCHEDOP_block ||
                (cmd == SCHEDOP_poll && !c->template);
     case __HYPERVISOR_set_debugreg:
         return cmd == 5 || cmd == 7;
