@@ -205,20 +205,23 @@ GLOBAL debug_entry
 
 /*
  * Page faults of guest users go straight to their kernel, by sysret: rcx and r11 are in the frame
- * that is pushed there. Everything else is an ordinary exception. rsp = &regs.error_code.
+ * that is pushed there. Everything else is an ordinary exception.
+ *
+ * On entry rsp = &regs.error_code. It goes down to &cpu_info before anything is kept there, because
+ * a fault of ours, on the guest's kernel stack, pushes its own frame from rsp downwards.
  */
-#define SLOT(field) ((field) - UREGS_error_code)(%rsp)
 GLOBAL page_fault
-    testb   $3, SLOT(UREGS_cs)
+    testb   $3, (UREGS_cs - UREGS_error_code)(%rsp)
     jz      exception_common
-    mov     %rdx, SLOT(UREGS_rdx)
-    mov     SLOT(CI_vcpu), %rdx
+    sub     $UREGS_error_code, %rsp
+    mov     %rdx, UREGS_rdx(%rsp)
+    mov     CI_vcpu(%rsp), %rdx
     cmpb    $0, VCPU_kernel_mode(%rdx)
     jne     8f
-    mov     %rdi, SLOT(UREGS_rdi)
-    mov     %rsi, SLOT(UREGS_rsi)
-    mov     %rcx, SLOT(UREGS_rcx)
-    mov     %rax, SLOT(UREGS_rax)
+    mov     %rdi, UREGS_rdi(%rsp)
+    mov     %rsi, UREGS_rsi(%rsp)
+    mov     %rcx, UREGS_rcx(%rsp)
+    mov     %rax, UREGS_rax(%rsp)
     mov     %cr2, %rcx
     mov     %rcx, %rax
     sar     $43, %rax
@@ -240,41 +243,42 @@ GLOBAL page_fault
     movb    $1, VCPU_kernel_mode(%rdx)
     swapgs
     mov     VCPU_cr3_kernel(%rdx), %rcx
-    mov     %rcx, SLOT(CI_cr3)
+    mov     %rcx, CI_cr3(%rsp)
     mov     %rcx, %cr3
     mov     VCPU_kernel_sp(%rdx), %rdi
-    mov     SLOT(UREGS_ss), %rcx
+    mov     UREGS_ss(%rsp), %rcx
 31: mov     %rcx, -8(%rdi)
-    mov     SLOT(UREGS_rsp), %rcx
+    mov     UREGS_rsp(%rsp), %rcx
 32: mov     %rcx, -16(%rdi)
-    mov     SLOT(UREGS_rflags), %rcx
+    mov     UREGS_rflags(%rsp), %rcx
 33: mov     %rcx, -24(%rdi)
-    movzwl  SLOT(UREGS_cs), %ecx
+    movzwl  UREGS_cs(%rsp), %ecx
 34: mov     %rcx, -32(%rdi)
-    mov     SLOT(UREGS_rip), %rcx
+    mov     UREGS_rip(%rsp), %rcx
 35: mov     %rcx, -40(%rdi)
-    mov     SLOT(UREGS_error_code), %ecx
+    mov     UREGS_error_code(%rsp), %ecx
     or      $4, %ecx
 36: mov     %rcx, -48(%rdi)
 37: mov     %r11, -56(%rdi)
-    mov     SLOT(UREGS_rcx), %rcx
+    mov     UREGS_rcx(%rsp), %rcx
 38: mov     %rcx, -64(%rdi)
     movb    $1, INFO_mask(%rsi)
-    mov     SLOT(UREGS_rflags), %r11d
+    mov     UREGS_rflags(%rsp), %r11d
     and     $~EFLAGS_BOUNCE_CLEAR, %r11d
     mov     %rax, %rcx
     lea     -64(%rdi), %rax
-    mov     %rax, SLOT(UREGS_rsp)
-    mov     SLOT(UREGS_rdi), %rdi
-    mov     SLOT(UREGS_rsi), %rsi
-    mov     SLOT(UREGS_rdx), %rdx
-    mov     SLOT(UREGS_rax), %rax
-    mov     SLOT(UREGS_rsp), %rsp
+    mov     %rax, UREGS_rsp(%rsp)
+    mov     UREGS_rdi(%rsp), %rdi
+    mov     UREGS_rsi(%rsp), %rsi
+    mov     UREGS_rdx(%rsp), %rdx
+    mov     UREGS_rax(%rsp), %rax
+    mov     UREGS_rsp(%rsp), %rsp
     sysretq
-9:  mov     SLOT(UREGS_rsi), %rsi
-    mov     SLOT(UREGS_rax), %rax
-    mov     SLOT(UREGS_rcx), %rcx
-8:  mov     SLOT(UREGS_rdx), %rdx
+9:  mov     UREGS_rsi(%rsp), %rsi
+    mov     UREGS_rax(%rsp), %rax
+    mov     UREGS_rcx(%rsp), %rcx
+8:  mov     UREGS_rdx(%rsp), %rdx
+    add     $UREGS_error_code, %rsp
     jmp     exception_common
 
     .irp    n, 31, 32, 33, 34, 35, 36, 37, 38
@@ -284,11 +288,12 @@ GLOBAL page_fault
 /* The kernel's stack is not there: fatal. All registers but rdi, rsi, rcx, rdx, rax, which are
  * saved, are still the guest's. */
 page_fault_frame_fault:
-    mov     SLOT(UREGS_rdi), %rdi
-    mov     SLOT(UREGS_rsi), %rsi
-    mov     SLOT(UREGS_rcx), %rcx
-    mov     SLOT(UREGS_rdx), %rdx
-    mov     SLOT(UREGS_rax), %rax
+    mov     UREGS_rdi(%rsp), %rdi
+    mov     UREGS_rsi(%rsp), %rsi
+    mov     UREGS_rcx(%rsp), %rcx
+    mov     UREGS_rdx(%rsp), %rdx
+    mov     UREGS_rax(%rsp), %rax
+    add     $UREGS_error_code, %rsp
     PUSH_REGS
     call    guest_stack_fault
     jmp     ret_to_guest

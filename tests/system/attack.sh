@@ -53,6 +53,8 @@ for i in 1 2 3 4; do remove "wild$i"; done
 
 check "the host is alive" api_until 5 '.software == "sluice"' /v1/host
 check "  and no rule of its own was broken" sh -c "! grep -aqE 'BUG|ASSERT|panic|PANIC' '$log'"
+check "  nor is anything of its own in what it says of crashed guests' registers" \
+    sh -c "! grep -aE 'r[abcds][xi] .*(ffff82d04020[1-9a-f]|ffff8300[0-9a-f]{5}[1-9a-f])' '$log'"
 check "a healthy domain beside them runs on" healthy
 check "  and was never restarted" api_until 5 '.state == "running" and .restarts == 0' /v1/domains/healthy
 sleep 1

@@ -510,11 +510,15 @@ void pv_main(void)
     void *window;
 
     rng = cmdline_get_u64("seed", 1) * 0x9e3779b97f4a7c15UL;
-    code = pages_alloc(1);
+    code = pages_alloc(1);      /* executable, and the page behind it, too */
     ldt = page_alloc_zeroed();
     stack = (char *)pages_alloc(2) + 4 * PAGE_SIZE;
     frames = (char *)pages_alloc(1) + PAGE_SIZE;
     BUG_ON(!code || !ldt);
+    for (unsigned int i = 0; i < 2; i++)
+        BUG_ON(hc_update_va_mapping((uint64_t)code + i * PAGE_SIZE,
+                                    virt_to_maddr(code + i * PAGE_SIZE) | PTE_PRESENT | PTE_WRITE,
+                                    UVMF_INVLPG | UVMF_ALL));
     BUG_ON(direct_map_protect(virt_to_pfn(ldt), false));
     window = va_alloc(512);
     window = (void *)ROUND_UP((uint64_t)window, 512 * PAGE_SIZE);
