@@ -834,7 +834,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_and_full_frames), T(events_for_answers), T(batches_copies), T(scattered_frame), T(big_frame_stays_whole),
+        T(small_and_full_frames), T(events_for_answers), T(batches_copies), T(scattered_frame),
+        T(big_frame_stays_whole),
         T(fragments_keep_their_places),
         T(big_frame_is_cut), T(completes_checksum_where_needed),
         T(floods_broadcast_but_not_to_the_sender), T(from_the_wire), T(waits_for_room),
