@@ -46,7 +46,19 @@ static void receive(int fd)
     body[got.len] = 0;
 }
 
-/* The answer as text; of errors their name. Events that come before it are dropped. */
+/* Events that came while an answer was awaited: the kernel may queue a watch's first event before
+ * the answer to the watch itself. */
+static char kept[16][256];
+static unsigned int nr_kept;
+
+static void keep_event(void)
+{
+    CHECK(nr_kept < 16 && got.len < sizeof(kept[0]));
+    body[strlen(body)] = ' ';
+    strcpy(kept[nr_kept++], body);
+}
+
+/* The answer as text; of errors their name. Events that come before it are kept for event(). */
 static const char *ask(int fd, uint32_t type, uint32_t tx, const char *payload, size_t len)
 {
     char msg[8192];
@@ -58,10 +70,12 @@ static const char *ask(int fd, uint32_t type, uint32_t tx, const char *payload, 
         snprintf(body, sizeof(body), "errno %d", errno);
         return body;
     }
-    do
+    for (;;) {
         receive(fd);
-    while (got.type == EVENT);
-    return body;
+        if (got.type != EVENT)
+            return body;
+        keep_event();
+    }
 }
 
 static const char *ask1(int fd, uint32_t type, uint32_t tx, const char *s)
@@ -89,6 +103,11 @@ static const char *event(int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
 
+    if (nr_kept) {
+        strcpy(body, kept[0]);
+        memmove(kept[0], kept[1], sizeof(kept[0]) * --nr_kept);
+        return body;
+    }
     if (poll(&p, 1, 1000) < 1)
         return "";
     receive(fd);
