@@ -16,6 +16,7 @@
 #include "runtime/mem.h"
 #include "runtime/ring.h"
 #include "runtime/time.h"
+#include "runtime/xbroot.h"
 
 #define BACKEND_ROOT "/local/domain/0/backend/vif"
 #define VIF_MTU      1500
@@ -446,74 +447,22 @@ static void vif_check(uint32_t dom, uint32_t handle)
         vif_new((domid_t)dom, handle, path);
 }
 
-/* "/12/0" or "/12/0/state" as two numbers. Returns how many there are; *deeper: more follows. */
-static unsigned int parse_path(const char *s, uint32_t number[2], bool *deeper)
-{
-    unsigned int n = 0;
-
-    *deeper = false;
-    while (*s == '/' && n < 2) {
-        const char *digits = ++s;
-        uint32_t v = 0;
-
-        while (*s >= '0' && *s <= '9' && s - digits < 6)
-            v = v * 10 + (uint32_t)(*s++ - '0');
-        if (s == digits || (*s && *s != '/'))
-            return n;
-        number[n++] = v;
-    }
-    *deeper = *s == '/';
-    return n;
-}
-
-/* Checks all vifs that the store has below dir, which is the root or one domain's. */
-static void check_below(const char *dir)
-{
-    size_t room = 4096;
-    char *names = malloc(room);
-    int len = names ? xs_directory(XS_NO_TXN, dir, names, room) : 0;
-
-    if (len > (int)room)
-        log_warn("%s: too many entries", dir);
-    for (int at = 0; at < len && len <= (int)room; at += (int)strlen(names + at) + 1) {
-        char path[XB_PATH_MAX];
-        uint32_t number[2];
-        bool deeper;
-
-        snprintf(path, sizeof(path), "%s/%s", dir, names + at);
-        switch (parse_path(path + sizeof(BACKEND_ROOT) - 1, number, &deeper)) {
-        case 1:
-            check_below(path);
-            break;
-        case 2:
-            vif_check(number[0], number[1]);
-            break;
-        }
-    }
-    free(names);
-}
-
-static void check_all(void)
-{
-    struct vif *vif, *tmp;
-
-    list_for_each_safe(vif, tmp, &vifs, link)
-        vif_check(vif->dom, vif->handle);
-    check_below(BACKEND_ROOT);
-}
-
 static void root_changed(struct xs_watch *w, const char *path)
 {
+    struct vif *vif, *tmp;
     uint32_t number[2];
-    bool deeper;
+    unsigned int n = xb_path_numbers(BACKEND_ROOT, path, number);
 
-    if (strncmp(path, BACKEND_ROOT, sizeof(BACKEND_ROOT) - 1) != 0)
-        check_all();
-    else if (parse_path(path + sizeof(BACKEND_ROOT) - 1, number, &deeper) < 2)
-        check_all();
     /* Most events are writes of our own to a vif that we have. */
-    else if (!deeper || !vif_find((domid_t)number[0], number[1]))
+    if (n == 3 && vif_find((domid_t)number[0], number[1]))
+        return;
+    if (n >= 2) {
         vif_check(number[0], number[1]);
+        return;
+    }
+    list_for_each_safe(vif, tmp, &vifs, link)
+        vif_check(vif->dom, vif->handle);
+    xb_for_each_backend(BACKEND_ROOT, vif_check);
 }
 
 void netback_drop_domain(domid_t dom)
