@@ -47,7 +47,9 @@ static void rep(const char *name, uint64_t ns, uint64_t n)
 static void onsig(int s) { (void)s; }
 
 // Runs f(n) once to warm up with n/10 and once timed.
-#define TIMED(name, n, body) do { uint64_t N_ = (n), t0_; \
+static const char *only;     // of the suite, just this one
+#define WANT(name) (!only || !strcmp(only, name))
+#define TIMED(name, n, body) do { if (!WANT(name)) break; uint64_t N_ = (n), t0_; \
     for (uint64_t i = 0; i < N_ / 10 + 1; i++) { body; } \
     t0_ = now(); for (uint64_t i = 0; i < N_; i++) { body; } \
     rep(name, now() - t0_, N_); } while (0)
@@ -84,7 +86,7 @@ static void cpu_suite(char *self, unsigned scale)
       close(a[0]); close(b[1]);
       TIMED("pipe_rtt", 2000 * scale, if (write(a[1], &c, 1) != 1 || read(b[0], &c, 1) != 1) die("pipe"));
       close(a[1]); waitpid(p, 0, 0); close(b[0]); }
-    { // anonymous page faults: per 4 KiB page, map + touch + unmap
+    if (WANT("page_touch")) { // anonymous page faults: per 4 KiB page, map + touch + unmap
       size_t sz = 8 << 20; uint64_t t0 = 0; unsigned R = scale / 2 + 1;
       for (unsigned r = 0; r <= R; r++) {
           if (r == 1) t0 = now();
@@ -100,10 +102,10 @@ static void cpu_suite(char *self, unsigned scale)
       TIMED("mprotect_pair", 2000 * scale, mprotect(m, 4096, PROT_READ); mprotect(m, 4096, PROT_READ | PROT_WRITE); m[0]++); }
     { TIMED("mmap_64k", 500 * scale, char *m = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         m[0] = 1; munmap(m, 65536)); }
-    { uint64_t x = 88172645463325252ull, n = 500000ull * scale, t0 = now();
+    if (WANT("int_loop")) { uint64_t x = 88172645463325252ull, n = 500000ull * scale, t0 = now();
       for (uint64_t i = 0; i < n; i++) { x ^= x << 13; x ^= x >> 7; x ^= x << 17; asm volatile("" : "+r"(x)); }
       rep("int_loop", now() - t0, n); }
-    { size_t sz = 1 << 20; char *p = malloc(sz), *q = malloc(sz); memset(p, 1, sz); memset(q, 2, sz);
+    if (WANT("memcpy_1MiB")) { size_t sz = 1 << 20; char *p = malloc(sz), *q = malloc(sz); memset(p, 1, sz); memset(q, 2, sz);
       uint64_t t0 = now(); for (unsigned i = 0; i < 4 * scale; i++) { memcpy(p, q, sz); asm volatile("" ::: "memory"); }
       rep("memcpy_1MiB", now() - t0, 4 * scale); }
 }
@@ -262,7 +264,7 @@ int main(int c, char **v)
     if (!strcmp(m, "noop")) return 0;
     if (!strcmp(m, "tsc")) { printf("TSC %s %llu\n", c > 2 ? v[2] : "", (unsigned long long)tsc()); return 0; }
     if (!strcmp(m, "now")) { printf("%llu\n", (unsigned long long)now()); return 0; }
-    if (!strcmp(m, "cpu")) { cpu_suite(v[0], c > 2 ? A(2) : 10); return 0; }
+    if (!strcmp(m, "cpu")) { only = c > 3 ? v[3] : 0; cpu_suite(v[0], c > 2 ? A(2) : 10); return 0; }
     if (!strcmp(m, "time")) { uint64_t t0 = now(); spawn(v + 3); rep(v[2], now() - t0, 1); return 0; }
     if (!strcmp(m, "tcpsink")) tcpsink(A(2));
     if (!strcmp(m, "tcpsrc")) { tcpsrc(v[2], A(3), A(4), c > 5 ? A(5) : 65536); return 0; }
