@@ -9,6 +9,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/why.h"
+#include "runtime/hypercall.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
@@ -35,6 +36,16 @@ static void report_memory(const char *when)
         return;
     log_info("bench: memory %s: host %lu free %lu dom0 %lu dom0-free %lu pages", when,
              host.total_pages, host.free_pages, info.tot_pages, mem.pages_free);
+}
+
+/* The way in and out again: a hypercall that only returns a number. */
+static void null_hypercalls(void)
+{
+    uint64_t start = now_ns();
+
+    for (int i = 0; i < 10000; i++)
+        (void)hc_xen_version(XENVER_version, NULL);
+    log_info("bench: null hypercall: %lu ns for 10000", now_ns() - start);
 }
 
 static void fail(const char *why)
@@ -137,6 +148,7 @@ void bench_start(const char *spec)
         return;
     }
     strlcpy(base, config.name, sizeof(base));
+    null_hypercalls();
     report_memory("at start");
     create_next();
 }
