@@ -38,7 +38,7 @@ $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(call say,FUZZ)
 	$(Q)mkdir -p $(B)/fuzz/corpus/$* tests/fuzz/corpus/$(*:fuzz_%=%) && $< -max_total_time=$(FUZZ_SECONDS) \
 	    -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(B)/fuzz/$*- $(B)/fuzz/corpus/$* \
-	    tests/fuzz/corpus/$(*:fuzz_%=%) > $<.log 2>&1 || { tail -40 $<.log; exit 1; }
+	    tests/fuzz/corpus/$(*:fuzz_%=%) > $<.log 2>&1 || { tail -40 $<.log; exit 1; }; touch $@
 
 # Programs that the system tests run on the workstation.
 $(B)/tools/%: tests/system/%.c
