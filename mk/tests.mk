@@ -45,6 +45,9 @@ $(B)/tools/%: tests/system/%.c
 	$(call say,HOSTCC)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $< -lpcap
 
+check:   ## headers by themselves, who includes whom, licences: a few seconds
+	$(Q)mk/check.sh
+
 attack: all guests   ## run the guests of tests/attack, each of which breaks one rule
 	$(Q)tests/run system attack
 
