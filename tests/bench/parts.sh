@@ -38,7 +38,8 @@ part_sink() {
     wait
 }
 
-counters() { wget -q -O - http://10.9.0.254/v1/counters; }
+# dom0 has the last address of the guest's network.
+counters() { wget -q -O - "http://${ip%.*}.254/v1/counters"; }
 
 # measure NAME COMMAND...: its output, then the host's counters before and after.
 measure() {
@@ -68,6 +69,15 @@ part_net() {
     measure ping ping -q -c 50 -i 0.02 "$peer"
     both 0
     measure tcp_g2g_nooffload /bench tcpsrc "$peer" 5001 16
+}
+
+part_outside() {
+    net_up
+    until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
+    /bench tcpsrc "$peer" "$port" 1
+    counters > /dev/null
+    measure nothing /bench noop
+    measure tcp_out /bench tcpsrc "$peer" "$port" 16
 }
 
 # For tests/bench/profile.
