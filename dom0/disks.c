@@ -22,6 +22,16 @@ static void close_file(struct disk_file *f)
     file_put(f->handle);
 }
 
+static int check(const struct vm_disk *d, char *why)
+{
+    struct disk *disk;
+    int rc = disk_open(d->target, d->readonly, &disk, why);
+
+    if (!rc)
+        disk->close(disk);
+    return rc;
+}
+
 void disks_start(void)
 {
     static const struct disk_files files = { .open = open_file, .close = close_file };
@@ -32,5 +42,5 @@ void disks_start(void)
     if (rc)
         log_error("dom0: blkback does not start: %d", rc);
     else
-        vm_serves_disks = true;
+        vm_disk_check = check;
 }

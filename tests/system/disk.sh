@@ -14,16 +14,19 @@ name = "guest"
 kernel = "vmlinuz"
 ramdisk = "initramfs.gz"
 memory = 128
-disk = [ "image,raw,xvda,w", "image,raw,xvdb,r", "nowhere.img,raw,xvdc,w" ]
+disk = [ "image,raw,xvda,w", "image,raw,xvdb,r" ]
 extra = "console=hvc0 quiet ip=none test=disk"
 on_crash = "destroy"
 EOF
 host_start h -machine q35 -m 512 -kernel build/sluice -append debugexit \
     -initrd "$(modules "solo=guest.cfg" "$tmp"/{guest.cfg,vmlinuz,initramfs.gz,image})"
 check "2 MiB read, 300 writes read back, flushes, a read-only twin" wait_for 120 'test disk: ok' "$tmp/h.com2"
-check "a disk that is not there is one clear line" has 'error: vbd[0-9]+.51744: disk "nowhere.img": no such file' "$tmp/h.log"
 wait_for 20 'is gone' "$tmp/h.log"
 check "both are let go of at the end" test "$(grep -c 'vbd[0-9.]*: removed' "$tmp/h.log")" -ge 2
 grep -a 'disk:' "$tmp/h.com2" | sed 's/^/# /'
+host_stop "$host_pid"
+tests/run-guest --config "$tmp/guest.cfg" --timeout 60 "$kernel" > "$tmp/out" 2> "$tmp/err"
+check "a disk that is not there: the domain is refused" test $? -eq 1
+check "  with one clear line" has 'error: guest: disk "image": no such file' "$tmp/err"
 [ $bad -eq 0 ] || { tail -n 25 "$tmp/h.log"; tail -n 20 "$tmp/h.com2"; }
 finish

@@ -30,7 +30,7 @@
 #define MIN_LIFE_NS (2 * NS_PER_S)
 
 struct list vm_list = LIST_INIT(vm_list);
-bool vm_serves_disks;
+int (*vm_disk_check)(const struct vm_disk *d, char *why);
 static struct list hooks = LIST_INIT(hooks);
 
 static void vm_work(struct work *w);
@@ -437,9 +437,16 @@ static int complete_config(struct vm_config *c, char *why)
     if (other)
         return why_set(why, -XEN_EEXIST, "%s: a domain of this name exists (%s)", c->name,
                        vm_state_name(other->state));
-    if (c->nr_disks && !vm_serves_disks) {
+    if (c->nr_disks && !vm_disk_check) {
         log_warn("%s: disk: this host serves no disks; the domain runs without", c->name);
         c->nr_disks = 0;
+    }
+    for (uint32_t i = 0; i < c->nr_disks; i++) {
+        char what[WHY_MAX];
+
+        rc = vm_disk_check(&c->disk[i], what);
+        if (rc)
+            return why_set(why, rc, "%s: %s", c->name, what);
     }
     for (uint32_t i = 0; i < c->nr_vifs; i++) {
         const uint8_t *m = c->vif[i].mac;

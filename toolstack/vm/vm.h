@@ -58,8 +58,12 @@ struct vm {
     void *done_arg;
 };
 
-/* Set by main where a block backend runs. Without one, disk= is reported and left out. */
-extern bool vm_serves_disks;
+/*
+ * Says whether a disk= can be served: 0, or a negative error with the line in why. Whoever serves disks
+ * sets it before the first domain; while it is NULL, disk= is reported and left out. A domain is refused
+ * for a disk that is not there: its kernel would wait for it for minutes.
+ */
+extern int (*vm_disk_check)(const struct vm_disk *d, char *why);
 
 extern struct list vm_list;     /* in order of creation */
 #define vm_for_each(vm) list_for_each(vm, &vm_list, link)
