@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * netflip.h - the network channel of flipping frontends: rings with inline headers, payload in pages
+ * that are flipped (flip.h). Negotiated in the store (docs/flip.md); a stock frontend never sees it.
+ *
+ * A vif has two *halves*, one for each direction, of the same layout. In each, the *sender* writes frames
+ * into slots, and the *receiver* hands page references the other way:
+ *
+ *   transmit half (guest to backend)   slots: frames to send.     refs: the guest's pages that the backend
+ *                                                                 needs no more, flipped or copied
+ *   receive half (backend to guest)    slots: frames received.    refs: empty pages on offer
+ *
+ * All references are of the guest's window and are grants to the backend: read-only ones, or not flip offers,
+ * may be sent and are copied; pages on offer must be writable.
+ *
+ * A half is NETFLIP_PAGES pages, granted in this order: the index page (struct netflip_index), then the slots.
+ * Indices run free and count slots or refs. Neither side believes the other: what is read from here is
+ * copied once, checked, and used from the copy.
+ *
+ * A frame is a head slot and, if its fragments do not fit there, more slots with fragments only. All slots of a
+ * frame are published together. The head carries the first bytes of the frame, with at least all headers up to
+ * the TCP or UDP header (so that who filters them filters what is delivered); the rest follows in
+ * fragments, each within one page.
+ *
+ * Wake-ups: whoever moves an index sends an event if the other side's _event index was passed, as in <xen/io/ring.h>.
+ */
+#ifndef SLUICE_NETFLIP_H
+#define SLUICE_NETFLIP_H
+
+#include <stdint.h>
+#include <stddef.h>
+
+#define NETFLIP_VERSION     1
+
+#define NETFLIP_SLOTS       256u        /* of a half; a power of 2 */
+#define NETFLIP_REFS        512u        /* of a half; no more pages are on their way at one time */
+#define NETFLIP_SLOT_BYTES  128u
+#define NETFLIP_PAGES       9u          /* index page, 8 pages of slots */
+
+#define NETFLIP_INLINE_MAX  112u        /* bytes of a frame in its head slot */
+#define NETFLIP_FRAGS_MAX   18u         /* of a frame */
+#define NETFLIP_FRAME_MAX   65535u      /* bytes of a frame, without FCS */
+
+/* Head flags. */
+#define NETFLIP_CSUM_BLANK  0x01u       /* TCP/UDP checksum holds the pseudo-header's sum only */
+#define NETFLIP_CSUM_VALID  0x02u       /* checked already */
+#define NETFLIP_GSO_TCPV4   0x04u       /* gso_size is the payload of each packet */
+#define NETFLIP_GSO_TCPV6   0x08u
+
+struct netflip_frag {
+    uint32_t ref;
+    uint16_t offset;
+    uint16_t len;                       /* 1..PAGE_SIZE - offset */
+};
+
+/* 128 bytes, aligned to a cache line. */
+struct netflip_head {
+    uint16_t len;                       /* whole frame: inline_len and all fragments */
+    uint8_t inline_len;                 /* 14..NETFLIP_INLINE_MAX, <= len */
+    uint8_t nr_frags;                   /* 0..NETFLIP_FRAGS_MAX; 0 exactly if inline_len == len */
+    uint16_t gso_size;
+    uint8_t flags;                      /* NETFLIP_xxx */
+    uint8_t zero;
+    uint8_t data[120];                  /* inline_len bytes; the first fragments from the next multiple
+                                           of 8 on, as many as fit */
+};
+
+#define NETFLIP_FRAGS_PER_SLOT (NETFLIP_SLOT_BYTES / 8u)
+
+/* How many fragments the head slot holds behind inline_len bytes. */
+static inline unsigned int netflip_head_frags(unsigned int inline_len)
+{
+    return (NETFLIP_SLOT_BYTES - 8u - ((inline_len + 7u) & ~7u)) / 8u;
+}
+
+/* Slots of a frame. */
+static inline unsigned int netflip_slots(unsigned int inline_len, unsigned int nr_frags)
+{
+    unsigned int head = netflip_head_frags(inline_len);
+
+    return nr_frags <= head ? 1u
+                            : 1u + (nr_frags - head + NETFLIP_FRAGS_PER_SLOT - 1u) / NETFLIP_FRAGS_PER_SLOT;
+}
+
+struct netflip_index {
+    /* Written by the sender. */
+    uint32_t slot_prod;
+    uint32_t ref_event;                 /* wake me when ref_prod gets here or beyond */
+    uint32_t pad0[14];
+    /* Written by the receiver. */
+    uint32_t slot_cons;                 /* slots before this may be written again */
+    uint32_t slot_event;                /* wake me when slot_prod gets here or beyond */
+    uint32_t ref_prod;
+    uint32_t pad1[13];
+    uint8_t pad2[1920];
+    uint32_t ref[NETFLIP_REFS];
+};
+
+_Static_assert(sizeof(struct netflip_frag) == 8, "ABI");
+_Static_assert(sizeof(struct netflip_head) == NETFLIP_SLOT_BYTES, "ABI");
+_Static_assert(offsetof(struct netflip_index, slot_cons) == 64, "ABI");
+_Static_assert(offsetof(struct netflip_index, ref) == 2048, "ABI");
+_Static_assert(sizeof(struct netflip_index) == 4096, "ABI");
+
+#endif
