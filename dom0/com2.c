@@ -5,7 +5,7 @@
  */
 #include "dom0/com2.h"
 #include "lib/string.h"
-#include "toolstack/vm/config.h"
+#include "lib/vmconfig.h"
 #include "toolstack/vm/console.h"
 
 #define COM2        0x2f8

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: lib/xlcfg.c lib/strlcpy.c toolstack/vm/config.c lib/why.c */
+/* LINK: lib/xlcfg.c lib/strlcpy.c lib/vmconfig.c lib/xlkeys.c lib/why.c */
 #include <stddef.h>
 #include <stdint.h>
-#include "toolstack/vm/config.h"
+#include "lib/vmconfig.h"
+
+static void found(void *arg, const struct vm_config_finding *f)
+{
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,5 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char why[256];
 
     (void)vm_config_parse(&cfg, "fuzz.cfg", (const char *)data, size, NULL, NULL, why, sizeof(why));
+    (void)vm_config_review(&cfg, (const char *)data, size, found, NULL);
     return 0;
 }

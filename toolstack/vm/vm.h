@@ -14,7 +14,7 @@
 #include "lib/list.h"
 #include "lib/why.h"
 #include "runtime/loop.h"
-#include "toolstack/vm/config.h"
+#include "lib/vmconfig.h"
 
 #define VM_WHY_MAX WHY_MAX      /* room for an error line */
 #define VM_NO_REASON ~0U        /* shutdown_reason: it did not end by itself */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config.h - what a domain is to be: the values of its xl.cfg, checked and in our units.
+ * vmconfig.h - what a domain is to be: the values of its xl.cfg, checked and in our units.
  *
- * config.c fills it in from text; vm.c builds from it and keeps a copy for restarts. Plain data
- * without pointers: copy it by assignment. vm_config_init() gives the defaults of xl.
+ * vmconfig.c fills it in from text: for a host, whose vm.c builds from it and keeps a copy for
+ * restarts, and for the operator's command, so that both read a file alike. Plain data without
+ * pointers: copy it by assignment. vm_config_init() gives the defaults of xl.
  */
-#ifndef VM_CONFIG_H
-#define VM_CONFIG_H
+#ifndef LIB_VMCONFIG_H
+#define LIB_VMCONFIG_H
 
 #include "compiler.h"
 
@@ -66,6 +67,24 @@ void vm_config_init(struct vm_config *c);
 int vm_config_parse(struct vm_config *c, const char *file, const char *text, size_t len,
                     void (*warn)(void *arg, const char *line), void *warn_arg, char *why,
                     size_t why_size);
+
+/* One thing about a file that whoever wrote it should know. */
+struct vm_config_finding {
+    bool refused;               /* else it has no effect */
+    unsigned int line, column;  /* 0 = of the file as a whole */
+    const char *text;           /* what, and what to do: one line without the place */
+};
+
+/*
+ * Reads like vm_config_parse(), but goes on after what is refused and tells found() all of it.
+ * Returns how many findings were refusals; c holds what could be read.
+ */
+unsigned int vm_config_review(struct vm_config *c, const char *text, size_t len,
+                              void (*found)(void *arg, const struct vm_config_finding *f),
+                              void *arg);
+
+/* True when a key of that name is applied, whatever its value. */
+bool vm_config_applies(const char *key);
 
 /*
  * Checks what does not depend on other domains: name and kernel given, sizes in range. Returns 0,

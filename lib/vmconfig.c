@@ -1,33 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config.c - what the keys of an xl.cfg mean to us. Pure.
+ * vmconfig.c - what the keys of an xl.cfg mean to us. Pure.
  *
  * Three kinds of key: those that are applied (a row in `keys`), those that only tune what we do
- * not have and lose nothing by being left out (a row in `ignored`: reported, the domain starts),
- * and all others, which are refused, so that nobody believes a setting in force that is not.
+ * not have and lose nothing by being left out (a row of that kind in xlkeys.c: reported, the
+ * domain starts), and all others, which are refused, so that nobody believes a setting in force
+ * that is not.
  */
-#include "toolstack/vm/config.h"
+#include "lib/vmconfig.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/why.h"
 #include "lib/xlcfg.h"
+#include "lib/xlkeys.h"
 #include "xenabi.h"
 
 struct parse {
     struct vm_config *cfg;
-    const char *file;
     struct xlcfg *tree;
-    char *why;
-    void (*warn)(void *arg, const char *line);
-    void *warn_arg;
+    /* The refusal found last: where (0 = the whole file) and what. */
+    unsigned int line, column;
+    char why[WHY_MAX];
+    /* For what has no effect, and in a review for refusals too. */
+    void (*found)(struct parse *p, const struct vm_config_finding *f);
+    void *arg;
     char root[256], extra[VM_CMDLINE_MAX];
     bool has_cmdline;
 };
 
-#define BAD(p, n, fmt, ...) \
-    why_set((p)->why, -XEN_EINVAL, "%s:%u:%u: " fmt, (p)->file, (n)->line, (n)->column, ##__VA_ARGS__)
+#define BAD_AT(p, l, c, fmt, ...) \
+    ((p)->line = (l), (p)->column = (c), why_set((p)->why, -XEN_EINVAL, fmt, ##__VA_ARGS__))
+#define BAD(p, n, fmt, ...) BAD_AT(p, (n)->line, (n)->column, fmt, ##__VA_ARGS__)
 
 typedef int (*apply_fn)(struct parse *p, struct xlcfg_node *n);
+
+/* Tells that something has no effect, and goes on. */
+static void __printf(4, 5) no_effect(struct parse *p, unsigned int line, unsigned int column,
+                                     const char *fmt, ...)
+{
+    char text[WHY_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    p->found(p, &(struct vm_config_finding){ .line = line, .column = column, .text = text });
+}
 
 /* ------------------------------------------------------------------ words */
 
@@ -414,8 +432,11 @@ static int vif_option(struct parse *p, struct xlcfg_node *n, struct word w, stru
         return word_copy(value, v->model, sizeof(v->model)) ? 0
                    : BAD(p, n, "vif: the model's name is too long");
     /* These choose between kinds of interface or hooks that a host of ours has not. */
-    if (word_is(key, "type") || word_is(key, "vifname") || word_is(key, "script"))
+    if (word_is(key, "type") || word_is(key, "vifname") || word_is(key, "script")) {
+        no_effect(p, n->line, n->column, "vif: %.*s= has no effect here: delete it", (int)key.len,
+                  key.s);
         return 0;
+    }
     return BAD(p, n, "vif: unknown key '%.*s'", (int)key.len, key.s);
 }
 
@@ -613,32 +634,28 @@ static const struct {
     { "on_crash", apply_on_crash },
 };
 
-/* Without effect here, and the domain is none the worse for it. */
-static const char *const ignored[] = {
-    "cpus", "cpus_soft", "vfb", "vnc", "vnclisten", "vncunused", "vncpasswd", "sdl", "keymap",
-    "on_watchdog", "on_soft_reset", "localtime", "rtc_timeoffset", "pool", "shadow_memory",
-    "vuart", "serial", "usb", "usbdevice", "tsc_mode", "max_event_channels", "max_grant_frames",
-    "max_maptrack_frames", "seclabel", "init_seclabel", "claim_mode", "driver_domain",
-};
+bool vm_config_applies(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (!strcmp(key, keys[i].name))
+            return true;
+    return false;
+}
 
 static int apply_one(struct parse *p, struct xlcfg_node *n)
 {
+    const struct xlkey *k;
+
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
         if (!strcmp(n->key, keys[i].name))
             return keys[i].apply(p, n);
-    for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
-        if (!strcmp(n->key, ignored[i])) {
-            char line[WHY_MAX];
-
-            snprintf(line, sizeof(line), "%s:%u:%u: %s has no effect here", p->file, n->key_line,
-                     n->key_column, n->key);
-            if (p->warn)
-                p->warn(p->warn_arg, line);
-            return 0;
-        }
-    }
-    return why_set(p->why, -XEN_EINVAL, "%s:%u:%u: unknown key '%.32s'", p->file, n->key_line,
-                   n->key_column, n->key);
+    k = xlkey_find(n->key);
+    if (!k)
+        return BAD_AT(p, n->key_line, n->key_column, "unknown key '%.32s'", n->key);
+    if (k->kind == XLKEY_REFUSED)
+        return BAD_AT(p, n->key_line, n->key_column, "%s is not supported: %s", n->key, k->advice);
+    no_effect(p, n->key_line, n->key_column, "%s has no effect here: %s", n->key, k->advice);
+    return 0;
 }
 
 void vm_config_init(struct vm_config *c)
@@ -687,37 +704,117 @@ static int join_cmdline(struct parse *p)
     n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s%s", p->root[0] ? "root=" : "", p->root,
                  p->root[0] && p->extra[0] ? " " : "", p->extra);
     if ((size_t)n >= sizeof(c->cmdline))
-        return why_set(p->why, -XEN_EINVAL, "%s: root and extra together are longer than %d characters",
-                       p->file, VM_CMDLINE_MAX - 1);
+        return BAD_AT(p, 0, 0, "root and extra together are longer than %d characters",
+                      VM_CMDLINE_MAX - 1);
     return 0;
+}
+
+static int check_whole(struct parse *p)
+{
+    p->line = p->column = 0;
+    return vm_config_check(p->cfg, p->why, sizeof(p->why));
+}
+
+/* Goes on after a refusal when told so. Returns the number of refusals. */
+static unsigned int read_all(struct parse *p, const char *text, size_t len,
+                             bool (*go_on)(struct parse *p))
+{
+    static struct xlcfg tree;   /* 50 KiB; parsing never overlaps, there is one event loop */
+    static int (*const last[])(struct parse *p) = { join_cmdline, check_whole };
+    unsigned int refused = 0;
+
+    p->tree = &tree;
+    vm_config_init(p->cfg);
+    if (!xlcfg_parse(&tree, text, len)) {
+        (void)BAD_AT(p, tree.error_line, tree.error_column, "%s", tree.error);
+        (void)go_on(p);
+        return 1;
+    }
+    for (struct xlcfg_node *n = tree.first; n; n = n->next) {
+        if (apply_one(p, n)) {
+            refused++;
+            if (!go_on(p))
+                return refused;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
+        if (last[i](p)) {
+            refused++;
+            if (!go_on(p))
+                return refused;
+        }
+    }
+    return refused;
+}
+
+/* ------------------------------------------------------------------ for a host: the first refusal */
+
+struct one_line {
+    const char *file;
+    void (*warn)(void *arg, const char *line);
+    void *arg;
+};
+
+static void warn_of(struct parse *p, const struct vm_config_finding *f)
+{
+    const struct one_line *l = p->arg;
+    char line[WHY_MAX];
+
+    snprintf(line, sizeof(line), "%s:%u:%u: %s", l->file, f->line, f->column, f->text);
+    if (l->warn)
+        l->warn(l->arg, line);
+}
+
+static bool stop(struct parse *p)
+{
+    return false;
 }
 
 int vm_config_parse(struct vm_config *c, const char *file, const char *text, size_t len,
                     void (*warn)(void *arg, const char *line), void *warn_arg, char *why,
                     size_t why_size)
 {
-    static struct xlcfg tree;   /* 50 KiB; parsing never overlaps, there is one event loop */
-    char line[WHY_MAX] = "";
-    struct parse p = { .cfg = c, .file = file, .tree = &tree, .why = line, .warn = warn,
-                       .warn_arg = warn_arg };
-    int rc = 0;
+    struct one_line line = { file, warn, warn_arg };
+    struct parse p = { .cfg = c, .found = warn_of, .arg = &line };
 
-    vm_config_init(c);
-    if (!xlcfg_parse(&tree, text, len))
-        rc = why_set(line, -XEN_EINVAL, "%s:%u:%u: %s", file, tree.error_line, tree.error_column,
-                     tree.error);
-    for (struct xlcfg_node *n = tree.first; !rc && n; n = n->next)
-        rc = apply_one(&p, n);
-    if (!rc)
-        rc = join_cmdline(&p);
-    if (!rc) {
-        char what[WHY_MAX];
-
-        rc = vm_config_check(c, what, sizeof(what));
-        if (rc)
-            (void)why_set(line, rc, "%s: %s", file, what);
-    }
     if (why_size)
-        strlcpy(why, line, why_size);
-    return rc;
+        why[0] = '\0';
+    if (!read_all(&p, text, len, stop))
+        return 0;
+    if (p.line)
+        snprintf(why, why_size, "%s:%u:%u: %s", file, p.line, p.column, p.why);
+    else
+        snprintf(why, why_size, "%s: %s", file, p.why);
+    return -XEN_EINVAL;
+}
+
+/* ------------------------------------------------------------------ for people: all of them */
+
+struct review {
+    void (*found)(void *arg, const struct vm_config_finding *f);
+    void *arg;
+};
+
+static void tell(struct parse *p, const struct vm_config_finding *f)
+{
+    const struct review *r = p->arg;
+
+    r->found(r->arg, f);
+}
+
+static bool tell_refusal(struct parse *p)
+{
+    tell(p, &(struct vm_config_finding){ .refused = true, .line = p->line, .column = p->column,
+                                         .text = p->why });
+    return true;
+}
+
+unsigned int vm_config_review(struct vm_config *c, const char *text, size_t len,
+                              void (*found)(void *arg, const struct vm_config_finding *f),
+                              void *arg)
+{
+    struct review review = { found, arg };
+    struct parse p = { .cfg = c, .found = tell, .arg = &review };
+
+    return read_all(&p, text, len, tell_refusal);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: toolstack/vm/config.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
+/* LINK: lib/vmconfig.c lib/xlkeys.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "toolstack/vm/config.h"
+#include "lib/vmconfig.h"
+#include "lib/xlkeys.h"
 
 static struct vm_config c;
 static char why[256];
@@ -67,7 +68,7 @@ static void whole(void **state)
     assert_int_equal(c.disk[2].device, 22 << 8);
     assert_int_equal(c.on_poweroff, VM_PRESERVE);
     assert_int_equal(c.on_crash, VM_RESTART);
-    assert_string_equal(warned, "t.cfg:19:1: vnc has no effect here\n");
+    assert_non_null(strstr(warned, "t.cfg:19:1: vnc has no effect here: there is no framebuffer"));
 }
 
 static void defaults(void **state)
@@ -147,6 +148,53 @@ static void refusals(void **state)
     }
 }
 
+static char findings[2048];
+
+static void found(void *arg, const struct vm_config_finding *f)
+{
+    char line[320];
+
+    assert_ptr_equal(arg, &c);
+    snprintf(line, sizeof(line), "%u:%u %s %s\n", f->line, f->column,
+             f->refused ? "refused" : "noted", f->text);
+    strcat(findings, line);
+}
+
+/* A review goes on to the end and tells of everything; what could be read is there. */
+static void review(void **state)
+{
+    static const char text[] = "type='hvm'\npci=['03:00.0']\nvnc=1\nkernel='k'\nname='r'\ncolour=1\n"
+                               "vif=['script=x,mac=00:16:3e:0:0:1']\nvcpus=4\nmaxvcpus=2\n";
+
+    findings[0] = '\0';
+    assert_int_equal(vm_config_review(&c, text, strlen(text), found, &c), 4);
+    assert_string_equal(c.kernel, "k");
+    assert_int_equal(c.nr_vifs, 1);
+    assert_non_null(strstr(findings, "1:6 refused type = 'hvm' is not supported"));
+    assert_non_null(strstr(findings, "\n2:1 refused pci is not supported: devices are not"));
+    assert_non_null(strstr(findings, "\n3:1 noted vnc has no effect here: "));
+    assert_non_null(strstr(findings, "\n6:1 refused unknown key 'colour'\n"));
+    assert_non_null(strstr(findings, "\n7:6 noted vif: script= has no effect"));
+    assert_non_null(strstr(findings, "\n0:0 refused domain r: maxvcpus 2 is less"));
+
+    findings[0] = '\0';
+    assert_int_equal(vm_config_review(&c, "name=", 5, found, &c), 1);
+    assert_non_null(strstr(findings, "1:6 refused expected a value"));
+}
+
+/* Each key is either applied or has its row here, once, and its line of advice is whole. */
+static void key_table(void **state)
+{
+    for (size_t i = 0; i < nr_xlkeys; i++) {
+        assert_false(vm_config_applies(xlkeys[i].name));
+        assert_ptr_equal(xlkey_find(xlkeys[i].name), &xlkeys[i]);
+        assert_true(strlen(xlkeys[i].name) + strlen(xlkeys[i].advice) < 200);
+    }
+    assert_true(vm_config_applies("kernel"));
+    assert_null(xlkey_find("kernel"));
+    assert_null(xlkey_find("colour"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +202,8 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(review),
+        cmocka_unit_test(key_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
