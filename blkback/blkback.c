@@ -67,7 +67,7 @@ static void vbd_disconnect(struct vbd *v)
     v->ring = NULL;
     list_for_each_safe(r, tmp, &v->finished, link) {
         for (uint32_t i = 0; i < r->io.nr_segs; i++)
-            page_free(r->io.seg[i].data);
+            page_free(r->seg[i].va);
         r->io.nr_segs = 0;
         list_remove(&r->link);
         list_push_back(&v->free, &r->link);
@@ -175,33 +175,60 @@ static void fail_work(struct work *w)
 
 /* ------------------------------------------------------------------ coming and going */
 
-static void vbd_free(struct vbd *v)
+/* Its directory is gone. What the disk still has under way comes back first. */
+static void vbd_free(void *arg)
 {
-    vbd_disconnect(v);
-    BUG_ON(v->busy);            /* so far every disk answers at once */
-    work_cancel(&v->fail_work);
-    xbdev_close(&v->dev);
-    list_remove(&v->link);
-    if (v->disk)
-        v->disk->close(v->disk);
+    struct vbd *v = arg;
+
     log_info("%s: removed", v->name);
     free(v);
 }
 
-static int open_disk(struct vbd *v)
+static void vbd_remove(struct vbd *v)
 {
-    char target[256], mode[8] = "", why[WHY_MAX];
-    int rc;
+    vbd_disconnect(v);
+    work_cancel(&v->fail_work);
+    xbdev_close(&v->dev);
+    list_remove(&v->link);
+    disk_open_cancel(&v->open);
+    if (v->disk)
+        disk_close(v->disk, vbd_free, v);
+    else
+        vbd_free(v);
+}
 
-    if (xs_read_str(XS_NO_TXN, v->dev.path, "params", target, sizeof(target)) < 0) {
+static void disk_is_open(struct disk_open *o, int rc, struct disk *d, const char *why)
+{
+    struct vbd *v = o->arg;
+
+    if (rc) {
+        log_error("%s: %s", v->name, why);
+        return;                 /* stays, closed, until its directory goes */
+    }
+    v->disk = d;
+    xs_printf(XS_NO_TXN, v->dev.path, "feature-flush-cache", "1");
+    xs_printf(XS_NO_TXN, v->dev.path, "feature-barrier", "0");
+    xs_printf(XS_NO_TXN, v->dev.path, "feature-discard", "0");
+    xs_printf(XS_NO_TXN, v->dev.path, "feature-persistent", "0");
+    xs_printf(XS_NO_TXN, v->dev.path, "feature-max-indirect-segments", "%u", VBD_SEGMENTS);
+    xbdev_set_state(&v->dev, XenbusStateInitWait);
+}
+
+static void open_disk(struct vbd *v)
+{
+    struct disk_spec *s = &v->open.spec;
+    char mode[8] = "";
+
+    if (xs_read_str(XS_NO_TXN, v->dev.path, "params", s->target, sizeof(s->target)) < 0) {
         log_error("%s: no params in the store", v->name);
-        return -XEN_EINVAL;
+        return;
     }
     (void)xs_read_str(XS_NO_TXN, v->dev.path, "mode", mode, sizeof(mode));
-    rc = disk_open(target, mode[0] != 'w', &v->disk, why);
-    if (rc)
-        log_error("%s: %s", v->name, why);
-    return rc;
+    s->readonly = mode[0] != 'w';
+    s->shared = mode[0] == 'w' && mode[1] == '!';
+    v->open.opened = disk_is_open;
+    v->open.arg = v;
+    disk_open(&v->open);
 }
 
 static void vbd_new(domid_t dom, uint32_t id, const char *path)
@@ -226,14 +253,8 @@ static void vbd_new(domid_t dom, uint32_t id, const char *path)
     }
     list_push_back(&vbds, &v->link);
     v->dev.state = XenbusStateInitialising;
-    if (v->dev.peer_dom != dom || open_disk(v))
-        return;                 /* stays, closed, until its directory goes */
-    xs_printf(XS_NO_TXN, path, "feature-flush-cache", "1");
-    xs_printf(XS_NO_TXN, path, "feature-barrier", "0");
-    xs_printf(XS_NO_TXN, path, "feature-discard", "0");
-    xs_printf(XS_NO_TXN, path, "feature-persistent", "0");
-    xs_printf(XS_NO_TXN, path, "feature-max-indirect-segments", "%u", DISK_SEGMENTS);
-    xbdev_set_state(&v->dev, XenbusStateInitWait);
+    if (v->dev.peer_dom == dom)
+        open_disk(v);
 }
 
 static struct vbd *vbd_find(domid_t dom, uint32_t id)
@@ -259,7 +280,7 @@ static void vbd_check(uint32_t dom, uint32_t id)
     for (unsigned int i = 0; i < ARRAY_SIZE(needed); i++)
         there = there && xs_read_str(XS_NO_TXN, path, needed[i], value, sizeof(value)) >= 0;
     if (v && !there)
-        vbd_free(v);
+        vbd_remove(v);
     else if (!v && there)
         vbd_new((domid_t)dom, id, path);
 }

@@ -16,90 +16,123 @@ struct ramdisk {
     struct disk disk;
     struct disk_file file;
     uint64_t pages;
-    uint8_t **own;              /* written pages; NULL: as in the file. NULL array: read-only */
+    uint8_t **own;              /* written pages, or zeroes; NULL: as in the file. NULL array:
+                                   read-only */
 };
 
-/* Page n of the module, of which the last may be cut off: what is missing reads as zero. */
-static void read_file_page(const struct ramdisk *r, uint64_t n, uint32_t off, void *to, uint32_t len)
+static uint8_t zeroes[PAGE_SIZE] __aligned(PAGE_SIZE);      /* never written */
+
+/* Where page n is to be read, and how much of it is there: behind the file's end come zeroes. */
+static const uint8_t *page_at(const struct ramdisk *r, uint64_t n, uint32_t off, uint32_t *len)
 {
     uint64_t at = (n << PAGE_SHIFT) + off;
-    uint64_t have = at < r->file.size ? MIN((uint64_t)len, r->file.size - at) : 0;
 
-    memcpy(to, (const char *)r->file.data + at, have);
-    memset((char *)to + have, 0, len - have);
+    if (r->own && r->own[n])
+        return r->own[n] + off;
+    if (at >= r->file.size)
+        return zeroes + off;
+    *len = (uint32_t)MIN((uint64_t)*len, r->file.size - at);
+    return (const uint8_t *)r->file.data + at;
 }
 
+static void own_drop(struct ramdisk *r, uint64_t n)
+{
+    if (r->own[n] && r->own[n] != zeroes)
+        page_free(r->own[n]);
+    r->own[n] = NULL;
+}
+
+/* The page to write. It begins as what was there, even if all of it will be overwritten: the guest
+ * can make that copy fail, and must not read then what dom0 had in the page before. */
 static uint8_t *own_page(struct ramdisk *r, uint64_t n)
 {
-    if (!r->own[n]) {
-        uint8_t *p = page_alloc();
+    uint8_t *p = r->own[n];
+    uint32_t len = PAGE_SIZE;
+    const uint8_t *old;
 
-        if (!p)
-            return NULL;
-        read_file_page(r, n, 0, p, PAGE_SIZE);
-        r->own[n] = p;
-    }
-    return r->own[n];
+    if (p && p != zeroes)
+        return p;
+    p = page_alloc();
+    if (!p)
+        return NULL;
+    old = page_at(r, n, 0, &len);
+    memcpy(p, old, len);
+    memset(p + len, 0, PAGE_SIZE - len);
+    r->own[n] = p;
+    return p;
 }
 
-/* One piece inside of one page. */
-static int transfer(struct ramdisk *r, enum disk_op op, uint64_t at, uint8_t *data, uint32_t len)
+static int zero(struct ramdisk *r, uint64_t n, uint32_t off, uint32_t len)
 {
-    uint64_t n = at >> PAGE_SHIFT;
-    uint32_t off = (uint32_t)(at & (PAGE_SIZE - 1));
     uint8_t *p;
 
-    if (op == DISK_READ) {
-        if (r->own && r->own[n])
-            memcpy(data, r->own[n] + off, len);
-        else
-            read_file_page(r, n, off, data, len);
+    disk_settle();              /* copies into the page that were queued before */
+    if (len == PAGE_SIZE) {
+        own_drop(r, n);
+        r->own[n] = zeroes;
         return 0;
     }
     p = own_page(r, n);
     if (!p)
-        return -XEN_ENOMEM;
-    memcpy(p + off, data, len);
+        return -XEN_ENOSPC;
+    memset(p + off, 0, len);
+    return 0;
+}
+
+/* One piece inside of one page; *len is made shorter if it reaches over the file's end. */
+static int transfer(struct ramdisk *r, struct disk_io *io, uint64_t at, uint32_t done, uint32_t *len)
+{
+    uint64_t n = at >> PAGE_SHIFT;
+    uint32_t off = (uint32_t)(at & (PAGE_SIZE - 1));
+    const uint8_t *from;
+    uint8_t *p;
+
+    if (io->op == DISK_READ) {
+        from = page_at(r, n, off, len);
+        disk_give(io, done, from, *len);
+        return 0;
+    }
+    if (io->op != DISK_WRITE)
+        return zero(r, n, off, *len);
+    p = own_page(r, n);
+    if (!p)
+        return -XEN_ENOSPC;
+    disk_take(io, done, p + off, *len);
     return 0;
 }
 
 static void submit(struct disk *d, struct disk_io *io)
 {
     struct ramdisk *r = container_of(d, struct ramdisk, disk);
-    uint64_t at = io->sector << SECTOR_SHIFT;
+    uint64_t at = io->sector << SECTOR_SHIFT, left = io->sectors << SECTOR_SHIFT;
+    uint32_t done = 0;
     int rc = 0;
 
-    for (uint32_t i = 0; i < io->nr_segs && !rc; i++) {
-        uint8_t *data = io->seg[i].data;
+    while (left && !rc) {
+        uint32_t n = (uint32_t)MIN(left, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
 
-        for (uint32_t left = io->seg[i].bytes; left && !rc;) {
-            uint32_t n = MIN(left, (uint32_t)(PAGE_SIZE - (at & (PAGE_SIZE - 1))));
-
-            rc = transfer(r, io->op, at, data, n);
-            at += n;
-            data += n;
-            left -= n;
-        }
+        rc = transfer(r, io, at, done, &n);
+        at += n;
+        done += n;
+        left -= n;
     }
-    io->done(io, rc);
+    disk_done(io, rc);
 }
 
 static void close_disk(struct disk *d)
 {
     struct ramdisk *r = container_of(d, struct ramdisk, disk);
 
+    disk_settle();
     for (uint64_t i = 0; r->own && i < r->pages; i++)
-        if (r->own[i])
-            page_free(r->own[i]);
+        own_drop(r, i);
     free(r->own);
     files->close(&r->file);
+    disk_closed(d);
     free(r);
 }
 
-void ramdisk_set_files(const struct disk_files *f)
-{
-    files = f;
-}
+static const struct disk_driver driver = { .submit = submit, .close = close_disk };
 
 static struct ramdisk *ramdisk_new(const struct disk_file *f, bool readonly)
 {
@@ -116,39 +149,51 @@ static struct ramdisk *ramdisk_new(const struct disk_file *f, bool readonly)
     }
     r->file = *f;
     r->disk = (struct disk){
+        .driver = &driver,
         .sectors = (f->size + SECTOR_SIZE - 1) >> SECTOR_SHIFT,
+        .logical = SECTOR_SIZE,
+        .physical = SECTOR_SIZE,
+        .caps = DISK_BY_COPY | DISK_CAP_FUA | (readonly ? 0 : DISK_CAP_DISCARD | DISK_CAP_ZEROES),
         .readonly = readonly,
-        .submit = submit,
-        .close = close_disk,
     };
     return r;
 }
 
-int ramdisk_open(const char *target, bool readonly, struct disk **disk, char *why)
+static void open_ramdisk(struct disk_open *o)
 {
     struct disk_file f;
     struct ramdisk *r;
 
-    if (!files || !files->open(target, &f))
-        return why_set(why, -XEN_ENOENT, "disk \"%s\": no such file on this host", target);
-    r = f.size ? ramdisk_new(&f, readonly) : NULL;
-    if (!r) {
-        int rc = f.size ? -XEN_ENOMEM : -XEN_EINVAL;
-
-        files->close(&f);
-        return why_set(why, rc, "disk \"%s\": %s", target, rc == -XEN_ENOMEM ? "out of memory"
-                                                                          : "the file is empty");
+    if (!files->open(o->name, &f)) {
+        disk_not_opened(o, -XEN_ENOENT, "no such file on this host");
+        return;
     }
-    *disk = &r->disk;
-    return 0;
+    r = f.size ? ramdisk_new(&f, o->spec.readonly) : NULL;
+    if (r) {
+        disk_opened(o, &r->disk);
+        return;
+    }
+    files->close(&f);
+    if (f.size)
+        disk_not_opened(o, -XEN_ENOMEM, "out of memory");
+    else
+        disk_not_opened(o, -XEN_EINVAL, "the file is empty");
 }
 
-int disk_open(const char *target, bool readonly, struct disk **disk, char *why)
+static bool knows(const char *name)
 {
-    const char *colon = strchr(target, ':');
+    struct disk_file f;
 
-    if (colon && !strncmp(colon, "://", 3))
-        return why_set(why, -XEN_ENOSYS, "disk \"%s\": this kind of target is not supported yet",
-                       target);
-    return ramdisk_open(target, readonly, disk, why);
+    if (!files->open(name, &f))
+        return false;
+    files->close(&f);
+    return true;
+}
+
+void ramdisk_init(const struct disk_files *f)
+{
+    static struct disk_kind kind = { .prefix = "file:", .open = open_ramdisk, .knows = knows };
+
+    files = f;
+    disk_kind_add(&kind);
 }

@@ -2,58 +2,100 @@
 /*
  * request.c - a vbd's ring: copy a request out, check the copy, act on the copy, answer.
  *
- * Data goes through pages of dom0, by grant copies: all writes of a turn in one hypercall before they
- * are submitted, all finished reads in one before they are answered. The ring has 32 entries and a
+ * Data is moved by grant copies: by the disk itself if it can, straight from where it has them or
+ * where it wants them; else through pages of dom0, all writes of a turn together before they are
+ * submitted, all finished reads before they are answered. The ring has 32 entries and a
  * request at most 32 pages, which bounds what a frontend can make us hold.
  */
 #include "blkback/vbd.h"
 #include "lib/string.h"
 #include "runtime/log.h"
 #include "runtime/mem.h"
+#include "runtime/pagetable.h"
 #include "runtime/ring.h"
-
-#define COPY_BATCH (VBD_BUDGET * DISK_SEGMENTS)
-
-static struct gnttab_copy copies[COPY_BATCH];       /* one loop: turns never overlap */
+#include "overflow.h"
 
 static void free_pages(struct vbd_req *r)
 {
     for (uint32_t i = 0; i < r->io.nr_segs; i++)
-        if (r->io.seg[i].data)
-            page_free(r->io.seg[i].data);
+        page_free(r->seg[i].va);
     r->io.nr_segs = 0;
 }
 
-/* ------------------------------------------------------------------ answers */
+/* ------------------------------------------------------------------ data */
 
-static void add_copies(struct vbd_req *r, bool to_guest, uint32_t *n)
+/* The segment with byte `at` of the request; most ask for one after the other. */
+static const struct copy_ref *seek(struct vbd_req *r, uint32_t at)
 {
-    for (uint32_t i = 0; i < r->io.nr_segs; i++) {
-        struct gnttab_copy *c = &copies[(*n)++];
+    if (at < r->at_byte)
+        r->at_seg = r->at_byte = 0;
+    while (at - r->at_byte >= r->ref[r->at_seg].bytes)
+        r->at_byte += r->ref[r->at_seg++].bytes;
+    return &r->ref[r->at_seg];
+}
 
-        memset(c, 0, sizeof(*c));
-        c->len = r->seg[i].bytes;
-        if (to_guest) {
-            grant_copy_own(&c->source, r->io.seg[i].data);
-            grant_copy_ref(&c->dest, r->vbd->dom, r->seg[i].ref, r->seg[i].offset);
-            c->flags = GNTCOPY_dest_gref;
-        } else {
-            grant_copy_ref(&c->source, r->vbd->dom, r->seg[i].ref, r->seg[i].offset);
-            grant_copy_own(&c->dest, r->io.seg[i].data);
-            c->flags = GNTCOPY_source_gref;
-        }
+/* The next piece, within one segment, of [at, at + *bytes). */
+static struct copy_ref piece(struct vbd_req *r, uint32_t at, uint32_t *bytes)
+{
+    struct copy_ref c = *seek(r, at);
+    uint32_t into = at - r->at_byte;
+
+    c.offset = (uint16_t)(c.offset + into);
+    c.bytes = (uint16_t)(c.bytes - into);
+    *bytes = MIN(*bytes, (uint32_t)c.bytes);
+    return c;
+}
+
+static void give(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes)
+{
+    struct vbd_req *r = container_of(io, struct vbd_req, io);
+    const char *from = data;
+
+    BUG_ON(!range_inside(at, bytes, disk_io_bytes(io)));
+    while (bytes) {
+        uint32_t n = bytes;
+        struct copy_ref c = piece(r, at, &n);
+
+        copy_to_guest_page(r->vbd->dom, &c, from, n, &r->copy_failed);
+        at += n;
+        from += n;
+        bytes -= n;
     }
 }
 
-/* Did the copies of r, the next ones from *at on, all succeed? */
-static bool copies_ok(const struct vbd_req *r, uint32_t *at)
+static void take_data(struct disk_io *io, uint32_t at, void *data, uint32_t bytes)
 {
-    bool ok = true;
+    struct vbd_req *r = container_of(io, struct vbd_req, io);
+    char *to = data;
 
-    for (uint32_t i = 0; i < r->io.nr_segs; i++)
-        ok &= copies[(*at)++].status == GNTST_okay;
-    return ok;
+    BUG_ON(!range_inside(at, bytes, disk_io_bytes(io)));
+    while (bytes) {
+        uint32_t n = bytes;
+        struct copy_ref c = piece(r, at, &n);
+
+        copy_from_guest_page(r->vbd->dom, &c, to, n, &r->copy_failed);
+        at += n;
+        to += n;
+        bytes -= n;
+    }
 }
+
+static const struct disk_io_ops io_ops = { .give = give, .take = take_data };
+
+/* All of the data between the guest's pages and the request's own. */
+static void copy_own(struct vbd_req *r, bool to_guest)
+{
+    for (uint32_t i = 0; i < r->io.nr_segs; i++) {
+        if (to_guest)
+            copy_to_guest_page(r->vbd->dom, &r->ref[i], r->seg[i].va, r->seg[i].bytes,
+                               &r->copy_failed);
+        else
+            copy_from_guest_page(r->vbd->dom, &r->ref[i], r->seg[i].va, r->seg[i].bytes,
+                                 &r->copy_failed);
+    }
+}
+
+/* ------------------------------------------------------------------ answers */
 
 static void answer(struct vbd *v, uint64_t id, uint8_t op, int16_t status)
 {
@@ -68,29 +110,18 @@ static void answer(struct vbd *v, uint64_t id, uint8_t op, int16_t status)
  * an answer is visible: frontends panic when a grant is still in use then. */
 static void answer_finished(struct vbd *v)
 {
-    while (!list_empty(&v->finished)) {
-        struct vbd_req *r, *tmp;
-        uint32_t n = 0, taken = 0, at = 0;
+    struct vbd_req *r, *tmp;
 
-        list_for_each(r, &v->finished, link) {
-            if (taken++ == VBD_BUDGET)
-                break;
-            if (r->io.op == DISK_READ && r->status == BLKIF_RSP_OKAY)
-                add_copies(r, true, &n);
-        }
-        if (n)
-            (void)grant_copy(copies, n);
-        taken = 0;
-        list_for_each_safe(r, tmp, &v->finished, link) {
-            if (taken++ == VBD_BUDGET)
-                break;
-            if (r->io.op == DISK_READ && r->status == BLKIF_RSP_OKAY && !copies_ok(r, &at))
-                r->status = BLKIF_RSP_ERROR;
-            answer(v, r->id, r->op, r->status);
-            free_pages(r);
-            list_remove(&r->link);
-            list_push_back(&v->free, &r->link);
-        }
+    list_for_each(r, &v->finished, link) {
+        if (r->io.op == DISK_READ && r->status == BLKIF_RSP_OKAY)
+            copy_own(r, true);
+    }
+    disk_settle();
+    list_for_each_safe(r, tmp, &v->finished, link) {
+        answer(v, r->id, r->op, r->copy_failed ? BLKIF_RSP_ERROR : r->status);
+        free_pages(r);
+        list_remove(&r->link);
+        list_push_back(&v->free, &r->link);
     }
     if (v->ring->rsp_prod != v->rsp &&
         ring_publish(&v->ring->rsp_prod, &v->ring->rsp_event, v->rsp))
@@ -105,7 +136,7 @@ static void io_done(struct disk_io *io, int rc)
     v->busy--;
     r->status = rc == 0 ? BLKIF_RSP_OKAY : rc == -XEN_EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP
                                                                  : BLKIF_RSP_ERROR;
-    if (!v->ring) {                     /* disconnected meanwhile: nobody to answer */
+    if (!v->connected) {                /* disconnected meanwhile: nobody to answer */
         free_pages(r);
         list_push_back(&v->free, &r->link);
         if (!v->busy)
@@ -121,16 +152,13 @@ static void io_done(struct disk_io *io, int rc)
 /* One segment as the guest gave it; false if it is no piece of a page. */
 static bool add_segment(struct vbd_req *r, const struct blkif_request_segment *s)
 {
-    uint32_t n = r->io.nr_segs;
-
     if (s->last_sect < s->first_sect || s->last_sect >= PAGE_SIZE / SECTOR_SIZE)
         return false;
-    r->seg[n].ref = s->gref;
-    r->seg[n].offset = (uint16_t)(s->first_sect * SECTOR_SIZE);
-    r->seg[n].bytes = (uint16_t)((s->last_sect - s->first_sect + 1u) * SECTOR_SIZE);
-    r->io.seg[n].bytes = r->seg[n].bytes;
-    r->io.seg[n].data = NULL;
-    r->io.nr_segs++;
+    r->ref[r->nr_refs++] = (struct copy_ref){
+        .ref = s->gref,
+        .offset = (uint16_t)(s->first_sect * SECTOR_SIZE),
+        .bytes = (uint16_t)((s->last_sect - s->first_sect + 1u) * SECTOR_SIZE),
+    };
     return true;
 }
 
@@ -141,7 +169,7 @@ static bool read_indirect(struct vbd_req *r, const struct blkif_request_indirect
     struct gnttab_copy c = { .flags = GNTCOPY_source_gref };
     bool ok = false;
 
-    if (list && q->nr_segments && q->nr_segments <= DISK_SEGMENTS) {
+    if (list && q->nr_segments && q->nr_segments <= VBD_SEGMENTS) {
         c.len = (uint16_t)(q->nr_segments * sizeof(*list));
         grant_copy_ref(&c.source, r->vbd->dom, q->indirect_grefs[0], 0);
         grant_copy_own(&c.dest, list);
@@ -156,12 +184,14 @@ static bool read_indirect(struct vbd_req *r, const struct blkif_request_indirect
 
 static bool decode(struct vbd_req *r, const struct blkif_request *q)
 {
-    const struct disk *d = r->vbd->disk;
     const struct blkif_request_indirect *ind = (const void *)q;
-    uint64_t sectors = 0;
     uint8_t op = q->operation;
 
+    r->nr_refs = r->at_seg = r->at_byte = 0;
+    r->copy_failed = false;
     r->io.nr_segs = 0;
+    r->io.flags = 0;
+    r->io.sectors = 0;
     r->id = q->operation == BLKIF_OP_INDIRECT ? ind->id : q->id;
     r->op = q->operation;
     r->status = BLKIF_RSP_ERROR;
@@ -185,19 +215,22 @@ static bool decode(struct vbd_req *r, const struct blkif_request *q)
         return false;
     }
     r->io.op = op == BLKIF_OP_READ ? DISK_READ : DISK_WRITE;
-    for (uint32_t i = 0; i < r->io.nr_segs; i++)
-        sectors += r->seg[i].bytes >> SECTOR_SHIFT;
-    if (r->io.sector > d->sectors || sectors > d->sectors - r->io.sector)
-        return false;
-    return r->io.op == DISK_READ || !d->readonly;
+    for (uint32_t i = 0; i < r->nr_refs; i++)
+        r->io.sectors += r->ref[i].bytes >> SECTOR_SHIFT;
+    return true;
 }
 
 static bool alloc_pages(struct vbd_req *r)
 {
-    for (uint32_t i = 0; i < r->io.nr_segs; i++) {
-        r->io.seg[i].data = page_alloc();
-        if (!r->io.seg[i].data)
+    if (r->vbd->disk->caps & DISK_BY_COPY)
+        return true;
+    for (uint32_t i = 0; i < r->nr_refs; i++) {
+        void *p = page_alloc_zeroed();
+
+        if (!p)
             return false;
+        r->seg[i] = (struct disk_seg){ p, virt_to_maddr(p), r->ref[i].bytes };
+        r->io.nr_segs++;
     }
     return true;
 }
@@ -229,12 +262,10 @@ static uint32_t take(struct vbd *v, uint32_t prod, struct vbd_req **batch)
 
 static void count(struct vbd *v, const struct vbd_req *r)
 {
-    for (uint32_t i = 0; i < r->io.nr_segs; i++) {
-        if (r->io.op == DISK_READ)
-            v->bytes_read += r->seg[i].bytes;
-        else
-            v->bytes_written += r->seg[i].bytes;
-    }
+    if (r->io.op == DISK_READ)
+        v->bytes_read += r->io.sectors << SECTOR_SHIFT;
+    else
+        v->bytes_written += r->io.sectors << SECTOR_SHIFT;
     v->reads += r->io.op == DISK_READ;
     v->writes += r->io.op == DISK_WRITE;
     v->flushes += r->io.op == DISK_FLUSH;
@@ -242,29 +273,25 @@ static void count(struct vbd *v, const struct vbd_req *r)
 
 static void carry_out(struct vbd *v, struct vbd_req **batch, uint32_t nr)
 {
-    uint32_t n = 0, at = 0;
-
     for (uint32_t i = 0; i < nr; i++)
         if (batch[i]->io.op == DISK_WRITE)
-            add_copies(batch[i], false, &n);
-    if (n)
-        (void)grant_copy(copies, n);
-    /* All results are looked at before the first submission: a disk may answer at once, and
-     * what follows may use copies[] again. */
+            copy_own(batch[i], false);
+    disk_settle();
     for (uint32_t i = 0; i < nr; i++) {
-        if (batch[i]->io.op == DISK_WRITE && !copies_ok(batch[i], &at)) {
-            refuse(batch[i]);
-            batch[i] = NULL;
-        }
-    }
-    for (uint32_t i = 0; i < nr; i++) {
-        if (!batch[i])
+        struct vbd_req *r = batch[i];
+
+        if (r->copy_failed) {
+            refuse(r);
             continue;
-        count(v, batch[i]);
-        batch[i]->io.done = io_done;
+        }
+        count(v, r);
+        r->io.seg = r->seg;
+        r->io.ops = &io_ops;
+        r->io.done = io_done;
         v->busy++;
-        v->disk->submit(v->disk, &batch[i]->io);
+        disk_submit(v->disk, &r->io);
     }
+    disk_kick(v->disk);
 }
 
 void vbd_work(struct work *w)

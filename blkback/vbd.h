@@ -5,6 +5,7 @@
 
 #include "xenabi.h"
 #include <xen/io/blkif.h>
+#include "blkback/copy.h"
 #include "blkback/disk.h"
 #include "lib/list.h"
 #include "runtime/event.h"
@@ -14,6 +15,7 @@
 
 #define VBD_RING_SIZE   __CONST_RING_SIZE(blkif, PAGE_SIZE)
 #define VBD_BUDGET      16u             /* requests of one turn */
+#define VBD_SEGMENTS    32u             /* of a request */
 
 struct vbd;
 
@@ -25,10 +27,12 @@ struct vbd_req {
     uint64_t id;
     uint8_t op;                 /* as asked, for the answer */
     int16_t status;             /* BLKIF_RSP_ */
-    struct {
-        grant_ref_t ref;
-        uint16_t offset, bytes;
-    } seg[DISK_SEGMENTS];
+    bool copy_failed;           /* the guest took a page back */
+    bool submitted;
+    uint32_t nr_refs;
+    struct copy_ref ref[VBD_SEGMENTS];
+    struct disk_seg seg[VBD_SEGMENTS];  /* own pages, unless the disk copies by itself */
+    uint32_t at_seg, at_byte;   /* where the last copy was: ref[at_seg] begins at at_byte */
 };
 
 struct vbd {
@@ -38,7 +42,8 @@ struct vbd {
     char name[24];              /* vbd3.51712 */
     struct xbdev dev;
     struct disk *disk;
-    bool connected, dropped;
+    struct disk_open open;
+    bool connected, dropped, removed;
     bool failed;
     char why[96];
     struct work fail_work;

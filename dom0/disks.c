@@ -3,6 +3,7 @@
 #include "dom0/disks.h"
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "lib/string.h"
 #include "runtime/log.h"
 #include "toolstack/vm/file.h"
 #include "toolstack/vm/vm.h"
@@ -22,14 +23,35 @@ static void close_file(struct disk_file *f)
     file_put(f->handle);
 }
 
+/* What an open that ended at once came to. */
+struct result {
+    struct disk_open open;
+    int rc;
+    char *why;
+};
+
+static void opened(struct disk_open *o, int rc, struct disk *d, const char *why)
+{
+    struct result *r = o->arg;
+
+    r->rc = rc;
+    if (rc)
+        strlcpy(r->why, why, WHY_MAX);
+    else
+        disk_close(d, NULL, NULL);
+}
+
 static int check(const struct vm_disk *d, char *why)
 {
-    struct disk *disk;
-    int rc = disk_open(d->target, d->readonly, &disk, why);
+    struct result r = { .why = why };
 
-    if (!rc)
-        disk->close(disk);
-    return rc;
+    strlcpy(r.open.spec.target, d->target, sizeof(r.open.spec.target));
+    r.open.spec.readonly = d->readonly;
+    r.open.opened = opened;
+    r.open.arg = &r;
+    disk_open(&r.open);
+    disk_open_cancel(&r.open);
+    return r.rc;
 }
 
 void disks_start(void)
@@ -37,7 +59,7 @@ void disks_start(void)
     static const struct disk_files files = { .open = open_file, .close = close_file };
     int rc;
 
-    ramdisk_set_files(&files);
+    ramdisk_init(&files);
     rc = blkback_init();
     if (rc)
         log_error("dom0: blkback does not start: %d", rc);

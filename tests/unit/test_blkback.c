@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
-/* LINK: blkback/blkback.c blkback/request.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkback/blkback.c blkback/request.c blkback/copy.c blkback/disk.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
 /* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +26,7 @@ static struct blkif_sring *ring;
 static uint8_t page[PAGES][4096] __aligned(4096);       /* grants 100.. */
 static uint32_t prod, taken;
 static unsigned int opened, closed;
+static bool inited;
 
 static bool open_file(const char *name, struct disk_file *f)
 {
@@ -72,7 +73,9 @@ static int setup(void **unused)
         memset(page[i], 0xee, 4096);
         fake_grant(DOM, 100 + i, page[i], false);
     }
-    ramdisk_set_files(&files);
+    if (!inited)
+        ramdisk_init(&files);       /* kinds stay */
+    inited = true;
     assert_int_equal(blkback_init(), 0);
     fake_run();
     return 0;

@@ -375,6 +375,11 @@ mfn_t virt_to_mfn(const void *p)
     return mfn(0);
 }
 
+paddr_t virt_to_maddr(const void *p)
+{
+    return (paddr_t)p;
+}
+
 void *page_alloc(void)
 {
     return aligned_alloc(PAGE_SIZE, PAGE_SIZE);
