@@ -147,7 +147,21 @@ uint32_t domain_count(void)
 
 /* ----------------------------------------------------------------- creation */
 
-static struct domain *struct_get(void)
+/* A page of structs, for good: beside other objects of the heap each would hold a page of its own
+ * for as long as the machine runs. */
+static void structs_add_page(void)
+{
+    struct domain *fresh = page_alloc_zeroed();
+
+    if (!fresh)
+        return;
+    spin_lock(&domlist_lock);
+    for (size_t i = 0; i < PAGE_SIZE / sizeof(*fresh); i++)
+        list_push_back(&spare, &fresh[i].link);
+    spin_unlock(&domlist_lock);
+}
+
+static struct domain *spare_pop(void)
 {
     struct domain *d;
 
@@ -156,11 +170,20 @@ static struct domain *struct_get(void)
     if (d)
         list_remove(&d->link);
     spin_unlock(&domlist_lock);
+    return d;
+}
+
+static struct domain *struct_get(void)
+{
+    struct domain *d = spare_pop();
+
+    if (!d) {
+        structs_add_page();
+        d = spare_pop();
+    }
     /* A stale look-up may still read refs: it stays 0, and no other field is read by one. */
     if (d)
         memset(d, 0, sizeof(*d));
-    else
-        d = xzalloc(struct domain);
     return d;
 }
 
