@@ -160,18 +160,12 @@ static int take_number(struct parse *p, struct xlcfg_node *n, uint64_t min, uint
 static int apply_name(struct parse *p, struct xlcfg_node *n)
 {
     int rc = take_string(p, n, p->cfg->name, sizeof(p->cfg->name));
+    char what[WHY_MAX];
 
     if (rc)
         return rc;
-    if (!n->string[0])
-        return BAD(p, n, "name is empty");
-    /* The name is part of URLs and of file names. */
-    for (const char *s = n->string; *s; s++)
-        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-              strchr("-_.+", *s)))
-            return BAD(p, n, "name '%.32s' has a character other than letters, digits and -_.+",
-                       n->string);
-    return 0;
+    rc = vm_name_check(n->string, what);
+    return rc ? BAD(p, n, "%s", what) : 0;
 }
 
 static int apply_kernel(struct parse *p, struct xlcfg_node *n)
@@ -655,6 +649,27 @@ static int apply_one(struct parse *p, struct xlcfg_node *n)
     if (k->kind == XLKEY_REFUSED)
         return BAD_AT(p, n->key_line, n->key_column, "%s is not supported: %s", n->key, k->advice);
     no_effect(p, n->key_line, n->key_column, "%s has no effect here: %s", n->key, k->advice);
+    return 0;
+}
+
+/* The name is part of URLs and of file names. */
+int vm_name_check(const char *name, char *why)
+{
+    size_t n = 0;
+
+    for (; name[n]; n++) {
+        char c = name[n];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("-_.+", c)))
+            return why_set(why, -XEN_EINVAL,
+                           "name '%.32s' has a character other than letters, digits and -_.+", name);
+    }
+    if (!n)
+        return why_set(why, -XEN_EINVAL, "name is empty");
+    if (n >= VM_NAME_MAX)
+        return why_set(why, -XEN_EINVAL, "name '%.32s...' is longer than %d characters", name,
+                       VM_NAME_MAX - 1);
     return 0;
 }
 

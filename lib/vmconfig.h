@@ -22,6 +22,7 @@
 enum vm_action { VM_DESTROY, VM_RESTART, VM_PRESERVE };
 
 struct vm_vif {
+    uint32_t id;                /* its number in xenstore; vm.c's: as listed, then the first free */
     uint8_t mac[6];             /* all zero: chosen by vm.c, stable for name and index */
     char bridge[16];            /* "" = the host's only bridge */
     char model[16];             /* as given; paravirtual whatever it says */
@@ -56,6 +57,9 @@ struct vm_config {
     struct vm_vif vif[VM_VIFS];
     struct vm_disk disk[VM_DISKS];
 };
+
+/* Can a domain be called that? 0, or -XEN_EINVAL with one line in why. */
+int vm_name_check(const char *name, char *why);
 
 /* Defaults: 1 vCPU, weight 256, on_poweroff and on_crash destroy, on_reboot restart. */
 void vm_config_init(struct vm_config *c);

@@ -8,7 +8,8 @@
 /* LINK: toolstack/store/path.c toolstack/store/perm.c toolstack/store/tree.c */
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
 /* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c */
-/* LINK: toolstack/store/local.c */
+/* LINK: toolstack/store/local.c toolstack/vm/tune.c toolstack/vm/events.c */
+/* LINK: tests/unit/fakes/vmhost.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,283 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "runtime/event.h"
-#include "runtime/log.h"
-#include "runtime/start.h"
 #include "runtime/time.h"
 #include "runtime/xs.h"
-#include "toolstack/builder/builder.h"
 #include "toolstack/store/server.h"
+#include "tests/unit/fakes/vmhost.h"
 #include "toolstack/vm/file.h"
-#include "toolstack/vm/hv.h"
-#include "toolstack/vm/kernels.h"
 #include "toolstack/vm/vm.h"
-
-/* The runtime ------------------------------------------------------------------------------- */
-
-static struct list works = LIST_INIT(works);
-static struct timer *timer;
-static uint64_t clock_ns;
-static event_fn dom_exc;
-
-void work_queue(struct work *w)
-{
-    if (!w->queued)
-        list_push_back(&works, &w->link);
-    w->queued = true;
-}
-
-void work_queue_last(struct work *w)
-{
-    work_queue(w);
-}
-
-void work_cancel(struct work *w)
-{
-    list_remove(&w->link);
-    w->queued = false;
-}
-
-void timer_set(struct timer *t, uint64_t due)
-{
-    t->due = due;
-    t->slot = 1;
-    timer = t;
-}
-
-void timer_cancel(struct timer *t)
-{
-    if (timer == t)
-        timer = NULL;
-    t->slot = 0;
-}
-
-uint64_t now_ns(void)
-{
-    return clock_ns += 1000;
-}
-
-void random_bytes(void *buf, size_t n)
-{
-    memset(buf, 0x5a, n);
-}
-
-void log_at(enum log_level level, const char *fmt, ...)
-{
-}
-
-const struct boot_module *boot_module(unsigned int i)
-{
-    return NULL;
-}
-
-int event_bind_virq(unsigned int virq, event_fn fn, void *arg, evtchn_port_t *port)
-{
-    assert_int_equal(virq, VIRQ_DOM_EXC);
-    dom_exc = fn;
-    *port = 1;
-    return 0;
-}
-
-int event_bind_interdomain(domid_t dom, evtchn_port_t remote, event_fn fn, void *arg,
-                           evtchn_port_t *port)
-{
-    return -XEN_ENOSYS;
-}
-
-void event_close(evtchn_port_t port)
-{
-}
-
-void event_send(evtchn_port_t port)
-{
-}
-
-/* One turn. */
-static bool turn(void)
-{
-    struct list now;
-    bool any = !list_empty(&works);
-
-    list_init(&now);
-    while (!list_empty(&works)) {
-        struct work *w = list_first(&works, struct work, link);
-
-        list_remove(&w->link);
-        list_push_back(&now, &w->link);
-    }
-    while (!list_empty(&now)) {
-        struct work *w = list_first(&now, struct work, link);
-
-        list_remove(&w->link);
-        w->queued = false;
-        w->fn(w);
-    }
-    return any;
-}
-
-static void run(void)
-{
-    while (turn())
-        ;
-}
-
-static void run_timer(void)
-{
-    struct timer *t = timer;
-
-    assert_non_null(t);
-    clock_ns = t->due;
-    timer_cancel(t);
-    t->fn(t);
-    run();
-}
-
-/* The hypervisor ----------------------------------------------------------------------------- */
-
-#define DOMS 16
-static struct {
-    bool exists, unpaused;
-    unsigned int destroy_steps;
-    uint32_t flags;
-} dom[DOMS];
-static domid_t next_dom;
-static bool slow;                   /* each step takes longer than a turn */
-static bool refuse_unpause;
-
-int hv_destroy(domid_t d)
-{
-    assert_true(dom[d].exists);
-    if (slow)
-        clock_ns += NS_PER_S;
-    if (dom[d].destroy_steps) {
-        dom[d].destroy_steps--;
-        return 1;
-    }
-    dom[d].exists = false;
-    return 0;
-}
-
-int hv_unpause(domid_t d)
-{
-    if (refuse_unpause)
-        return -XEN_EINVAL;
-    dom[d].unpaused = true;
-    return 0;
-}
-
-int hv_pause(domid_t d)
-{
-    dom[d].unpaused = false;
-    return 0;
-}
-
-int hv_get_info(domid_t d, struct xen_domctl_getdomaininfo *info)
-{
-    memset(info, 0, sizeof(*info));
-    return dom[d].exists ? 0 : -XEN_ESRCH;
-}
-
-int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max)
-{
-    int n = 0;
-
-    for (domid_t d = first; d < DOMS && n < (int)max; d++) {
-        if (dom[d].exists)
-            list[n++] = (struct xen_domctl_getdomaininfo){ .domain = d, .flags = dom[d].flags };
-    }
-    return n;
-}
-
-static unsigned int doms_alive(void)
-{
-    unsigned int n = 0;
-
-    for (unsigned int i = 0; i < DOMS; i++)
-        n += dom[i].exists;
-    return n;
-}
-
-/* A domain ends by itself. */
-static void ends(domid_t d, uint32_t reason)
-{
-    dom[d].flags = XEN_DOMINF_shutdown | reason << XEN_DOMINF_shutdownshift;
-    dom_exc(NULL);
-    run();
-}
-
-/* Builder and kernels ------------------------------------------------------------------------ */
-
-struct build {
-    unsigned int steps;
-};
-static unsigned int builds, kernels_held, build_steps, kernel_steps;
-static int start_error, step_error, kernel_error;
-
-struct build *build_start(const struct build_request *r, domid_t *d, int *rc, char *why)
-{
-    struct build *b;
-
-    *rc = start_error;
-    if (start_error) {
-        why_set(why, start_error, "%s: not enough memory", r->name);
-        return NULL;
-    }
-    b = calloc(1, sizeof(*b));
-    b->steps = build_steps;
-    builds++;
-    *d = ++next_dom;
-    memset(&dom[*d], 0, sizeof(dom[*d]));
-    dom[*d].exists = true;
-    dom[*d].destroy_steps = 3;
-    return b;
-}
-
-int build_step(struct build *b, char *why)
-{
-    if (slow)
-        clock_ns += NS_PER_S;
-    if (b->steps == 0)
-        return step_error ? why_set(why, step_error, "x: refused") : 0;
-    b->steps--;
-    return 1;
-}
-
-struct build_result build_result(const struct build *b)
-{
-    return (struct build_result){ mfn(10), mfn(11), 1, 2 };
-}
-
-void build_free(struct build *b)
-{
-    builds -= b != NULL;
-    free(b);
-}
-
-struct kernel *kernel_get(struct file *f, char *why)
-{
-    struct kernel *k = calloc(1, sizeof(*k));
-
-    kernels_held++;
-    k->refs = kernel_steps;
-    return k;
-}
-
-int kernel_step(struct kernel *k, char *why)
-{
-    if (slow)
-        clock_ns += NS_PER_S;
-    if (k->refs == 0)
-        return kernel_error ? why_set(why, kernel_error, "corrupt") : 0;
-    k->refs--;
-    return 1;
-}
-
-void kernel_put(struct kernel *k)
-{
-    kernels_held -= k != NULL;
-    free(k);
-}
 
 /* The tests ---------------------------------------------------------------------------------- */
 
@@ -347,13 +77,10 @@ static int setup(void **state)
         assert_int_equal(vm_init(), 0);
         begun = true;
     }
-    slow = refuse_unpause = false;
-    start_error = step_error = kernel_error = hook_error = 0;
-    build_steps = kernel_steps = 3;
-    next_dom = 0;
+    vmhost_reset();
+    hook_error = 0;
     told = 0;
     told_rc = 0;
-    timer = NULL;
     vm_config_init(&cfg);
     strcpy(cfg.name, "web");
     strcpy(cfg.kernel, "/boot/vmlinuz");
@@ -366,15 +93,8 @@ static int setup(void **state)
 /* Nothing of any domain is left anywhere. */
 static int clean(void **state)
 {
-    char names[256];
-
-    assert_true(vm_none_left());
-    assert_int_equal(doms_alive(), 0);
-    assert_int_equal(builds + kernels_held + hooks_on, 0);
-    /* At most dom0's own directory. */
-    assert_true(xs_directory(XS_NO_TXN, "/local/domain", names, sizeof(names)) <= 2);
-    assert_true(xs_directory(XS_NO_TXN, "/local/domain/0/backend/vif", names, sizeof(names)) <= 0);
-    assert_true(xs_directory(XS_NO_TXN, "/vm", names, sizeof(names)) <= 0);
+    vmhost_assert_clean();
+    assert_int_equal(hooks_on, 0);
     assert_true(file_find("vmlinuz")->refs == 1 && file_find("initrd")->refs == 1);
     return 0;
 }
@@ -505,7 +225,7 @@ static void restarts_but_not_in_a_hurry(void **state)
     assert_int_equal(told, 1);
     ends(vm->domid, SHUTDOWN_crash);
     destroy(vm);                                    /* while it waits */
-    assert_null(timer);
+    assert_int_equal(timers_set(), 0);
 }
 
 static void destroyed_while_it_is_built(void **state)
@@ -538,7 +258,7 @@ static void destroyed_while_it_ends(void **state)
     assert_int_equal(vm_destroy(vm, why), 0);       /* no restart then */
     assert_int_equal(vm_destroy(vm, why), -XEN_EBUSY);
     run();
-    assert_null(timer);
+    assert_int_equal(timers_set(), 0);
 }
 
 static void pause_and_shutdown(void **state)

@@ -50,6 +50,11 @@ static int host_is_short(const struct build *b, char *why)
     struct hv_host host = { 0 };
 
     hv_host_info(&host);
+    if (b->req.promised_pages)
+        return why_set(why, -XEN_ENOMEM, "%s: not enough memory: %lu MiB wanted, %lu MiB free on the "
+                       "host of which %lu MiB are promised to growing domains", b->req.name,
+                       mib(b->l.nr_pages), host.free_pages >> (20 - PAGE_SHIFT),
+                       mib(b->req.promised_pages));
     return why_set(why, -XEN_ENOMEM,
                    "%s: not enough memory: %lu MiB wanted, %lu MiB free on the host",
                    b->req.name, mib(b->l.nr_pages), host.free_pages >> (20 - PAGE_SHIFT));
@@ -295,7 +300,7 @@ static int check(struct build *b, char *why)
         return why_set(why, -XEN_ENOMEM, "%s: memory=%lu is too small for %s%s%s: at least %lu",
                        r->name, mib(r->pages), r->image->name, r->initrd_size ? " and " : "",
                        r->initrd_size ? r->initrd_name : "", mib(need));
-    if (hv_host_info(&host) == 0 && host.free_pages < r->pages)
+    if (hv_host_info(&host) == 0 && host.free_pages < r->pages + r->promised_pages)
         return host_is_short(b, why);
     if (!window)
         window = va_alloc(WINDOW_PAGES);
@@ -306,7 +311,7 @@ static int check(struct build *b, char *why)
 struct build *build_start(const struct build_request *r, domid_t *dom, int *rc, char *why)
 {
     struct build *b = calloc(1, sizeof(*b));
-    struct hv_create create = { .vcpus = r->vcpus, .max_pages = MAX(r->pages, r->max_pages) };
+    struct hv_create create = { .vcpus = r->vcpus, .max_pages = r->pages };
 
     if (!b) {
         *rc = why_set(why, -XEN_ENOMEM, "%s: dom0 is out of memory", r->name);

@@ -21,7 +21,9 @@ struct build_request {
     size_t initrd_size;         /* 0 = none */
     const char *initrd_name;
     const char *cmdline;
-    uint64_t pages, max_pages;
+    uint64_t pages;             /* that it gets, and may have until somebody changes that */
+    uint64_t max_pages;         /* that its memory map has room for, at least pages */
+    uint64_t promised_pages;    /* of the host's free memory that are not for it */
     uint32_t vcpus, weight, cap;
     uint8_t uuid[16];
 };

@@ -247,6 +247,19 @@ static struct console *console_get(const char *name)
     return c;
 }
 
+void console_rename(const char *old, const char *name)
+{
+    struct console *c = console_find(old), *dead = console_find(name);
+
+    if (!c || c == dead)
+        return;
+    if (dead) {
+        nr_dead--;
+        console_free(dead);
+    }
+    snprintf(c->name, sizeof(c->name), "%s", name);
+}
+
 /* The domain is gone; what it wrote stays. */
 static void console_die(struct console *c)
 {

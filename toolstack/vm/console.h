@@ -30,6 +30,10 @@ uint64_t console_end(const struct console *c);
  * of its ring); 0 also for a dead domain. */
 size_t console_input(struct console *c, const char *data, size_t len);
 
+/* The domain called old has another name now: its console goes on under that, in place of a dead
+ * one's. */
+void console_rename(const char *old, const char *name);
+
 /* fn sees all output as it comes in; one at most. For a copy of a console on a serial port. */
 void console_set_mirror(void (*fn)(void *arg, const char *name, const char *data, size_t len),
                         void *arg);

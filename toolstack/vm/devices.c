@@ -78,6 +78,16 @@ static void write_vm(struct writer *w, const struct vm *vm)
     put(w, w->home, "vm", "%s", path);
 }
 
+static void write_cpus(struct writer *w, uint32_t all, uint32_t online)
+{
+    char cpu[32];
+
+    for (uint32_t i = 0; i < all; i++) {
+        snprintf(cpu, sizeof(cpu), "cpu/%u/availability", i);
+        put(w, w->home, cpu, "%s", i < online ? "online" : "offline");
+    }
+}
+
 static void write_home(struct writer *w, const struct vm *vm)
 {
     static const char *const own[] = { "control/shutdown", "control/feature-poweroff",
@@ -85,13 +95,13 @@ static void write_home(struct writer *w, const struct vm *vm)
                                        "control/sysrq", "device/suspend/event-channel", "data",
                                        "drivers", "feature", "attr", "error" };
     const struct vm_config *c = &vm->cfg;
-    char path[PATH], cpu[32];
+    char path[PATH];
 
     dir(w, w->home, 0, w->dom, XS_PERM_READ);
     put(w, w->home, "name", "%s", c->name);
     put(w, w->home, "domid", "%u", w->dom);
-    put(w, w->home, "memory/static-max", "%lu", MAX(c->maxmem_mib, c->memory_mib) * 1024UL);
-    put(w, w->home, "memory/target", "%lu", vm->pages << (PAGE_SHIFT - 10));
+    put(w, w->home, "memory/static-max", "%lu", c->maxmem_mib * 1024UL);
+    put(w, w->home, "memory/target", "%lu", vm->target_kib);
     put(w, w->home, "memory/videoram", "0");
     put(w, w->home, "store/port", "%u", vm->store_port);
     put(w, w->home, "store/ring-ref", "%lu", vm->store_mfn.v);
@@ -99,10 +109,7 @@ static void write_home(struct writer *w, const struct vm *vm)
     put(w, w->home, "console/ring-ref", "%lu", vm->console_mfn.v);
     put(w, w->home, "console/type", "sluice");
     put(w, w->home, "console/limit", "%u", 65536);
-    for (uint32_t i = 0; i < MAX(c->maxvcpus, c->vcpus); i++) {
-        snprintf(cpu, sizeof(cpu), "cpu/%u/availability", i);
-        put(w, w->home, cpu, "%s", i < c->vcpus ? "online" : "offline");
-    }
+    write_cpus(w, c->maxvcpus, c->vcpus);
     dir(w, below(w, path, "control"), 0, w->dom, XS_PERM_READ);
     dir(w, below(w, path, "device"), 0, w->dom, XS_PERM_READ);
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
@@ -123,7 +130,7 @@ static void write_ends(struct writer *w, const char *class, uint32_t id, char *f
     put(w, front, "backend-id", "0");
 }
 
-static void write_vif(struct writer *w, const struct vm_vif *v, uint32_t id)
+static void write_vif(struct writer *w, const struct vm_vif *v)
 {
     char front[PATH], back[PATH], mac[20], ips[VM_VIF_IPS * 16 + 1] = "";
     uint32_t interval = v->rate_interval_us ? v->rate_interval_us : 50000;
@@ -135,8 +142,8 @@ static void write_vif(struct writer *w, const struct vm_vif *v, uint32_t id)
         n += (size_t)snprintf(ips + n, sizeof(ips) - n, "%s%u.%u.%u.%u", i ? " " : "",
                               v->ip[i] >> 24, v->ip[i] >> 16 & 255, v->ip[i] >> 8 & 255,
                               v->ip[i] & 255);
-    write_ends(w, "vif", id, front, back);
-    put(w, back, "handle", "%u", id);
+    write_ends(w, "vif", v->id, front, back);
+    put(w, back, "handle", "%u", v->id);
     put(w, back, "mac", "%s", mac);
     put(w, back, "bridge", "%s", v->bridge);
     if (v->nr_ips)
@@ -145,7 +152,7 @@ static void write_vif(struct writer *w, const struct vm_vif *v, uint32_t id)
     if (v->rate)
         put(w, back, "rate", "%lu,%u", MAX(v->rate * interval / 1000000, 1UL), interval);
     put(w, back, "state", "%u", XenbusStateInitialising);
-    put(w, front, "handle", "%u", id);
+    put(w, front, "handle", "%u", v->id);
     put(w, front, "mac", "%s", mac);
     put(w, front, "state", "%u", XenbusStateInitialising);
 }
@@ -175,9 +182,11 @@ static void writer_init(struct writer *w, const struct vm *vm)
     snprintf(w->home, sizeof(w->home), "/local/domain/%u", vm->domid);
 }
 
-int devices_create(const struct vm *vm)
+/* Does all that write() does in one transaction, or nothing. */
+static int in_transaction(const struct vm *vm,
+                          void (*write)(struct writer *w, const struct vm *vm, const void *arg),
+                          const void *arg)
 {
-    const struct vm_config *c = &vm->cfg;
     struct writer w;
     int rc;
 
@@ -186,17 +195,63 @@ int devices_create(const struct vm *vm)
         rc = xs_txn_start(&w.txn);
         if (rc)
             return rc;
-        write_home(&w, vm);
-        write_vm(&w, vm);
-        for (uint32_t i = 0; i < c->nr_vifs; i++)
-            write_vif(&w, &c->vif[i], i);
-        for (uint32_t i = 0; i < c->nr_disks; i++)
-            write_disk(&w, &c->disk[i]);
+        write(&w, vm, arg);
         rc = xs_txn_end(w.txn, w.rc == 0);
         if (w.rc)
             rc = w.rc;
     } while (rc == -XEN_EAGAIN);
     return rc;
+}
+
+static void write_all(struct writer *w, const struct vm *vm, const void *arg)
+{
+    const struct vm_config *c = &vm->cfg;
+
+    write_home(w, vm);
+    write_vm(w, vm);
+    for (uint32_t i = 0; i < c->nr_vifs; i++)
+        write_vif(w, &c->vif[i]);
+    for (uint32_t i = 0; i < c->nr_disks; i++)
+        write_disk(w, &c->disk[i]);
+}
+
+int devices_create(const struct vm *vm)
+{
+    return in_transaction(vm, write_all, NULL);
+}
+
+static void write_vcpus(struct writer *w, const struct vm *vm, const void *online)
+{
+    write_cpus(w, vm->cfg.maxvcpus, *(const uint32_t *)online);
+}
+
+int devices_set_vcpus(const struct vm *vm, uint32_t online)
+{
+    return in_transaction(vm, write_vcpus, &online);
+}
+
+int devices_set_memory(const struct vm *vm, uint64_t kib)
+{
+    struct writer w;
+
+    writer_init(&w, vm);
+    put(&w, w.home, "memory/target", "%lu", kib);
+    return w.rc;
+}
+
+static void write_name(struct writer *w, const struct vm *vm, const void *name)
+{
+    char path[PATH], uuid[40];
+
+    uuid_text(vm->cfg.uuid, uuid);
+    snprintf(path, sizeof(path), "/vm/%s", uuid);
+    put(w, path, "name", "%s", (const char *)name);
+    put(w, w->home, "name", "%s", (const char *)name);
+}
+
+int devices_rename(const struct vm *vm, const char *name)
+{
+    return in_transaction(vm, write_name, name);
 }
 
 void devices_remove(const struct vm *vm)

@@ -3,6 +3,8 @@
 #ifndef VM_DEVICES_H
 #define VM_DEVICES_H
 
+#include "compiler.h"
+
 struct vm;
 
 /*
@@ -13,6 +15,14 @@ int devices_create(const struct vm *vm);
 
 /* Removes all of it; missing nodes are no error. Backends see their directory go. */
 void devices_remove(const struct vm *vm);
+
+/*
+ * What a running domain follows: memory/target (KiB), cpu/N/availability of all its vCPUs, its
+ * name. 0 or a negative error, and then nothing was written.
+ */
+int devices_set_memory(const struct vm *vm, uint64_t kib);
+int devices_set_vcpus(const struct vm *vm, uint32_t online);
+int devices_rename(const struct vm *vm, const char *name);
 
 /* control/shutdown. 0 or a negative error. */
 int devices_request_shutdown(const struct vm *vm, const char *how);

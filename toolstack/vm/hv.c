@@ -118,6 +118,26 @@ int hv_get_info(domid_t dom, struct xen_domctl_getdomaininfo *info)
     return 0;
 }
 
+int hv_get_vcpu(domid_t dom, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info,
+                uint64_t *affinity)
+{
+    struct xen_domctl op = { .u.getvcpuinfo.vcpu = vcpu };
+    int rc = domctl(XEN_DOMCTL_getvcpuinfo, dom, &op);
+
+    if (rc)
+        return rc;
+    *info = op.u.getvcpuinfo;
+    if (!affinity)
+        return 0;
+    *affinity = 0;
+    memset(&op, 0, sizeof(op));
+    op.u.vcpuaffinity.vcpu = vcpu;
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
+    op.u.vcpuaffinity.cpumap_hard.nr_bits = 64;
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)affinity);
+    return domctl(XEN_DOMCTL_getvcpuaffinity, dom, &op);
+}
+
 int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max)
 {
     struct xen_sysctl op = { .cmd = XEN_SYSCTL_getdomaininfolist };

@@ -31,6 +31,10 @@ int hv_set_scheduling(domid_t dom, uint32_t weight, uint32_t cap);
 /* -XEN_ESRCH when there is no such domain. */
 int hv_get_info(domid_t dom, struct xen_domctl_getdomaininfo *info);
 
+/* One vCPU; affinity (may be NULL): a bit for each CPU of the first 64 that it may run on. */
+int hv_get_vcpu(domid_t dom, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info,
+                uint64_t *affinity);
+
 /* Up to max domains with ids >= first; returns how many. */
 int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max);
 

@@ -20,9 +20,11 @@
 #include "runtime/time.h"
 #include "toolstack/builder/builder.h"
 #include "toolstack/vm/devices.h"
+#include "toolstack/vm/events.h"
 #include "toolstack/vm/file.h"
 #include "toolstack/vm/hv.h"
 #include "toolstack/vm/kernels.h"
+#include "toolstack/vm/tune.h"
 
 /* A turn builds or tears down for so long before others get theirs. */
 #define TURN_NS (2 * NS_PER_MS)
@@ -174,6 +176,9 @@ static void dead(struct vm *vm)
 
     if (vm->has_domid)
         log_info("%s: domain %u is gone", vm->cfg.name, vm->domid);
+    if (vm->announced)
+        vm_event(vm, VM_EVENT_DESTROYED, "%s", "");
+    vm->announced = false;
     vm->has_domid = false;
     if (!vm->restart_after) {
         vm_free(vm);
@@ -233,7 +238,8 @@ static int start_build(struct vm *vm, char *why)
         .cmdline = c->cmdline,
         .pages = (uint64_t)c->memory_mib << (20 - PAGE_SHIFT),
         .max_pages = (uint64_t)c->maxmem_mib << (20 - PAGE_SHIFT),
-        .vcpus = MAX(c->vcpus, c->maxvcpus),
+        .promised_pages = vm_promised_pages(),
+        .vcpus = c->maxvcpus,
         .weight = c->cpu_weight,
         .cap = c->cpu_cap,
     };
@@ -243,6 +249,8 @@ static int start_build(struct vm *vm, char *why)
     vm->build = build_start(&r, &vm->domid, &rc, why);
     vm->has_domid = vm->build != NULL;
     vm->pages = r.pages;
+    vm->target_kib = r.pages << (PAGE_SHIFT - 10);
+    vm->retargeted = false;
     return rc ? rc : 1;
 }
 
@@ -283,6 +291,9 @@ static void built(struct vm *vm)
     }
     drop_sources(vm);
     vm->state = vm->start_paused ? VM_PAUSED : VM_RUNNING;
+    vm->announced = true;
+    vm_event(vm, VM_EVENT_CREATED, "%s", "");
+    vm_event(vm, vm->start_paused ? VM_EVENT_PAUSED : VM_EVENT_RUNNING, "%s", "");
     log_info("%s: domain %u started%s after %lu us, %u MiB, %u vCPU%s", vm->cfg.name, vm->domid,
              vm->start_paused ? " paused" : "", (now_ns() - vm->asked_ns) / NS_PER_US,
              vm->cfg.memory_mib, vm->cfg.vcpus, vm->cfg.vcpus == 1 ? "" : "s");
@@ -437,6 +448,10 @@ static int complete_config(struct vm_config *c, char *why)
     if (other)
         return why_set(why, -XEN_EEXIST, "%s: a domain of this name exists (%s)", c->name,
                        vm_state_name(other->state));
+    c->maxmem_mib = MAX(c->maxmem_mib, c->memory_mib);
+    c->maxvcpus = MAX(c->maxvcpus, c->vcpus);
+    for (uint32_t i = 0; i < c->nr_vifs; i++)
+        c->vif[i].id = i;
     if (c->nr_disks && !vm_disk_check) {
         log_warn("%s: disk: this host serves no disks; the domain runs without", c->name);
         c->nr_disks = 0;
@@ -558,6 +573,7 @@ int vm_restart(struct vm *vm, char *why)
 {
     if (vm->state == VM_BUILDING || vm->state == VM_DYING)
         return wrong_state(vm, "restart", why);
+    vm_event(vm, VM_EVENT_REBOOTING, "%s", "");
     end_now(vm, true);
     return 0;
 }
@@ -574,6 +590,7 @@ int vm_pause(struct vm *vm, char *why)
     if (rc)
         return why_set(why, rc, "%s: cannot pause (error %d)", vm->cfg.name, -rc);
     vm->state = VM_PAUSED;
+    vm_event(vm, VM_EVENT_PAUSED, "%s", "");
     return 0;
 }
 
@@ -589,6 +606,7 @@ int vm_unpause(struct vm *vm, char *why)
     if (rc)
         return why_set(why, rc, "%s: cannot unpause (error %d)", vm->cfg.name, -rc);
     vm->state = VM_RUNNING;
+    vm_event(vm, VM_EVENT_UNPAUSED, "%s", "");
     return 0;
 }
 
@@ -632,8 +650,12 @@ static void ended(struct vm *vm, uint32_t reason)
 {
     static const char *const done[] = { "destroying", "restarting", "preserving" };
     enum vm_action action = action_for(vm, reason);
+    bool crashed = reason == SHUTDOWN_crash || reason == SHUTDOWN_watchdog;
 
-    log_at(reason == SHUTDOWN_crash || reason == SHUTDOWN_watchdog ? LOG_WARN : LOG_INFO,
+    vm_event(vm, crashed ? VM_EVENT_CRASHED : VM_EVENT_SHUTDOWN, "%s", vm_shutdown_name(reason));
+    if (action == VM_RESTART)
+        vm_event(vm, VM_EVENT_REBOOTING, "%s", "");
+    log_at(crashed ? LOG_WARN : LOG_INFO,
            "%s: domain %u ended: %s; %s it", vm->cfg.name, vm->domid, vm_shutdown_name(reason),
            done[action]);
     if (action == VM_PRESERVE) {

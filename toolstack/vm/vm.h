@@ -42,6 +42,7 @@ struct vm {
     mfn_t store_mfn, console_mfn;
     evtchn_port_t store_port, console_port;
     uint64_t pages;             /* memory at creation */
+    uint64_t target_kib;        /* memory that it is asked to have (tune.h) */
     uint64_t asked_ns, created_ns;      /* system time: vm_create(), and when it ran */
 
     uint32_t shutdown_reason;   /* SHUTDOWN_xxx in VM_SHUTDOWN and VM_DYING; or VM_NO_REASON */
@@ -49,6 +50,8 @@ struct vm {
 
     /* vm.c's own. */
     bool restart_after, start_paused, hooked, has_nodes;
+    bool announced;             /* there was an event of its creation */
+    bool retargeted;            /* tune.c's: target_kib was changed */
     struct file *ramdisk;
     struct kernel *kernel;
     struct build *build;
