@@ -410,6 +410,15 @@ void json_uint(struct json_out *o, const char *key, uint64_t v)
     emit_text(o, tmp);
 }
 
+void json_seconds(struct json_out *o, const char *key, uint64_t ns)
+{
+    char tmp[40];
+
+    before_value(o, key);
+    snprintf(tmp, sizeof(tmp), "%lu.%09lu", ns / 1000000000, ns % 1000000000);
+    emit_text(o, tmp);
+}
+
 void json_bool(struct json_out *o, const char *key, bool v)
 {
     before_value(o, key);

@@ -56,6 +56,8 @@ void json_close(struct json_out *o, char bracket);                      /* '}' o
 /* key is NULL inside arrays. */
 void json_string(struct json_out *o, const char *key, const char *s);
 void json_uint(struct json_out *o, const char *key, uint64_t v);
+/* ns nanoseconds as a number of seconds with all its digits: 1.000000001 */
+void json_seconds(struct json_out *o, const char *key, uint64_t ns);
 void json_bool(struct json_out *o, const char *key, bool v);
 void json_null(struct json_out *o, const char *key);
 

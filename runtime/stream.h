@@ -61,6 +61,7 @@ struct stream_ops {
     void (*close)(struct stream *s);
     void (*abort)(struct stream *s);
     void (*set_events)(struct stream *s, const struct stream_events *ev, void *arg);
+    const char *(*identity)(struct stream *s);      /* NULL: nobody has one */
 };
 
 struct stream {
@@ -97,6 +98,15 @@ static inline void stream_close(struct stream *s)
 static inline void stream_abort(struct stream *s)
 {
     s->ops->abort(s);
+}
+
+/*
+ * What the peer has proved to be: the organizational unit in the certificate that it holds the key
+ * of and that was verified. "" when it has proved nothing. Valid as long as the stream.
+ */
+static inline const char *stream_identity(struct stream *s)
+{
+    return s->ops->identity ? s->ops->identity(s) : "";
 }
 
 static inline void stream_set_events(struct stream *s, const struct stream_events *ev, void *arg)

@@ -30,6 +30,18 @@ static void requests(void **state)
     assert_string_equal(rq.query, "from=12&x");
 }
 
+static void tokens(void **state)
+{
+    assert_true(parse("GET / HTTP/1.1\r\nAuthorization: bearer  a.b-c~/+==\r\n\r\n") > 0);
+    assert_string_equal(rq.token, "a.b-c~/+==");
+    assert_true(parse("GET / HTTP/1.1\r\nAuthorization: Basic YWJj\r\n\r\n") > 0);
+    assert_string_equal(rq.token, "");
+    assert_true(parse("GET / HTTP/1.1\r\nAuthorization: Bearer\r\n\r\n") > 0);
+    assert_string_equal(rq.token, "");
+    assert_int_equal(parse("GET / HTTP/1.1\r\nAuthorization: Bearer a\r\n"
+                           "Authorization: Bearer b\r\n\r\n"), -400);
+}
+
 static void connections(void **state)
 {
     assert_true(parse("GET / HTTP/1.0\r\n\r\n") > 0);
@@ -97,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
+        cmocka_unit_test(tokens),
         cmocka_unit_test(connections),
         cmocka_unit_test(incomplete),
         cmocka_unit_test(refusals),

@@ -127,7 +127,7 @@ static int parse_request_line(const char *s, size_t n, struct http_request *rq)
         continue;
     if (n - t != 9 || memcmp(s + t, " HTTP/1.", 8) || (s[t + 8] != '0' && s[t + 8] != '1'))
         return refuse(rq, 400, "the request line must end in HTTP/1.1");
-    rq->keep_alive = s[t + 8] == '1';
+    rq->version_1_1 = rq->keep_alive = s[t + 8] == '1';
     rc = parse_target(s + m + 1, t - m - 1, rq);
     return rc;
 }
@@ -150,6 +150,25 @@ static int parse_length(const char *s, size_t n, struct http_request *rq)
     return 0;
 }
 
+/* "Bearer TOKEN" (RFC 6750). Other schemes and what is too long count as none. */
+static int parse_authorization(const char *s, size_t n, struct http_request *rq)
+{
+    size_t at = 7;
+
+    if (rq->has_authorization)
+        return refuse(rq, 400, "Authorization twice");
+    rq->has_authorization = true;
+    if (n < at || !equal_nocase(s, 6, "bearer") || s[6] != ' ')
+        return 0;
+    while (at < n && s[at] == ' ')
+        at++;
+    if (n - at >= sizeof(rq->token))
+        return 0;
+    memcpy(rq->token, s + at, n - at);
+    rq->token[n - at] = '\0';
+    return 0;
+}
+
 static int parse_field(const char *s, size_t n, struct http_request *rq)
 {
     size_t k = 0, v;
@@ -169,6 +188,8 @@ static int parse_field(const char *s, size_t n, struct http_request *rq)
         return parse_length(s + v, n - v, rq);
     if (equal_nocase(s, k, "transfer-encoding"))
         return refuse(rq, 501, "Transfer-Encoding is not supported: send Content-Length");
+    if (equal_nocase(s, k, "authorization"))
+        return parse_authorization(s + v, n - v, rq);
     if (equal_nocase(s, k, "connection")) {
         if (lists(s + v, n - v, "close"))
             rq->keep_alive = false;
@@ -241,10 +262,13 @@ const char *http_status_text(int status)
 {
     static const struct { int status; const char *text; } texts[] = {
         { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
-        { 400, "Bad Request" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
-        { 408, "Request Timeout" }, { 409, "Conflict" }, { 411, "Length Required" },
-        { 413, "Content Too Large" }, { 414, "URI Too Long" }, { 422, "Unprocessable Content" },
-        { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
+        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
+        { 411, "Length Required" },
+        { 413, "Content Too Large" }, { 414, "URI Too Long" },
+        { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
         { 501, "Not Implemented" }, { 503, "Service Unavailable" },
     };
 

@@ -13,6 +13,7 @@
 #define HTTP_HEAD_MAX   8192
 #define HTTP_PATH_MAX   256
 #define HTTP_QUERY_MAX  256
+#define HTTP_TOKEN_MAX  256
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
 
@@ -22,9 +23,12 @@ struct http_request {
     char query[HTTP_QUERY_MAX];     /* as it came */
     uint64_t content_length;
     bool has_length;
+    bool has_authorization;
+    bool version_1_1;               /* else HTTP/1.0 */
     bool keep_alive;
     bool expect_continue;
     bool json;                      /* Content-Type: application/json */
+    char token[HTTP_TOKEN_MAX];     /* Authorization: Bearer; "" when there is none */
     const char *why;                /* when refused */
 };
 

@@ -1,72 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server.c - HTTP connections: collect a request, hand it to the handler, send the answer.
+ * server.c - HTTP connections: collect a request, hand it to the app, go on to the next.
  *
  * A connection has one request under way. Bytes of the next one stay with the stream until the
- * answer is sent, so a client that pipelines is slowed down, not buffered.
+ * answer is sent, so a client that pipelines is slowed down, not buffered. When connections run
+ * out, the newcomer gets the place of the one that toolstack/net/fair.c points at.
  */
 #include <stdlib.h>
-#include "toolstack/http/server.h"
-#include "lib/json.h"
-#include "lib/list.h"
-#include "lib/printf.h"
+#include "toolstack/http/conn.h"
 #include "lib/string.h"
 #include "runtime/log.h"
-#include "runtime/loop.h"
 #include "runtime/time.h"
+#include "toolstack/net/fair.h"
 #include "xenabi.h"
 
-enum conn_state {
-    CONN_HEAD,              /* collecting the head */
-    CONN_BODY,              /* collecting the body */
-    CONN_HANDLER,           /* the answer is being made */
-    CONN_SENDING,           /* out[] is on its way */
-};
-
-struct http_deferred {
-    struct http_conn *conn;     /* NULL: the client has gone */
-};
-
-struct http_conn {
-    struct list link;
-    struct stream *stream;
-    enum conn_state state;
-    struct timer timer;
-    struct http_request rq;
-    char head[HTTP_HEAD_MAX];
-    size_t head_len;
-    char *body;
-    size_t body_len;
-    char *out;
-    size_t out_len, out_sent;
-    bool close_after, finished;
-    struct http_deferred *deferred;
-};
+/* An upload that is slower than this on average is given up. */
+#define SLOWEST_BYTES_PER_S 1024u
 
 static struct list conns = LIST_INIT(conns);
 static uint32_t nr_conns;
-static http_handler handle;
-static struct http_stats stats;
+static const struct http_app *app;
+struct http_stats http_stats;
 
+/* Does not touch the stream. */
 static void conn_free(struct http_conn *c)
 {
     timer_cancel(&c->timer);
+    work_cancel(&c->work);
     list_remove(&c->link);
     nr_conns--;
     if (c->deferred)
         c->deferred->conn = NULL;
+    http_conn_end_parts(c);
     free(c->body);
     free(c->out);
     free(c);
 }
 
-static void conn_drop(struct http_conn *c)
+void http_conn_drop(struct http_conn *c)
 {
     stream_abort(c->stream);
     conn_free(c);
 }
 
-static void conn_close(struct http_conn *c)
+void http_conn_close(struct http_conn *c)
 {
     stream_close(c->stream);
     conn_free(c);
@@ -79,142 +56,107 @@ static void on_timeout(struct timer *t)
     if (c->state == CONN_HANDLER)       /* ours to be late, not the client's */
         timer_set_after(t, HTTP_IDLE_NS);
     else
-        conn_drop(c);
+        http_conn_drop(c);
 }
 
-static void request_over(struct http_conn *c)
+void http_conn_next(struct http_conn *c)
 {
     free(c->body);
     free(c->out);
     c->body = c->out = NULL;
     c->head_len = c->body_len = c->out_len = c->out_sent = 0;
+    c->body_left = 0;
+    c->context = NULL;
     c->state = CONN_HEAD;
     timer_set_after(&c->timer, HTTP_IDLE_NS);
     stream_resume(c->stream);
 }
 
-/* Sends what fits. May free c. */
-static void conn_send(struct http_conn *c)
+void http_set_context(struct http_conn *c, const void *context)
 {
-    size_t left = c->out_len - c->out_sent;
-    size_t n = stream_write(c->stream, c->out + c->out_sent, left, 0);
-
-    c->out_sent += n;
-    if (n)
-        timer_set_after(&c->timer, HTTP_IDLE_NS);
-    if (c->out_sent < c->out_len)
-        return;
-    if (c->close_after || c->finished)
-        conn_close(c);
-    else
-        request_over(c);
+    c->context = context;
 }
 
-void http_reply(struct http_conn *c, int status, const char *type, const void *data, size_t len)
+const void *http_context(const struct http_conn *c)
 {
-    char head[256];
-    int n;
-
-    n = snprintf(head, sizeof(head),
-                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                 "Cache-Control: no-store\r\n%s\r\n",
-                 status, http_status_text(status), type ? type : "application/json", len,
-                 c->close_after ? "Connection: close\r\n" : "");
-    if (c->rq.method == HTTP_HEAD)
-        len = 0;
-    c->out = malloc((size_t)n + len);
-    if (!c->out) {
-        log_warn("http: no memory for an answer of %zu bytes", len);
-        conn_drop(c);
-        return;
-    }
-    memcpy(c->out, head, (size_t)n);
-    memcpy(c->out + n, data, len);
-    c->out_len = (size_t)n + len;
-    c->out_sent = 0;
-    c->state = CONN_SENDING;
-    conn_send(c);
+    return c->context;
 }
 
-void http_reply_error(struct http_conn *c, int status, const char *what)
+void http_set_trusted(struct http_conn *c)
 {
-    char buf[512];
-    struct json_out o;
-
-    json_begin(&o, buf, sizeof(buf));
-    json_open(&o, NULL, '{');
-    json_string(&o, "error", what);
-    json_close(&o, '}');
-    http_reply(c, status, NULL, buf, MIN(o.len, sizeof(buf)));
+    c->trusted = true;
 }
 
-struct http_deferred *http_defer(struct http_conn *c)
+const char *http_identity(struct http_conn *c)
 {
-    struct http_deferred *d = malloc(sizeof(*d));
-
-    if (d) {
-        d->conn = c;
-        c->deferred = d;
-    }
-    return d;
-}
-
-struct http_conn *http_deferred_conn(struct http_deferred *d)
-{
-    struct http_conn *c = d->conn;
-
-    if (c)
-        c->deferred = NULL;
-    free(d);
-    return c;
+    return stream_identity(c->stream);
 }
 
 /* ------------------------------------------------------------------ receiving */
 
 static void refuse(struct http_conn *c, int status, const char *why)
 {
-    stats.refused++;
+    http_stats.refused++;
     c->close_after = true;
     http_reply_error(c, status, why);
 }
 
-static void call_handler(struct http_conn *c)
+static void say_continue(struct http_conn *c)
 {
-    c->state = CONN_HANDLER;
-    stats.requests++;
-    if (c->body)
-        c->body[c->body_len] = '\0';
-    handle(c, &c->rq, c->body ? c->body : "");
+    if (c->rq.expect_continue && c->rq.version_1_1)
+        stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25, 0);
 }
 
-/* The head is complete, *head_bytes of it. True when a body is to be read. */
-static bool head_done(struct http_conn *c)
+static void call_complete(struct http_conn *c)
 {
-    c->close_after = !c->rq.keep_alive;
-    if (c->rq.content_length > HTTP_BODY_MAX) {
-        refuse(c, 413, "the body is larger than 64 KiB");
-        return false;
+    c->state = CONN_HANDLER;
+    if (c->body)
+        c->body[c->body_len] = '\0';
+    app->complete(c, &c->rq, c->body ? c->body : "");
+}
+
+void http_collect(struct http_conn *c, size_t max)
+{
+    if (c->rq.content_length > max) {
+        refuse(c, 413, max ? "the body is too long" : "this request has no body");
+        return;
     }
-    if (!c->rq.has_length && (c->rq.method == HTTP_POST || c->rq.method == HTTP_PUT))
-        c->rq.content_length = 0;
     if (!c->rq.content_length) {
-        call_handler(c);
-        return false;
+        call_complete(c);
+        return;
     }
     c->body = malloc(c->rq.content_length + 1);
     if (!c->body) {
         refuse(c, 503, "out of memory");
-        return false;
+        return;
     }
-    c->body_len = 0;
     c->state = CONN_BODY;
-    if (c->rq.expect_continue)
-        stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25, 0);
-    return true;
+    say_continue(c);
 }
 
-/* Takes bytes of the head; returns how many belonged to it. *alive: c may be used further. */
-static size_t take_head(struct http_conn *c, const uint8_t *data, size_t len, bool *more)
+static void sink_end(struct http_conn *c)
+{
+    const struct http_sink *sink = c->sink;
+
+    c->sink = NULL;
+    c->state = CONN_HANDLER;
+    sink->end(c->arg, c);
+}
+
+void http_receive(struct http_conn *c, const struct http_sink *sink, void *arg)
+{
+    c->sink = sink;
+    c->arg = arg;
+    if (!c->rq.content_length) {
+        sink_end(c);
+        return;
+    }
+    c->state = CONN_SINK;
+    say_continue(c);
+}
+
+/* Takes bytes of the head; returns how many belonged to it. c may be gone when all were taken. */
+static size_t take_head(struct http_conn *c, const uint8_t *data, size_t len, bool *alive)
 {
     size_t before = c->head_len, n = MIN(len, sizeof(c->head) - c->head_len);
     int rc;
@@ -222,43 +164,89 @@ static size_t take_head(struct http_conn *c, const uint8_t *data, size_t len, bo
     memcpy(c->head + c->head_len, data, n);
     c->head_len += n;
     rc = http_parse_head(c->head, c->head_len, &c->rq);
-    *more = false;
+    *alive = false;
     if (rc < 0) {
         refuse(c, -rc, c->rq.why);
         return len;
     }
     if (rc == 0)
         return n;
-    *more = head_done(c);
-    return (size_t)rc - before;
+    c->close_after = !c->rq.keep_alive;
+    c->body_left = c->rq.content_length;
+    c->state = CONN_HANDLER;
+    http_stats.requests++;
+    n = (size_t)rc - before;
+    *alive = c->body_left && n < len;
+    app->begin(c, &c->rq);
+    return n;
+}
+
+/* Minus a status ends the request. */
+static void take_sink(struct http_conn *c, const uint8_t *data, size_t n)
+{
+    const char *why = "";
+    int rc = c->sink->data(c->arg, data, n, &why);
+
+    if (rc < 0) {
+        http_conn_end_parts(c);
+        refuse(c, -rc, why);
+        return;
+    }
+    c->body_left -= n;
+    if (!c->body_left)
+        sink_end(c);
+    else if (c->rq.content_length - c->body_left > SLOWEST_BYTES_PER_S * (HTTP_IDLE_NS / NS_PER_S))
+        timer_set_after(&c->timer, HTTP_IDLE_NS);
+}
+
+static void take_body(struct http_conn *c, const uint8_t *data, size_t n)
+{
+    memcpy(c->body + c->body_len, data, n);
+    c->body_len += n;
+    c->body_left -= n;
+    if (!c->body_left)
+        call_complete(c);
+}
+
+static bool still_there(const struct http_conn *c)
+{
+    struct http_conn *i;
+
+    list_for_each(i, &conns, link)
+        if (i == c)
+            return true;
+    return false;
 }
 
 static size_t on_received(void *arg, const uint8_t *data, size_t len)
 {
     struct http_conn *c = arg;
-    size_t taken = 0;
-    bool body = c->state == CONN_BODY;
+    size_t taken = 0, n;
+    bool alive = true;
 
-    if (c->state == CONN_HEAD)
-        taken = take_head(c, data, len, &body);
-    if (body && taken < len) {
-        size_t n = MIN(len - taken, c->rq.content_length - c->body_len);
-
-        memcpy(c->body + c->body_len, data + taken, n);
-        c->body_len += n;
-        taken += n;
-        if (c->body_len == c->rq.content_length)
-            call_handler(c);
+    if (c->state == CONN_HEAD) {
+        taken = take_head(c, data, len, &alive);
+        /* An answer at once may have been the connection's end. */
+        alive = alive && still_there(c);
     }
-    return taken;
+    if (!alive || taken == len)
+        return taken;
+    n = MIN(len - taken, c->body_left);
+    if (c->state == CONN_BODY)
+        take_body(c, data + taken, n);
+    else if (c->state == CONN_SINK)
+        take_sink(c, data + taken, n);
+    else
+        n = 0;
+    return taken + n;
 }
 
 static void on_writable(void *arg)
 {
     struct http_conn *c = arg;
 
-    if (c->state == CONN_SENDING)
-        conn_send(c);
+    if (c->state == CONN_SENDING || c->state == CONN_STREAM)
+        http_conn_send(c);
 }
 
 /* The client sends no more. What it asked for is still answered. */
@@ -267,13 +255,23 @@ static void on_finished(void *arg)
     struct http_conn *c = arg;
 
     c->finished = true;
-    if (c->state == CONN_HEAD || c->state == CONN_BODY)
-        conn_close(c);
+    if (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SINK)
+        http_conn_close(c);
+    else if (c->state == CONN_STREAM)
+        http_wake(c);
 }
 
 static void on_closed(void *arg, int rc)
 {
     conn_free(arg);
+}
+
+static void on_work(struct work *w)
+{
+    struct http_conn *c = container_of(w, struct http_conn, work);
+
+    if (c->state == CONN_STREAM && !c->out_len)
+        http_conn_send(c);
 }
 
 static const struct stream_events conn_events = {
@@ -283,17 +281,45 @@ static const struct stream_events conn_events = {
     .closed = on_closed,
 };
 
+/* Ends a connection so that one from this peer has a place. */
+static bool make_room(struct stream_addr peer)
+{
+    struct fair_entry list[HTTP_CONNECTIONS];
+    struct http_conn *all[HTTP_CONNECTIONS], *c;
+    size_t n = 0;
+    int victim;
+
+    list_for_each(c, &conns, link) {
+        list[n] = (struct fair_entry){
+            .ip = c->peer.ip,
+            .since = c->since,
+            .trusted = c->trusted,
+            .busy = c->trusted && c->state != CONN_HEAD,
+        };
+        all[n++] = c;
+    }
+    victim = fair_victim(list, n, peer.ip);
+    if (victim < 0)
+        return false;
+    http_stats.evicted++;
+    http_conn_drop(all[victim]);
+    return true;
+}
+
 static int on_accept(void *arg, struct stream *s, struct stream_addr peer)
 {
     struct http_conn *c;
 
-    if (nr_conns == HTTP_CONNECTIONS)
+    if (nr_conns == HTTP_CONNECTIONS && !make_room(peer))
         return -XEN_EBUSY;
     c = calloc(1, sizeof(*c));
     if (!c)
         return -XEN_ENOMEM;
     c->stream = s;
+    c->peer = peer;
+    c->since = now_ns();
     timer_init(&c->timer, on_timeout);
+    work_init(&c->work, on_work);
     timer_set_after(&c->timer, HTTP_IDLE_NS);
     list_push_back(&conns, &c->link);
     nr_conns++;
@@ -301,14 +327,14 @@ static int on_accept(void *arg, struct stream *s, struct stream_addr peer)
     return 0;
 }
 
-int http_listen(struct stream_net *net, uint16_t port, http_handler handler)
+int http_listen(struct stream_net *net, uint16_t port, const struct http_app *a)
 {
-    handle = handler;
+    app = a;
     return net->listen(net->ctx, port, on_accept, NULL);
 }
 
 void http_get_stats(struct http_stats *s)
 {
-    *s = stats;
+    *s = http_stats;
     s->connections = nr_conns;
 }
