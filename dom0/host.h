@@ -24,6 +24,14 @@ void solo_start(const char *file);
  */
 void bench_start(const char *spec);
 
+/*
+ * Starts the API: HTTPS with the boot modules api.crt, api.key, api.ca, api.tokens; plain HTTP with
+ * api=insecure; else none, and the log says what is missing. After net_start().
+ */
+void api_bring_up(void);
+/* Takes those modules out of reach of domains. After file_add_modules() and api_bring_up(). */
+void api_hide_credentials(void);
+
 #define SOLO_POWEROFF   0x10
 #define SOLO_CRASH      0x11
 #define SOLO_NOT_BUILT  0x13    /* 0x12 is the hypervisor's own */

@@ -5,7 +5,7 @@
  * Words on its command line (docs/dom0.md):
  *   ip=dhcp | ADDR/BITS[,GATEWAY[,DNS]] | none     own address (dhcp)
  *   hostname=NAME                                  told to the DHCP server
- *   api=insecure  api_port=N                       HTTP API without authentication (port 80)
+ *   api=insecure  api_port=N                       API without authentication; its port (443, 80)
  *   console=com2[:DOMAIN]                          a domain's console on the second serial port
  *   solo=FILE                                      one domain; the machine ends with it
  *   bench=FILE:COUNT                               how long creating and destroying take
@@ -23,7 +23,6 @@
 #include "runtime/pci.h"
 #include "runtime/start.h"
 #include "runtime/time.h"
-#include "toolstack/http/routes.h"
 #include "toolstack/net/net.h"
 #include "toolstack/store/server.h"
 #include "toolstack/vm/console.h"
@@ -117,12 +116,7 @@ static void start_network(void)
     (void)cmdline_get("hostname", c.hostname, sizeof(c.hostname));
     choose_mac(c.mac);
     started("network", net_start(bridge_get(NULL), &c));
-    if (!cmdline_get("api", text, sizeof(text)))
-        return;
-    if (strcmp(text, "insecure") == 0)
-        started("API", api_start(net_streams(), (uint16_t)cmdline_get_u64("api_port", 80)));
-    else
-        log_error("dom0: command line: api=%s: only \"insecure\" is known", text);
+    api_bring_up();
 }
 
 static void start_console_copy(void)
@@ -179,6 +173,7 @@ void pv_main(void)
     nic_init();
     start_domains_parts();
     start_network();
+    api_hide_credentials();
     start_console_copy();
     log_info("dom0: ready, %lu us after the machine started", since_power_on_ns() / NS_PER_US);
     start_domains();

@@ -56,7 +56,7 @@ for h in $(git ls-files 'hypervisor/*.h'); do
 done
 for h in $(git ls-files 'runtime/*.h' 'netback/*.h' 'blkback/*.h' 'toolstack/*.h' 'dom0/*.h' | grep -v -e runtime/libc -e toolstack/net/arch -e lwipopts -e builder/xz -e toolstack/net/internal); do
     alone "$h" -Iruntime/libc -D__SLUICE_GUEST__ -isystem build/deps/zlib -isystem build/deps/libzstd/lib \
-        -isystem build/deps/xz-utils/src/liblzma/api -DZ_SOLO
+        -isystem build/deps/xz-utils/src/liblzma/api -isystem build/deps/mbedtls/include -DZ_SOLO
 done
 [ $bad -eq 0 ] && echo "check: headers, include arrows and licences are in order"
 exit $((bad > 0))

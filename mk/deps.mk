@@ -67,15 +67,31 @@ $(B)/dep/libzstd/%.o $(B)/dep-host/libzstd/%.o: DEPS_FLAGS := $(ZSTD_FLAGS)
 $(B)/dep-host/xz-utils/%.o: DEPS_FLAGS := $(XZ_FLAGS)
 $(B)/dep/xz-utils/%.o: DEPS_FLAGS := $(XZ_FLAGS) -Itoolstack/builder/xz
 
+# mbedTLS: TLS for the API. Configured by toolstack/net/mbedtls_config.h.
+MBEDTLS_DIR := $(DEPS)/mbedtls
+MBEDTLS_INC := -D'MBEDTLS_CONFIG_FILE="toolstack/net/mbedtls_config.h"' -isystem $(MBEDTLS_DIR)/include
+MBEDTLS_C   := $(addprefix $(MBEDTLS_DIR)/library/,aes.c asn1parse.c asn1write.c base64.c bignum.c \
+                 chacha20.c chachapoly.c cipher.c cipher_wrap.c constant_time.c ecdh.c ecdsa.c ecp.c \
+                 ecp_curves.c entropy.c gcm.c hmac_drbg.c md.c oid.c pem.c pk.c pk_wrap.c pkparse.c \
+                 platform_util.c poly1305.c rsa.c rsa_internal.c sha256.c sha512.c ssl_ciphersuites.c \
+                 ssl_cli.c ssl_msg.c ssl_srv.c ssl_tls.c x509.c x509_crt.c)
+DEPS_C      += $(MBEDTLS_C)
+$(B)/dep/mbedtls/%.o $(B)/dep-host/mbedtls/%.o: DEPS_FLAGS := $(MBEDTLS_INC) -I.
+
 DEPS_OBJ := $(DEPS_C:$(DEPS)/%.c=$(B)/dep/%.o)
 
-# The same decompressors for unit tests and fuzz targets: name build/libdecomp-host.a in LINK.
+# The same for unit tests and fuzz targets: name build/libdecomp-host.a, build/libmbedtls-host.a in LINK.
 DECOMP_HOST_OBJ := $(DECOMP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
-$(DECOMP_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
+MBEDTLS_HOST_OBJ := $(MBEDTLS_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
+$(DECOMP_HOST_OBJ) $(MBEDTLS_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
 	$(call say,DEPCC)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -g -w $(DEPS_FLAGS) -MMD -MP -c $(DEPS)/$*.c -o $@
 
 $(B)/libdecomp-host.a: $(DECOMP_HOST_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/libmbedtls-host.a: $(MBEDTLS_HOST_OBJ)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

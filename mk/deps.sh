@@ -32,6 +32,7 @@ lwip  2.1.*  upstream
 zlib  1.2.13.*  upstream
 libzstd  1.5.4*  upstream
 xz-utils  5.4.1-*  upstream
+mbedtls  2.28.*  debian
 '
 
 say() { printf '  %-8s %s\n' "$1" "$2"; }

@@ -9,7 +9,7 @@ DOM0_OBJ := $(DOM0_C:%.c=$(B)/d0/%.o) $(DOM0_S:%.S=$(B)/d0/%.S.o)
 # What third-party sources dom0 links; mk/deps.mk builds it.
 DOM0_DEPS_A := $(B)/libdeps.a
 DOM0_CFLAGS := $(FREE) $(WARN) -fno-pic -mcmodel=kernel -Iruntime/libc -D__SLUICE_GUEST__ $(LWIP_INC) \
-               $(DECOMP_INC)
+               $(DECOMP_INC) $(MBEDTLS_INC)
 
 .PHONY: dom0
 dom0: $(B)/dom0   ## build dom0

@@ -85,17 +85,15 @@ static bool have_rdrand(void)
     return known;
 }
 
-static uint64_t hardware_random(void)
+bool hardware_random(uint64_t *v)
 {
-    uint64_t v = 0;
+    uint8_t ok = 0;
 
-    if (have_rdrand()) {
-        uint8_t ok = 0;
-
-        for (int i = 0; i < 10 && !ok; i++)
-            __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok) : : "cc");
-    }
-    return v;
+    if (!have_rdrand())
+        return false;
+    for (int i = 0; i < 10 && !ok; i++)
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+    return ok;
 }
 
 /* splitmix64's finisher: every input bit changes every output bit. */
@@ -109,8 +107,10 @@ static uint64_t mix(uint64_t x)
 static uint64_t random_u64(void)
 {
     static uint64_t pool;
+    uint64_t hw = 0;
 
-    pool = mix(pool + 0x9e3779b97f4a7c15UL) ^ mix(rdtsc()) ^ hardware_random();
+    (void)hardware_random(&hw);
+    pool = mix(pool + 0x9e3779b97f4a7c15UL) ^ mix(rdtsc()) ^ hw;
     return mix(pool);
 }
 

@@ -21,6 +21,9 @@ uint64_t wallclock(uint32_t *ns);
 /* Busy wait; only for a device's documented settling times below about 100 us. */
 void delay_us(unsigned int us);
 
+/* RDRAND; false when the processor has none, or none ready. */
+bool hardware_random(uint64_t *v);
+
 /* Random bytes for sequence numbers, ids and seeds: RDRAND where there is one, the clock and a
  * running hash. Not for long-lived keys. */
 void random_bytes(void *buf, size_t n);

@@ -9,10 +9,9 @@
 
 #include "lib/json.h"
 #include "lib/why.h"
+#include "toolstack/http/auth.h"
 #include "toolstack/http/server.h"
 #include "toolstack/vm/vm.h"
-
-enum api_role { ROLE_ANYBODY, ROLE_READER, ROLE_ADMIN };
 
 struct api_call {
     struct http_conn *conn;

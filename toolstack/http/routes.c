@@ -7,6 +7,8 @@
 #include "toolstack/http/api.h"
 #include "lib/string.h"
 
+static const struct auth_tokens *tokens;    /* NULL: no credentials are asked for */
+
 static const struct api_table *const tables[] = {
     &routes_host,
     &routes_files,
@@ -66,9 +68,17 @@ static const struct api_route *find_route(struct api_call *k, bool *known)
     return NULL;
 }
 
+/* By what the connection has proved, or by the token of this request: whichever may more. */
 static enum api_role role_of(struct api_call *k)
 {
-    return ROLE_ADMIN;
+    const char *identity = http_identity(k->conn);
+    enum api_role role, by_token;
+
+    if (!tokens)
+        return ROLE_ADMIN;
+    role = auth_role_by_name(identity, strlen(identity));
+    by_token = auth_token_role(tokens, k->rq->token);
+    return MAX(role, by_token);
 }
 
 static void begin(struct http_conn *c, const struct http_request *rq)
@@ -106,9 +116,10 @@ static void complete(struct http_conn *c, const struct http_request *rq, const c
     r->fn(&k);
 }
 
-int api_start(struct stream_net *net, uint16_t port)
+int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *t)
 {
     static const struct http_app app = { .begin = begin, .complete = complete };
 
+    tokens = t;
     return http_listen(net, port, &app);
 }

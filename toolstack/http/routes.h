@@ -4,8 +4,12 @@
 #define HTTP_ROUTES_H
 
 #include "runtime/stream.h"
+#include "toolstack/http/auth.h"
 
-/* Serves the API on that port. 0 or a negative error. */
-int api_start(struct stream_net *net, uint16_t port);
+/*
+ * Serves the API on that port. tokens: who may what; a stream's identity ("admin", "reader") counts
+ * as well. Both must stay. NULL: everybody may everything. 0 or a negative error.
+ */
+int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *tokens);
 
 #endif
