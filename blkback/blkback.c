@@ -14,96 +14,70 @@
 #include "lib/string.h"
 #include "lib/why.h"
 #include "runtime/log.h"
-#include "runtime/ring.h"
+#include "runtime/time.h"
 
 #define BACKEND_ROOT "/local/domain/0/backend/vbd"
+
+static void vbd_free(struct vbd *v);
 
 static struct list vbds = LIST_INIT(vbds);
 static struct xs_watch root_watch;
 
-static void ring_event(void *arg)
-{
-    struct vbd *v = arg;
-
-    work_queue(&v->work);
-}
-
 /* ------------------------------------------------------------------ connecting */
 
-static int ring_connect(struct vbd *v)
-{
-    grant_ref_t ref;
-    uint32_t remote;
-    int rc = xs_read_u32(XS_NO_TXN, v->dev.peer, "ring-ref", &ref);
-
-    if (!rc)
-        rc = xs_read_u32(XS_NO_TXN, v->dev.peer, "event-channel", &remote);
-    if (!rc)
-        rc = grant_map(v->dom, &ref, 1, 0, &v->ring_map);
-    if (rc)
-        return rc;
-    v->ring = v->ring_map.va;
-    v->cons = v->rsp = READ_ONCE(v->ring->rsp_prod);
-    rc = event_bind_interdomain(v->dom, remote, ring_event, v, &v->port);
-    if (rc) {
-        grant_unmap(&v->ring_map);
-        v->ring = NULL;
-    }
-    return rc;
-}
-
 /* After this nothing of the frontend is mapped or bound. What the disk still has under way comes
- * back to io_done() and is dropped there. */
+ * back and is dropped. */
 static void vbd_disconnect(struct vbd *v)
 {
-    struct vbd_req *r, *tmp;
-
-    v->connected = false;
-    if (!v->ring)
+    if (!v->connected)
         return;
-    work_cancel(&v->work);
-    event_close(v->port);
-    grant_unmap(&v->ring_map);
-    v->ring = NULL;
-    list_for_each_safe(r, tmp, &v->finished, link) {
-        for (uint32_t i = 0; i < r->io.nr_segs; i++)
-            page_free(r->seg[i].va);
-        r->io.nr_segs = 0;
-        list_remove(&r->link);
-        list_push_back(&v->free, &r->link);
-    }
+    v->connected = false;
+    timer_cancel(&v->limit_timer);
+    vbd_queues_disconnect(v);
+}
+
+static void write_size(struct vbd *v)
+{
+    const char *path = v->dev.path;
+
+    xs_printf(XS_NO_TXN, path, "sectors", "%lu", v->disk->sectors);
+    xs_printf(XS_NO_TXN, path, "sector-size", "%u", v->disk->logical);
+    xs_printf(XS_NO_TXN, path, "physical-sector-size", "%u", v->disk->physical);
 }
 
 static void vbd_connect(struct vbd *v)
 {
+    char why[WHY_MAX];
     int rc;
 
-    if (v->connected)
+    if (v->connected || v->busy)    /* requests of its last life are with the disk: vbd_idle() */
         return;
-    if (v->busy) {              /* requests of its last life are with the disk: vbd_idle() goes on */
-        return;
-    }
     v->failed = false;
-    rc = ring_connect(v);
+    rc = vbd_queues_connect(v, why);
     if (rc) {
-        xbdev_fail(&v->dev, rc, "%s: cannot connect to its frontend", v->name);
+        xbdev_fail(&v->dev, rc, "%s: cannot connect to its frontend: %s", v->name, why);
         return;
     }
     v->connected = true;
-    xs_printf(XS_NO_TXN, v->dev.path, "sectors", "%lu", v->disk->sectors);
-    xs_printf(XS_NO_TXN, v->dev.path, "sector-size", "%u", SECTOR_SIZE);
-    xs_printf(XS_NO_TXN, v->dev.path, "physical-sector-size", "%u", SECTOR_SIZE);
-    xs_printf(XS_NO_TXN, v->dev.path, "info", "%u", v->disk->readonly ? VDISK_READONLY : 0u);
+    write_size(v);
+    xs_printf(XS_NO_TXN, v->dev.path, "info", "%u",
+              (v->disk->readonly ? VDISK_READONLY : 0u) | (v->cdrom ? VDISK_CDROM : 0u));
     xbdev_set_state(&v->dev, XenbusStateConnected);
-    log_info("%s: connected, %lu KiB%s", v->name, v->disk->sectors / 2,
-             v->disk->readonly ? ", read-only" : "");
-    work_queue(&v->work);
+    log_info("%s: connected, %lu KiB%s, %u x %u requests", v->name, v->disk->sectors / 2,
+             v->disk->readonly ? ", read-only" : "", v->nr_queues, v->queue[0].size);
+    vbd_wake(v);
 }
 
-void vbd_idle(struct vbd *v)
+/* The frontend watches our state, and looks at the size again whenever that says "connected". */
+static void resized(struct disk *d)
 {
-    if (v->dev.state == XenbusStateInitWait && v->dev.peer_state == XenbusStateInitialised)
-        vbd_connect(v);
+    struct vbd *v = d->user;
+
+    log_info("%s: has %lu KiB now", v->name, d->sectors / 2);
+    if (!v->connected)
+        return;
+    write_size(v);
+    xbdev_set_state(&v->dev, XenbusStateConnected);
 }
 
 /* ------------------------------------------------------------------ states */
@@ -115,24 +89,61 @@ static void go_closing(struct vbd *v)
         xbdev_set_state(&v->dev, XenbusStateClosing);
 }
 
+/* The disk of a vbd that is being detached is closed: whoever waits for state 6 can have it. */
+static void detached(void *arg)
+{
+    struct vbd *v = arg;
+
+    v->disk = NULL;
+    v->closing = false;
+    if (v->removed)
+        vbd_free(v);
+    else
+        xbdev_set_state(&v->dev, XenbusStateClosed);
+}
+
 static void go_closed(struct vbd *v)
 {
     go_closing(v);
-    if (v->dev.state == XenbusStateClosing)
+    if (v->dev.state != XenbusStateClosing || v->closing)
+        return;
+    /* Pages of the guest may be with the disk. */
+    if (v->busy && !(v->disk->caps & DISK_BY_COPY))
+        return;                     /* vbd_idle() */
+    if (xs_read_default(XS_NO_TXN, v->dev.path, "online", 1)) {
         xbdev_set_state(&v->dev, XenbusStateClosed);
+        return;
+    }
+    v->closing = true;
+    disk_close(v->disk, detached, v);
+}
+
+static bool peer_is_closed(const struct vbd *v)
+{
+    return v->dev.peer_state == XenbusStateClosed || v->dev.peer_state == XenbusStateUnknown;
+}
+
+void vbd_idle(struct vbd *v)
+{
+    if (v->closing || v->removed)
+        return;
+    if (v->dev.state == XenbusStateInitWait && v->dev.peer_state == XenbusStateInitialised)
+        vbd_connect(v);
+    else if (v->dev.state == XenbusStateClosing && peer_is_closed(v))
+        go_closed(v);
 }
 
 static void frontend_changed(struct xbdev *d, enum xenbus_state state)
 {
     struct vbd *v = container_of(d, struct vbd, dev);
 
-    if (v->dropped || !v->disk)
+    if (v->dropped || !v->disk || v->closing)
         return;
     switch (state) {
     case XenbusStateInitialising:
         if (d->state == XenbusStateConnected)
             go_closed(v);
-        if (d->state == XenbusStateClosed)
+        if (d->state == XenbusStateClosed && v->disk)
             xbdev_set_state(d, XenbusStateInitWait);
         break;
     case XenbusStateInitialised:
@@ -150,6 +161,20 @@ static void frontend_changed(struct xbdev *d, enum xenbus_state state)
     default:
         break;
     }
+}
+
+/* A toolstack detaches a disk by writing state 5 to our directory, which the frontend sees as well.
+ * If there is none that could answer, we do. */
+static void own_state_changed(struct vbd *v)
+{
+    uint32_t s = xs_read_default(XS_NO_TXN, v->dev.path, "state", XenbusStateUnknown);
+
+    if (s != XenbusStateClosing || v->dev.state == XenbusStateClosing || !v->disk || v->closing)
+        return;
+    log_info("%s: is to be detached", v->name);
+    v->dev.state = XenbusStateClosing;
+    if (peer_is_closed(v) || v->dev.peer_state == XenbusStateInitialising)
+        go_closed(v);
 }
 
 void vbd_fail(struct vbd *v, const char *fmt, ...)
@@ -175,15 +200,19 @@ static void fail_work(struct work *w)
 
 /* ------------------------------------------------------------------ coming and going */
 
-/* Its directory is gone. What the disk still has under way comes back first. */
-static void vbd_free(void *arg)
+static void vbd_free(struct vbd *v)
 {
-    struct vbd *v = arg;
-
+    vbd_requests_free(v);
     log_info("%s: removed", v->name);
     free(v);
 }
 
+static void disk_is_closed(void *arg)
+{
+    vbd_free(arg);
+}
+
+/* Its directory is gone. What the disk still has under way comes back first. */
 static void vbd_remove(struct vbd *v)
 {
     vbd_disconnect(v);
@@ -191,10 +220,49 @@ static void vbd_remove(struct vbd *v)
     xbdev_close(&v->dev);
     list_remove(&v->link);
     disk_open_cancel(&v->open);
+    v->removed = true;
+    if (v->closing)
+        return;                     /* detached() */
     if (v->disk)
-        disk_close(v->disk, vbd_free, v);
+        disk_close(v->disk, disk_is_closed, v);
     else
         vbd_free(v);
+}
+
+static void write_features(struct vbd *v)
+{
+    const struct disk *d = v->disk;
+    const char *path = v->dev.path;
+
+    xs_printf(XS_NO_TXN, path, "feature-flush-cache", "1");
+    xs_printf(XS_NO_TXN, path, "feature-barrier", "1");
+    xs_printf(XS_NO_TXN, path, "feature-persistent", "0");
+    xs_printf(XS_NO_TXN, path, "feature-max-indirect-segments", "%u",
+              d->max_segs ? MIN(d->max_segs, BLK_SEGS_MAX) : BLK_SEGS_MAX);
+    xs_printf(XS_NO_TXN, path, "max-ring-page-order", "%u", VBD_RING_ORDER);
+    xs_printf(XS_NO_TXN, path, "multi-queue-max-queues", "%u", VBD_QUEUES);
+    if (!(d->caps & DISK_CAP_DISCARD) || d->readonly)
+        return;
+    xs_printf(XS_NO_TXN, path, "discard-granularity", "%u",
+              d->discard_granularity ? d->discard_granularity : d->logical);
+    xs_printf(XS_NO_TXN, path, "discard-alignment", "%u", d->discard_alignment);
+    xs_printf(XS_NO_TXN, path, "discard-secure", "0");
+    xs_printf(XS_NO_TXN, path, "feature-discard", "1");
+}
+
+/* limit-bytes and limit-iops: what a vbd may do each second. */
+static void read_limits(struct vbd *v)
+{
+    uint32_t iops = xs_read_default(XS_NO_TXN, v->dev.path, "limit-iops", 0);
+    char text[32] = "";
+
+    (void)xs_read_str(XS_NO_TXN, v->dev.path, "limit-bytes", text, sizeof(text));
+    if (!rate_parse(&v->bytes, text))
+        log_error("%s: limit-bytes %s is no rate such as 10MB/s: there is none", v->name, text);
+    v->ops = (struct rate){ .per_second = iops * 1000UL, .burst = MAX(iops * 50UL, 1000UL),
+                            .interval = 50 * NS_PER_MS };
+    rate_start(&v->bytes, now_ns());
+    rate_start(&v->ops, now_ns());
 }
 
 static void disk_is_open(struct disk_open *o, int rc, struct disk *d, const char *why)
@@ -203,21 +271,23 @@ static void disk_is_open(struct disk_open *o, int rc, struct disk *d, const char
 
     if (rc) {
         log_error("%s: %s", v->name, why);
+        xs_printf(XS_NO_TXN, v->dev.path, "error", "%d %s", -rc, why);
         return;                 /* stays, closed, until its directory goes */
     }
     v->disk = d;
-    xs_printf(XS_NO_TXN, v->dev.path, "feature-flush-cache", "1");
-    xs_printf(XS_NO_TXN, v->dev.path, "feature-barrier", "0");
-    xs_printf(XS_NO_TXN, v->dev.path, "feature-discard", "0");
-    xs_printf(XS_NO_TXN, v->dev.path, "feature-persistent", "0");
-    xs_printf(XS_NO_TXN, v->dev.path, "feature-max-indirect-segments", "%u", VBD_SEGMENTS);
+    d->user = v;
+    d->resized = resized;
+    write_features(v);
+    read_limits(v);
     xbdev_set_state(&v->dev, XenbusStateInitWait);
+    if (v->dev.peer_state == XenbusStateInitialised)
+        vbd_connect(v);
 }
 
 static void open_disk(struct vbd *v)
 {
     struct disk_spec *s = &v->open.spec;
-    char mode[8] = "";
+    char mode[8] = "", type[8] = "";
 
     if (xs_read_str(XS_NO_TXN, v->dev.path, "params", s->target, sizeof(s->target)) < 0) {
         log_error("%s: no params in the store", v->name);
@@ -226,6 +296,8 @@ static void open_disk(struct vbd *v)
     (void)xs_read_str(XS_NO_TXN, v->dev.path, "mode", mode, sizeof(mode));
     s->readonly = mode[0] != 'w';
     s->shared = mode[0] == 'w' && mode[1] == '!';
+    (void)xs_read_str(XS_NO_TXN, v->dev.path, "device-type", type, sizeof(type));
+    v->cdrom = !strcmp(type, "cdrom");
     v->open.opened = disk_is_open;
     v->open.arg = v;
     disk_open(&v->open);
@@ -244,6 +316,7 @@ static void vbd_new(domid_t dom, uint32_t id, const char *path)
     v->id = id;
     snprintf(v->name, sizeof(v->name), "vbd%u.%u", dom, id);
     work_init(&v->fail_work, fail_work);
+    list_init(&v->link);
     vbd_requests_init(v);
     rc = xbdev_open(&v->dev, path, true, frontend_changed);
     if (rc) {
@@ -292,8 +365,11 @@ static void root_changed(struct xs_watch *w, const char *path)
     unsigned int n = xb_path_numbers(BACKEND_ROOT, path, number);
 
     /* Most events are writes of our own to a vbd that we have. */
-    if (n == 3 && vbd_find((domid_t)number[0], number[1]))
+    if (n == 3 && (v = vbd_find((domid_t)number[0], number[1])) != NULL) {
+        if (!strcmp(strrchr(path, '/'), "/state"))
+            own_state_changed(v);
         return;
+    }
     if (n >= 2) {
         vbd_check(number[0], number[1]);
         return;

@@ -154,10 +154,11 @@ static const struct disk *in_the_way(const struct disk *d)
 
 void disk_opened(struct disk_open *o, struct disk *d)
 {
-    const struct disk *other = d->id[0] ? in_the_way(d) : NULL;
+    const struct disk *other;
 
     d->closing = false;
     d->shared = o->spec.shared;
+    other = d->id[0] ? in_the_way(d) : NULL;
     d->closed = NULL;
     list_init(&d->link);
     if (other) {

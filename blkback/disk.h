@@ -54,6 +54,7 @@ struct disk_seg {
 struct disk_io_ops {
     void (*give)(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes);
     void (*take)(struct disk_io *io, uint32_t at, void *to, uint32_t bytes);
+    bool (*failed)(struct disk_io *io);
 };
 
 /*
@@ -225,6 +226,13 @@ static inline void disk_give(struct disk_io *io, uint32_t at, const void *data, 
 static inline void disk_take(struct disk_io *io, uint32_t at, void *to, uint32_t bytes)
 {
     io->ops->take(io, at, to, bytes);
+}
+
+/* After disk_settle(): a copy of this request has failed, or its guest is gone. Memory that was
+ * to be filled by disk_take() holds then what it held before, and must not be written anywhere. */
+static inline bool disk_copy_failed(struct disk_io *io)
+{
+    return io->ops->failed(io);
 }
 
 /* Carries out all copies collected so far, of every disk, in one hypercall if there are few. */

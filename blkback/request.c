@@ -1,49 +1,119 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * request.c - a vbd's ring: copy a request out, check the copy, act on the copy, answer.
+ * request.c - a vbd's requests: copy one out of the ring, check the copy, act on the copy, answer.
  *
  * Data is moved by grant copies: by the disk itself if it can, straight from where it has them or
  * where it wants them; else through pages of dom0, all writes of a turn together before they are
- * submitted, all finished reads before they are answered. The ring has 32 entries and a
- * request at most 32 pages, which bounds what a frontend can make us hold.
+ * submitted, all finished reads before they are answered.
  */
+#include <stdlib.h>
 #include "blkback/vbd.h"
 #include "lib/string.h"
+#include "overflow.h"
 #include "runtime/log.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
 #include "runtime/ring.h"
-#include "overflow.h"
+#include "runtime/time.h"
 
-static void free_pages(struct vbd_req *r)
+/* What a barrier waits for. */
+enum stage { BARRIER_NEW, BARRIER_DRAIN, BARRIER_FLUSH, BARRIER_WRITE, BARRIER_FLUSH_AFTER };
+
+/* ------------------------------------------------------------------ requests come and go */
+
+static struct vbd_req *req_get(struct vbd *v)
 {
-    for (uint32_t i = 0; i < r->io.nr_segs; i++)
-        page_free(r->seg[i].va);
-    r->io.nr_segs = 0;
+    struct vbd_req *r = list_first(&v->free, struct vbd_req, link);
+
+    if (r) {
+        list_remove(&r->link);
+        v->nr_free--;
+        return r;
+    }
+    r = v->nr_reqs < VBD_REQS ? malloc(sizeof(*r)) : NULL;
+    if (!r)
+        return NULL;
+    v->nr_reqs++;
+    list_init(&r->link);
+    r->vbd = v;
+    return r;
+}
+
+static void req_put(struct vbd_req *r)
+{
+    struct vbd *v = r->vbd;
+
+    if (r->data) {
+        for (uint32_t i = 0; i < r->io.nr_segs; i++)
+            page_free(r->data[i].va);
+        v->pages -= r->io.nr_segs;
+        free(r->data);
+    }
+    if (r->q.seg != r->q.inline_seg)
+        free(r->q.seg);
+    if (v->nr_free >= VBD_REQS_KEPT) {
+        v->nr_reqs--;
+        free(r);
+        return;
+    }
+    list_push_front(&v->free, &r->link);
+    v->nr_free++;
+}
+
+void vbd_requests_init(struct vbd *v)
+{
+    list_init(&v->free);
+}
+
+void vbd_requests_free(struct vbd *v)
+{
+    struct vbd_req *r, *tmp;
+
+    list_for_each_safe(r, tmp, &v->free, link)
+        free(r);
+    list_init(&v->free);
+    v->nr_free = v->nr_reqs = 0;
+}
+
+void vbd_queue_drop(struct vbd_queue *q)
+{
+    struct vbd_req *r = q->vbd->barrier, *tmp;
+
+    if (r && r->queue == q && r->stage == BARRIER_DRAIN) {
+        q->vbd->barrier = NULL;     /* nobody has it but us */
+        req_put(r);
+    }
+    list_for_each_safe(r, tmp, &q->finished, link) {
+        list_remove(&r->link);
+        req_put(r);
+    }
 }
 
 /* ------------------------------------------------------------------ data */
 
-/* The segment with byte `at` of the request; most ask for one after the other. */
-static const struct copy_ref *seek(struct vbd_req *r, uint32_t at)
+/* The next piece, within one segment, of the bytes from `at` on; most ask for one after the other. */
+static inline struct copy_ref piece(struct vbd_req *r, uint32_t at, uint32_t *bytes)
 {
+    const struct copy_ref *c;
+    uint32_t into;
+
     if (at < r->at_byte)
         r->at_seg = r->at_byte = 0;
-    while (at - r->at_byte >= r->ref[r->at_seg].bytes)
-        r->at_byte += r->ref[r->at_seg++].bytes;
-    return &r->ref[r->at_seg];
+    while (at - r->at_byte >= r->q.seg[r->at_seg].bytes)
+        r->at_byte += r->q.seg[r->at_seg++].bytes;
+    c = &r->q.seg[r->at_seg];
+    into = at - r->at_byte;
+    *bytes = MIN(*bytes, c->bytes - into);
+    return (struct copy_ref){ c->ref, (uint16_t)(c->offset + into), (uint16_t)*bytes };
 }
 
-/* The next piece, within one segment, of [at, at + *bytes). */
-static struct copy_ref piece(struct vbd_req *r, uint32_t at, uint32_t *bytes)
+/* Nothing is copied for a frontend that is gone: its references may be others by now. */
+static bool may_copy(struct vbd_req *r, uint32_t at, uint32_t bytes)
 {
-    struct copy_ref c = *seek(r, at);
-    uint32_t into = at - r->at_byte;
-
-    c.offset = (uint16_t)(c.offset + into);
-    c.bytes = (uint16_t)(c.bytes - into);
-    *bytes = MIN(*bytes, (uint32_t)c.bytes);
-    return c;
+    BUG_ON(!range_inside(at, bytes, disk_io_bytes(&r->io)));
+    if (!r->vbd->connected)
+        r->copy_failed = true;
+    return r->vbd->connected;
 }
 
 static void give(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes)
@@ -51,81 +121,102 @@ static void give(struct disk_io *io, uint32_t at, const void *data, uint32_t byt
     struct vbd_req *r = container_of(io, struct vbd_req, io);
     const char *from = data;
 
-    BUG_ON(!range_inside(at, bytes, disk_io_bytes(io)));
-    while (bytes) {
-        uint32_t n = bytes;
-        struct copy_ref c = piece(r, at, &n);
+    for (uint32_t n; may_copy(r, at, bytes) && bytes; at += n, from += n, bytes -= n) {
+        struct copy_ref c;
 
+        n = bytes;
+        c = piece(r, at, &n);
         copy_to_guest_page(r->vbd->dom, &c, from, n, &r->copy_failed);
-        at += n;
-        from += n;
-        bytes -= n;
     }
 }
 
-static void take_data(struct disk_io *io, uint32_t at, void *data, uint32_t bytes)
+static void take(struct disk_io *io, uint32_t at, void *data, uint32_t bytes)
 {
     struct vbd_req *r = container_of(io, struct vbd_req, io);
     char *to = data;
 
-    BUG_ON(!range_inside(at, bytes, disk_io_bytes(io)));
-    while (bytes) {
-        uint32_t n = bytes;
-        struct copy_ref c = piece(r, at, &n);
+    for (uint32_t n; may_copy(r, at, bytes) && bytes; at += n, to += n, bytes -= n) {
+        struct copy_ref c;
 
+        n = bytes;
+        c = piece(r, at, &n);
         copy_from_guest_page(r->vbd->dom, &c, to, n, &r->copy_failed);
-        at += n;
-        to += n;
-        bytes -= n;
     }
 }
 
-static const struct disk_io_ops io_ops = { .give = give, .take = take_data };
+static bool failed(struct disk_io *io)
+{
+    return container_of(io, struct vbd_req, io)->copy_failed;
+}
+
+static const struct disk_io_ops io_ops = { .give = give, .take = take, .failed = failed };
 
 /* All of the data between the guest's pages and the request's own. */
 static void copy_own(struct vbd_req *r, bool to_guest)
 {
     for (uint32_t i = 0; i < r->io.nr_segs; i++) {
         if (to_guest)
-            copy_to_guest_page(r->vbd->dom, &r->ref[i], r->seg[i].va, r->seg[i].bytes,
+            copy_to_guest_page(r->vbd->dom, &r->q.seg[i], r->data[i].va, r->data[i].bytes,
                                &r->copy_failed);
         else
-            copy_from_guest_page(r->vbd->dom, &r->ref[i], r->seg[i].va, r->seg[i].bytes,
+            copy_from_guest_page(r->vbd->dom, &r->q.seg[i], r->data[i].va, r->data[i].bytes,
                                  &r->copy_failed);
     }
 }
 
 /* ------------------------------------------------------------------ answers */
 
-static void answer(struct vbd *v, uint64_t id, uint8_t op, int16_t status)
+static void answer(struct vbd_queue *q, const struct vbd_req *r)
 {
-    struct blkif_response rsp = { .id = id, .operation = op, .status = status };
+    struct blkif_response rsp = { .id = r->q.id, .operation = r->q.op, .status = r->status };
 
-    if (status != BLKIF_RSP_OKAY)
-        v->errors++;
-    memcpy(&v->ring->ring[v->rsp++ & (VBD_RING_SIZE - 1)].rsp, &rsp, sizeof(rsp));
+    if (r->copy_failed) {
+        rsp.status = BLKIF_RSP_ERROR;
+        q->vbd->refused++;
+    }
+    __builtin_memcpy(&q->ring->ring[q->rsp++ & (q->size - 1)].rsp, &rsp, sizeof(rsp));
 }
 
 /* Hands finished reads to the guest, then answers everything that is finished. Copies end before
  * an answer is visible: frontends panic when a grant is still in use then. */
-static void answer_finished(struct vbd *v)
+static void answer_finished(struct vbd_queue *q)
 {
     struct vbd_req *r, *tmp;
 
-    list_for_each(r, &v->finished, link) {
+    list_for_each(r, &q->finished, link) {
         if (r->io.op == DISK_READ && r->status == BLKIF_RSP_OKAY)
             copy_own(r, true);
     }
     disk_settle();
-    list_for_each_safe(r, tmp, &v->finished, link) {
-        answer(v, r->id, r->op, r->copy_failed ? BLKIF_RSP_ERROR : r->status);
-        free_pages(r);
+    list_for_each_safe(r, tmp, &q->finished, link) {
+        answer(q, r);
         list_remove(&r->link);
-        list_push_back(&v->free, &r->link);
+        req_put(r);
     }
-    if (v->ring->rsp_prod != v->rsp &&
-        ring_publish(&v->ring->rsp_prod, &v->ring->rsp_event, v->rsp))
-        event_send(v->port);
+    if (q->vbd->held) {
+        q->vbd->held = false;
+        vbd_wake(q->vbd);
+    }
+    if (q->ring->rsp_prod != q->rsp &&
+        ring_publish(&q->ring->rsp_prod, &q->ring->rsp_event, q->rsp))
+        event_send(q->port);
+}
+
+static void finish(struct vbd_req *r, int16_t status)
+{
+    r->status = status;
+    list_push_back(&r->queue->finished, &r->link);
+    work_queue(&r->queue->work);
+}
+
+static void barrier_next(struct vbd_req *r);
+static void discard_next(struct vbd_req *r);
+
+static int16_t status_of(int rc)
+{
+    if (!rc)
+        return BLKIF_RSP_OKAY;
+    return rc == -XEN_EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 }
 
 static void io_done(struct disk_io *io, int rc)
@@ -134,193 +225,314 @@ static void io_done(struct disk_io *io, int rc)
     struct vbd *v = r->vbd;
 
     v->busy--;
-    r->status = rc == 0 ? BLKIF_RSP_OKAY : rc == -XEN_EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP
-                                                                 : BLKIF_RSP_ERROR;
-    if (!v->connected) {                /* disconnected meanwhile: nobody to answer */
-        free_pages(r);
-        list_push_back(&v->free, &r->link);
+    if (!v->connected) {                /* nobody to answer */
+        if (v->barrier == r)
+            v->barrier = NULL;
+        req_put(r);
         if (!v->busy)
             vbd_idle(v);
         return;
     }
-    list_push_back(&v->finished, &r->link);
-    work_queue(&v->work);
-}
-
-/* ------------------------------------------------------------------ requests */
-
-/* One segment as the guest gave it; false if it is no piece of a page. */
-static bool add_segment(struct vbd_req *r, const struct blkif_request_segment *s)
-{
-    if (s->last_sect < s->first_sect || s->last_sect >= PAGE_SIZE / SECTOR_SIZE)
-        return false;
-    r->ref[r->nr_refs++] = (struct copy_ref){
-        .ref = s->gref,
-        .offset = (uint16_t)(s->first_sect * SECTOR_SIZE),
-        .bytes = (uint16_t)((s->last_sect - s->first_sect + 1u) * SECTOR_SIZE),
-    };
-    return true;
-}
-
-/* Segments of an indirect request stand in a page of the guest's: one copy of it. */
-static bool read_indirect(struct vbd_req *r, const struct blkif_request_indirect *q)
-{
-    struct blkif_request_segment *list = page_alloc();
-    struct gnttab_copy c = { .flags = GNTCOPY_source_gref };
-    bool ok = false;
-
-    if (list && q->nr_segments && q->nr_segments <= VBD_SEGMENTS) {
-        c.len = (uint16_t)(q->nr_segments * sizeof(*list));
-        grant_copy_ref(&c.source, r->vbd->dom, q->indirect_grefs[0], 0);
-        grant_copy_own(&c.dest, list);
-        ok = grant_copy(&c, 1) == 0;
-        for (uint32_t i = 0; ok && i < q->nr_segments; i++)
-            ok = add_segment(r, &list[i]);
+    if (!rc && v->barrier == r && r->stage != BARRIER_FLUSH_AFTER) {
+        barrier_next(r);
+        return;
     }
-    if (list)
-        page_free(list);
-    return ok;
+    if (!rc && r->left) {
+        if (r->submitting)
+            r->again = true;
+        else
+            discard_next(r);
+        return;
+    }
+    if (v->barrier == r) {
+        v->barrier = NULL;
+        vbd_wake(v);
+    } else if (v->barrier && v->barrier->stage == BARRIER_DRAIN && !v->busy) {
+        barrier_next(v->barrier);
+    }
+    finish(r, status_of(rc));
 }
 
-static bool decode(struct vbd_req *r, const struct blkif_request *q)
-{
-    const struct blkif_request_indirect *ind = (const void *)q;
-    uint8_t op = q->operation;
+/* ------------------------------------------------------------------ carrying out */
 
-    r->nr_refs = r->at_seg = r->at_byte = 0;
-    r->copy_failed = false;
-    r->io.nr_segs = 0;
-    r->io.flags = 0;
-    r->io.sectors = 0;
-    r->id = q->operation == BLKIF_OP_INDIRECT ? ind->id : q->id;
-    r->op = q->operation;
-    r->status = BLKIF_RSP_ERROR;
-    r->io.sector = q->sector_number;
-    if (op == BLKIF_OP_INDIRECT) {
-        op = r->op = ind->indirect_op;          /* what the answer must name */
-        r->io.sector = ind->sector_number;
-        if ((op != BLKIF_OP_READ && op != BLKIF_OP_WRITE) || !read_indirect(r, ind))
-            return false;
-    } else if (op == BLKIF_OP_READ || op == BLKIF_OP_WRITE) {
-        if (!q->nr_segments || q->nr_segments > BLKIF_MAX_SEGMENTS_PER_REQUEST)
-            return false;
-        for (uint32_t i = 0; i < q->nr_segments; i++)
-            if (!add_segment(r, &q->seg[i]))
-                return false;
-    } else if (op == BLKIF_OP_FLUSH_DISKCACHE) {
-        r->io.op = DISK_FLUSH;          /* every other field may be stale (NetBSD) */
-        return true;
+static void submit(struct vbd_req *r)
+{
+    r->vbd->busy++;
+    disk_submit(r->vbd->disk, &r->io);
+}
+
+/* A discard is cut into pieces that the disk takes; one that is done at once must not call us deeper
+ * and deeper. */
+static void discard_next(struct vbd_req *r)
+{
+    uint64_t most = r->vbd->disk->max_discard;
+
+    do {
+        r->io.sector += r->io.sectors;
+        r->io.sectors = most ? MIN(r->left, most) : r->left;
+        r->left -= r->io.sectors;
+        r->again = false;
+        r->submitting = true;
+        submit(r);
+        r->submitting = false;
+    } while (r->again);
+}
+
+static void submit_flush(struct vbd_req *r, enum stage stage)
+{
+    r->stage = (uint8_t)stage;
+    r->io.op = DISK_FLUSH;
+    r->io.sector = r->io.sectors = 0;
+    submit(r);
+}
+
+/* A barrier: all before it are done; flush, write, and flush again if the disk cannot do that with
+ * the write. */
+static void barrier_next(struct vbd_req *r)
+{
+    const struct disk *d = r->vbd->disk;
+
+    switch (r->stage) {
+    case BARRIER_DRAIN:
+        submit_flush(r, r->q.nr_segs ? BARRIER_FLUSH : BARRIER_FLUSH_AFTER);
+        break;
+    case BARRIER_FLUSH:
+        r->stage = d->caps & DISK_CAP_FUA ? BARRIER_FLUSH_AFTER : BARRIER_WRITE;
+        r->io.op = DISK_WRITE;
+        r->io.flags = d->caps & DISK_CAP_FUA ? DISK_FUA : 0;
+        r->io.sector = r->q.sector;
+        r->io.sectors = r->q.sectors;
+        submit(r);
+        break;
+    default:
+        submit_flush(r, BARRIER_FLUSH_AFTER);
+        break;
+    }
+}
+
+static uint8_t disk_op(uint8_t op)
+{
+    switch (op) {
+    case BLKIF_OP_READ:
+        return DISK_READ;
+    case BLKIF_OP_FLUSH_DISKCACHE:
+        return DISK_FLUSH;
+    case BLKIF_OP_DISCARD:
+        return DISK_DISCARD;
+    default:
+        return DISK_WRITE;
+    }
+}
+
+static void start(struct vbd_req *r)
+{
+    struct vbd *v = r->vbd;
+
+    if (r->q.op == BLKIF_OP_WRITE_BARRIER) {
+        r->stage = BARRIER_DRAIN;
+        if (!v->busy)
+            barrier_next(r);
+    } else if (r->q.op == BLKIF_OP_DISCARD) {
+        /* All of it is checked before the first piece goes. */
+        if (!range_inside(r->q.sector, r->q.sectors, v->disk->sectors)) {
+            v->refused++;
+            finish(r, BLKIF_RSP_ERROR);
+            return;
+        }
+        r->left = r->q.sectors;
+        r->io.sectors = 0;
+        discard_next(r);
     } else {
-        r->status = BLKIF_RSP_EOPNOTSUPP;
-        return false;
+        submit(r);
     }
-    r->io.op = op == BLKIF_OP_READ ? DISK_READ : DISK_WRITE;
-    for (uint32_t i = 0; i < r->nr_refs; i++)
-        r->io.sectors += r->ref[i].bytes >> SECTOR_SHIFT;
-    return true;
 }
 
-static bool alloc_pages(struct vbd_req *r)
+/* ------------------------------------------------------------------ taking */
+
+/* Fetches the segments of an indirect request: one copy of the page that has them. */
+static bool fetch_segments(struct vbd_req *r)
 {
-    if (r->vbd->disk->caps & DISK_BY_COPY)
-        return true;
-    for (uint32_t i = 0; i < r->nr_refs; i++) {
-        void *p = page_alloc_zeroed();
+    static struct blkif_request_segment list[BLK_SEGS_MAX] __aligned(PAGE_SIZE);
+    struct gnttab_copy c = { .flags = GNTCOPY_source_gref };
+
+    c.len = (uint16_t)(r->q.nr_segs * sizeof(*list));
+    grant_copy_ref(&c.source, r->vbd->dom, r->q.indirect, 0);
+    grant_copy_own(&c.dest, list);
+    if (grant_copy(&c, 1))
+        return false;
+    if (r->q.nr_segs > BLK_INLINE_SEGS) {
+        r->q.seg = malloc(r->q.nr_segs * sizeof(*r->q.seg));
+        if (!r->q.seg) {
+            r->q.seg = r->q.inline_seg;
+            return false;
+        }
+    }
+    return blk_segments(&r->q, list, r->q.nr_segs, r->vbd->disk->logical);
+}
+
+/* Own pages for its data, for disks that do not copy by themselves. */
+static bool alloc_data(struct vbd_req *r)
+{
+    bool read = r->io.op == DISK_READ;
+
+    r->data = malloc(r->q.nr_segs * sizeof(*r->data));
+    for (uint32_t i = 0; r->data && i < r->q.nr_segs; i++) {
+        /* A disk that reads less than it says must not hand out what was there before. */
+        void *p = read ? page_alloc_zeroed() : page_alloc();
 
         if (!p)
             return false;
-        r->seg[i] = (struct disk_seg){ p, virt_to_maddr(p), r->ref[i].bytes };
+        r->data[i] = (struct disk_seg){ p, virt_to_maddr(p), r->q.seg[i].bytes };
         r->io.nr_segs++;
+        r->vbd->pages++;
     }
+    return r->data != NULL;
+}
+
+/* The entry at q->cons as a request; false: r->status says why not. */
+static bool take_request(struct vbd_queue *q, struct vbd_req *r)
+{
+    const struct disk *d = r->vbd->disk;
+    struct blkif_request entry;
+
+    r->queue = q;
+    r->data = NULL;
+    r->copy_failed = false;
+    r->left = 0;
+    r->submitting = r->again = false;
+    r->at_seg = r->at_byte = 0;
+    r->stage = BARRIER_NEW;
+    ring_copy_in(&entry, &q->ring->ring[q->cons++ & (q->size - 1)].req, sizeof(entry));
+    r->status = blk_decode(&r->q, &entry, d->max_segs ? MIN(d->max_segs, BLK_SEGS_MAX) : BLK_SEGS_MAX,
+                           d->logical);
+    r->io.nr_segs = 0;
+    if (r->status != BLKIF_RSP_OKAY)
+        return false;
+    r->status = BLKIF_RSP_ERROR;
+    if (r->q.is_indirect && !fetch_segments(r))
+        return false;
+    r->io.op = disk_op(r->q.op);
+    r->io.flags = 0;
+    r->io.sector = r->q.sector;
+    r->io.sectors = r->q.sectors;
+    r->io.ops = &io_ops;
+    r->io.done = io_done;
+    if (r->q.nr_segs && !(d->caps & DISK_BY_COPY) && !alloc_data(r))
+        return false;
+    r->io.seg = r->data;
     return true;
 }
 
-static void refuse(struct vbd_req *r)
+static void limit_due(struct timer *t)
 {
-    free_pages(r);
-    list_push_back(&r->vbd->finished, &r->link);
+    vbd_wake(container_of(t, struct vbd, limit_timer));
 }
 
-/* Takes up to n requests off the ring into batch[]; returns how many are to be carried out. */
-static uint32_t take(struct vbd *v, uint32_t prod, struct vbd_req **batch)
+/* May one more request be taken now? What forbids it calls vbd_wake() when it is over. */
+static bool may_take(struct vbd *v)
 {
+    uint64_t now, wait;
+
+    if (v->barrier || v->pages > VBD_PAGES - BLK_SEGS_MAX)
+        return false;
+    if (likely(!v->bytes.per_second && !v->ops.per_second))
+        return true;
+    now = now_ns();
+    wait = MAX(rate_wait(&v->bytes, now), rate_wait(&v->ops, now));
+    if (wait) {
+        v->limit_timer.fn = limit_due;
+        timer_set(&v->limit_timer, now + wait);
+    }
+    return !wait;
+}
+
+static void charge(struct vbd *v, const struct vbd_req *r)
+{
+    rate_charge(&v->ops, 1000);
+    if (r->io.op == DISK_READ || r->io.op == DISK_WRITE)
+        rate_charge(&v->bytes, (uint32_t)(r->q.sectors << SECTOR_SHIFT));
+}
+
+/* Takes requests off the ring into batch[]; returns how many are to be carried out. *held: more are
+ * there and may not be taken now. */
+static uint32_t take_some(struct vbd_queue *q, uint32_t prod, struct vbd_req **batch, bool *held)
+{
+    struct vbd *v = q->vbd;
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < VBD_BUDGET && v->cons != prod && !list_empty(&v->free); i++) {
-        struct vbd_req *r = list_first(&v->free, struct vbd_req, link);
-        struct blkif_request q;
+    *held = false;
+    for (uint32_t i = 0; i < VBD_BUDGET && q->cons != prod; i++) {
+        struct vbd_req *r = may_take(v) ? req_get(v) : NULL;
 
-        list_remove(&r->link);
-        ring_copy_in(&q, &v->ring->ring[v->cons++ & (VBD_RING_SIZE - 1)].req, sizeof(q));
-        if (decode(r, &q) && alloc_pages(r))
-            batch[n++] = r;
-        else
-            refuse(r);
+        if (!r) {
+            *held = v->held = true;
+            break;
+        }
+        if (!take_request(q, r)) {
+            v->refused++;
+            list_push_back(&q->finished, &r->link);
+            continue;
+        }
+        charge(v, r);
+        if (r->q.op == BLKIF_OP_WRITE_BARRIER)
+            v->barrier = r;         /* nothing is taken behind it */
+        batch[n++] = r;
     }
     return n;
 }
 
-static void count(struct vbd *v, const struct vbd_req *r)
+/* Everything in batch[] is submitted, the writes' data first taken from the guest together. */
+static void carry_out(struct vbd_queue *q, struct vbd_req **batch, uint32_t nr)
 {
-    if (r->io.op == DISK_READ)
-        v->bytes_read += r->io.sectors << SECTOR_SHIFT;
-    else
-        v->bytes_written += r->io.sectors << SECTOR_SHIFT;
-    v->reads += r->io.op == DISK_READ;
-    v->writes += r->io.op == DISK_WRITE;
-    v->flushes += r->io.op == DISK_FLUSH;
-}
+    struct vbd *v = q->vbd;
+    bool by_copy = v->disk->caps & DISK_BY_COPY;
 
-static void carry_out(struct vbd *v, struct vbd_req **batch, uint32_t nr)
-{
-    for (uint32_t i = 0; i < nr; i++)
+    for (uint32_t i = 0; i < nr && !by_copy; i++)
         if (batch[i]->io.op == DISK_WRITE)
             copy_own(batch[i], false);
-    disk_settle();
+    if (!by_copy)
+        disk_settle();
     for (uint32_t i = 0; i < nr; i++) {
-        struct vbd_req *r = batch[i];
-
-        if (r->copy_failed) {
-            refuse(r);
-            continue;
+        if (batch[i]->copy_failed) {
+            if (v->barrier == batch[i]) {
+                v->barrier = NULL;
+                vbd_wake(v);
+            }
+            list_push_back(&q->finished, &batch[i]->link);
+        } else {
+            start(batch[i]);
         }
-        count(v, r);
-        r->io.seg = r->seg;
-        r->io.ops = &io_ops;
-        r->io.done = io_done;
-        v->busy++;
-        disk_submit(v->disk, &r->io);
     }
-    disk_kick(v->disk);
+    if (nr)
+        disk_kick(v->disk);
 }
 
-void vbd_work(struct work *w)
+void vbd_queue_work(struct work *w)
 {
-    struct vbd *v = container_of(w, struct vbd, work);
+    struct vbd_queue *q = container_of(w, struct vbd_queue, work);
+    struct vbd *v = q->vbd;
     struct vbd_req *batch[VBD_BUDGET];
     uint32_t prod;
+    bool held;
 
-    if (!v->ring || v->failed)
+    if (!v->connected || v->failed)
         return;
-    prod = ring_read_prod(&v->ring->req_prod);
-    if (prod - v->rsp > VBD_RING_SIZE) {
-        vbd_fail(v, "request producer %u, answered %u", prod, v->rsp);
+    prod = ring_read_prod(&q->ring->req_prod);
+    if (prod - q->rsp > q->size) {
+        vbd_fail(v, "request producer %u, answered %u", prod, q->rsp);
         return;
     }
-    carry_out(v, batch, take(v, prod, batch));
-    answer_finished(v);
-    if ((v->cons != prod && !list_empty(&v->free)) ||
-        ring_rearm(&v->ring->req_event, &v->ring->req_prod, v->cons))
-        work_queue(&v->work);
+    carry_out(q, batch, take_some(q, prod, batch, &held));
+    if (!list_empty(&q->finished))
+        answer_finished(q);
+    if (held)
+        return;                     /* vbd_wake() */
+    if (q->cons != prod || ring_rearm(&q->ring->req_event, &q->ring->req_prod, q->cons))
+        work_queue(&q->work);
 }
 
-void vbd_requests_init(struct vbd *v)
+void vbd_wake(struct vbd *v)
 {
-    list_init(&v->free);
-    list_init(&v->finished);
-    work_init(&v->work, vbd_work);
-    for (uint32_t i = 0; i < VBD_RING_SIZE; i++) {
-        v->req[i].vbd = v;
-        list_push_back(&v->free, &v->req[i].link);
-    }
+    for (uint32_t i = 0; i < v->nr_queues; i++)
+        work_queue(&v->queue[i].work);
 }

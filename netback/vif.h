@@ -12,7 +12,7 @@
 #define NETBACK_VIF_H
 
 #include "netback/filter.h"
-#include "netback/rate.h"
+#include "lib/rate.h"
 #include "runtime/event.h"
 #include "runtime/grant.h"
 #include "runtime/loop.h"

@@ -3,7 +3,7 @@
  * test-disk.c - runs in a guest with two disks made from one module: /dev/xvda writable, /dev/xvdb
  * read-only. Sector n of the module begins with n as eight bytes and is filled with n's low byte.
  * Compares what is there, writes pieces of all sizes and reads them back directly (O_DIRECT),
- * flushes, and looks that the read-only disk has seen none of it.
+ * flushes, discards, and looks that the read-only disk has seen none of it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -65,6 +65,17 @@ int main(void)
         CHECK(!memcmp(buf, want, n));
         if (i % 50 == 0)
             CHECK(fsync(a) == 0);
+    }
+    /* What is discarded reads as zeroes; what is beside it stays. */
+    {
+        uint64_t range[2] = { 8 * 512, CHUNK - 16 * 512 };
+
+        pattern(want, 77, CHUNK);
+        CHECK(pwrite(a, want, CHUNK, 0) == CHUNK);
+        CHECK(ioctl(a, BLKDISCARD, range) == 0);
+        memset(want + range[0], 0, range[1]);
+        CHECK(pread(a, buf, CHUNK, 0) == CHUNK);
+        CHECK(!memcmp(buf, want, CHUNK));
     }
     for (uint64_t at = 0; at + CHUNK <= size; at += CHUNK) {
         CHECK(pread(b, buf, CHUNK, (off_t)at) == CHUNK);

@@ -14,13 +14,15 @@ name = "guest"
 kernel = "vmlinuz"
 ramdisk = "initramfs.gz"
 memory = 128
+vcpus = 2
 disk = [ "image,raw,xvda,w", "image,raw,xvdb,r" ]
-extra = "console=hvc0 quiet ip=none test=disk"
+extra = "console=hvc0 quiet ip=none test=disk blkfront=max_ring_page_order=4,max_indirect_segments=256"
 on_crash = "destroy"
 EOF
 host_start h -machine q35 -m 512 -kernel build/sluice -append debugexit \
     -initrd "$(modules "solo=guest.cfg" "$tmp"/{guest.cfg,vmlinuz,initramfs.gz,image})"
-check "2 MiB read, 300 writes read back, flushes, a read-only twin" wait_for 120 'test disk: ok' "$tmp/h.com2"
+check "2 MiB read, 300 writes read back, flushes, discard, a read-only twin; two queues of 16 pages" wait_for 120 'test disk: ok' "$tmp/h.com2"
+check "  as asked" has 'vbd[0-9]*.51712: connected, 2048 KiB, 2 x 512 requests' "$tmp/h.log"
 wait_for 20 'is gone' "$tmp/h.log"
 check "both are let go of at the end" test "$(grep -c 'vbd[0-9.]*: removed' "$tmp/h.log")" -ge 2
 grep -a 'disk:' "$tmp/h.com2" | sed 's/^/# /'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
-/* LINK: blkback/blkback.c blkback/request.c blkback/copy.c blkback/disk.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
 /* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,8 +231,7 @@ static void refusals(void **unused)
     q = next(BLKIF_OP_WRITE, 0);
     q->nr_segments = 12;
     assert_int_equal(one(q), BLKIF_RSP_ERROR);
-    assert_int_equal(one(next(BLKIF_OP_WRITE_BARRIER, 0)), BLKIF_RSP_EOPNOTSUPP);
-    assert_int_equal(one(next(BLKIF_OP_DISCARD, 0)), BLKIF_RSP_EOPNOTSUPP);
+    assert_int_equal(one(next(BLKIF_OP_DISCARD, 0)), BLKIF_RSP_ERROR);      /* no sectors */
     assert_int_equal(one(next(200, 0)), BLKIF_RSP_EOPNOTSUPP);
     /* A page offered read-only cannot be read into; the disk is none the worse. */
     fake_grant(DOM, 200, page[20], true);
@@ -309,6 +308,440 @@ static void comes_again(void **unused)
     assert_int_equal(one(q), BLKIF_RSP_OKAY);
 }
 
+/* A disk under the test's control: requests wait until the test answers them. ------------------ */
+
+static struct disk fake_disk;
+static struct disk_io *waiting[64];
+static unsigned int nr_waiting;
+static bool fake_closed;
+
+static void fake_submit(struct disk *d, struct disk_io *io)
+{
+    waiting[nr_waiting++] = io;
+}
+
+static void fake_close(struct disk *d)
+{
+    fake_closed = true;
+    while (nr_waiting)
+        disk_done(waiting[--nr_waiting], -XEN_EIO);
+    disk_closed(d);
+}
+
+static const struct disk_driver fake_driver = { .submit = fake_submit, .close = fake_close };
+
+static void fake_open(struct disk_open *o)
+{
+    nr_waiting = 0;
+    fake_closed = false;
+    fake_disk.driver = &fake_driver;
+    fake_disk.readonly = o->spec.readonly;
+    if (!strcmp(o->name, "wrong"))
+        disk_not_opened(o, -XEN_EROFS, "only to be read");
+    else
+        disk_opened(o, &fake_disk);
+}
+
+/* The oldest request's answer. */
+static void answer_first(int rc)
+{
+    struct disk_io *io = waiting[0];
+
+    assert_int_not_equal(nr_waiting, 0);
+    memmove(waiting, waiting + 1, --nr_waiting * sizeof(waiting[0]));
+    disk_done(io, rc);
+    fake_run();
+}
+
+static void connect_fake(uint32_t caps, uint32_t logical)
+{
+    static struct disk_kind kind = { .prefix = "fake:", .open = fake_open };
+    static bool known;
+
+    if (!known)
+        disk_kind_add(&kind);
+    known = true;
+    fake_disk = (struct disk){ .sectors = 1000, .logical = logical, .physical = 4096, .caps = caps };
+    connect("w", "fake:one");
+    assert_int_equal(state(), 4);
+}
+
+static void barriers(void **unused)
+{
+    struct blkif_request *q;
+
+    connect_fake(DISK_CAP_FLUSH, 512);
+    segment(next(BLKIF_OP_WRITE, 0), 100, 0, 7);
+    segment(next(BLKIF_OP_WRITE_BARRIER, 8), 101, 0, 7);
+    segment(next(BLKIF_OP_WRITE, 16), 102, 0, 7);
+    push();
+    assert_int_equal(nr_waiting, 1);            /* what comes before must end first */
+    assert_int_equal(waiting[0]->sector, 0);
+    answer_first(0);
+    assert_int_equal(nr_waiting, 1);
+    assert_int_equal(waiting[0]->op, DISK_FLUSH);
+    answer_first(0);
+    assert_int_equal(waiting[0]->op, DISK_WRITE);
+    assert_int_equal(waiting[0]->sector, 8);
+    answer_first(0);
+    assert_int_equal(nr_waiting, 1);            /* no FUA: flushed once more */
+    assert_int_equal(waiting[0]->op, DISK_FLUSH);
+    answer_first(0);
+    assert_int_equal(nr_waiting, 1);
+    assert_int_equal(waiting[0]->sector, 16);
+    answer_first(0);
+    for (unsigned int i = 0; i < 3; i++)
+        assert_int_equal(answer(), BLKIF_RSP_OKAY);
+
+    /* With FUA the write itself is enough; without data there is only a flush. */
+    fake_disk.caps |= DISK_CAP_FUA;
+    segment(next(BLKIF_OP_WRITE_BARRIER, 8), 101, 0, 7);
+    next(BLKIF_OP_WRITE_BARRIER, 0);
+    push();
+    assert_int_equal(waiting[0]->op, DISK_FLUSH);
+    answer_first(0);
+    assert_int_equal(waiting[0]->flags, DISK_FUA);
+    answer_first(0);
+    assert_int_equal(nr_waiting, 1);
+    assert_int_equal(waiting[0]->op, DISK_FLUSH);
+    answer_first(0);
+    assert_int_equal(nr_waiting, 0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+
+    /* One that fails holds nothing up. */
+    segment(next(BLKIF_OP_WRITE_BARRIER, 8), 101, 0, 7);
+    q = next(BLKIF_OP_READ, 0);
+    segment(q, 100, 0, 7);
+    push();
+    answer_first(-XEN_EIO);
+    assert_int_equal(nr_waiting, 1);
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_ERROR);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    /* One that still waits when the frontend goes. */
+    segment(next(BLKIF_OP_WRITE, 0), 100, 0, 7);
+    segment(next(BLKIF_OP_WRITE_BARRIER, 8), 101, 0, 7);
+    push();
+    assert_int_equal(nr_waiting, 1);
+}
+
+static struct blkif_request *discard(uint64_t sector, uint64_t n)
+{
+    struct blkif_request_discard *q = (void *)next(BLKIF_OP_DISCARD, sector);
+
+    q->nr_sectors = n;
+    return (void *)q;
+}
+
+static void discards(void **unused)
+{
+    connect_fake(DISK_CAP_DISCARD, 512);
+    assert_string_equal(fake_read(BACK "/feature-discard"), "1");
+    fake_disk.max_discard = 300;
+    discard(100, 700);
+    push();
+    for (unsigned int i = 0; i < 3; i++) {
+        assert_int_equal(nr_waiting, 1);
+        assert_int_equal(waiting[0]->op, DISK_DISCARD);
+        assert_int_equal(waiting[0]->sector, 100 + 300 * i);
+        assert_int_equal(waiting[0]->sectors, i < 2 ? 300 : 100);
+        answer_first(0);
+    }
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    assert_int_equal(one(discard(999, 2)), BLKIF_RSP_ERROR);
+    assert_int_equal(one(discard(~0ul, 2)), BLKIF_RSP_ERROR);
+    assert_int_equal(one(discard(2, ~0ul)), BLKIF_RSP_ERROR);
+    ((struct blkif_request_discard *)discard(0, 8))->flag = BLKIF_DISCARD_SECURE;
+    push();
+    assert_int_equal(answer(), BLKIF_RSP_EOPNOTSUPP);
+    fake_disk.caps = 0;
+    assert_int_equal(one(discard(0, 8)), BLKIF_RSP_EOPNOTSUPP);
+}
+
+static void discarded_image(void **unused)
+{
+    struct blkif_request *q;
+
+    connect("w", "image");
+    assert_int_equal(one(discard(1, 20)), BLKIF_RSP_OKAY);
+    q = next(BLKIF_OP_READ, 0);
+    segment(q, 100, 0, 7);
+    segment(q, 101, 0, 7);
+    segment(q, 102, 0, 7);
+    assert_int_equal(one(q), BLKIF_RSP_OKAY);
+    assert_memory_equal(page[0], image, 512);
+    for (unsigned int i = 512; i < 21 * 512; i++)
+        assert_int_equal(page[i / 4096][i % 4096], 0);
+    assert_memory_equal(page[2] + 5 * 512, image + 21 * 512, 3 * 512);
+}
+
+static void large_sectors(void **unused)
+{
+    struct blkif_request *q;
+
+    connect_fake(0, 4096);
+    assert_string_equal(fake_read(BACK "/sector-size"), "4096");
+    assert_string_equal(fake_read(BACK "/physical-sector-size"), "4096");
+    q = next(BLKIF_OP_READ, 8);
+    segment(q, 100, 0, 7);
+    push();
+    assert_int_equal(waiting[0]->sector, 8);
+    assert_int_equal(waiting[0]->nr_segs, 1);
+    memset(waiting[0]->seg[0].va, 0x42, 4096);
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    assert_int_equal(page[0][4095], 0x42);
+    q = next(BLKIF_OP_READ, 4);                 /* not at a sector's start */
+    segment(q, 100, 0, 7);
+    assert_int_equal(one(q), BLKIF_RSP_ERROR);
+    q = next(BLKIF_OP_READ, 8);                 /* no whole sectors, though they add up */
+    segment(q, 100, 0, 3);
+    segment(q, 101, 4, 7);
+    assert_int_equal(one(q), BLKIF_RSP_ERROR);
+}
+
+static void limits(void **unused)
+{
+    fake_write(BACK "/limit-iops", "10");
+    connect_fake(0, 512);
+    for (unsigned int i = 0; i < 8; i++)
+        segment(next(BLKIF_OP_READ, i), 100, 0, 0);
+    push();
+    assert_int_equal(nr_waiting, 1);            /* one passes at once, then ten a second */
+    for (unsigned int i = 0; i < 9; i++)
+        fake_advance(50000000);
+    assert_in_range(nr_waiting, 5, 6);
+    for (unsigned int i = 0; i < 10; i++)
+        fake_advance(50000000);
+    assert_int_equal(nr_waiting, 8);
+    while (nr_waiting)
+        answer_first(0);
+}
+
+static void resizes(void **unused)
+{
+    connect_fake(0, 512);
+    assert_string_equal(fake_read(BACK "/sectors"), "1000");
+    fake_write(BACK "/state", "40");            /* whether it is written again */
+    fake_run();
+    disk_resized(&fake_disk, 2000);
+    fake_run();
+    assert_string_equal(fake_read(BACK "/sectors"), "2000");
+    assert_int_equal(state(), 4);
+}
+
+/* The disk answers when the frontend is gone: nothing is copied, nothing is lost. */
+static void goes_while_busy(void **unused)
+{
+    struct blkif_request *q;
+
+    for (unsigned int by_copy = 0; by_copy < 2; by_copy++) {
+        connect_fake(by_copy ? DISK_BY_COPY : 0, 512);
+        q = next(BLKIF_OP_READ, 0);
+        segment(q, 100, 0, 7);
+        push();
+        assert_int_equal(nr_waiting, 1);
+        memset(page[0], 0xee, 4096);
+        fake_write(FRONT "/state", "6");
+        fake_run();
+        assert_int_equal(fake_mapped(DOM), 0);
+        /* Not closed as long as pages of it may be in use. */
+        assert_int_equal(state(), by_copy ? 6 : 5);
+        if (by_copy) {
+            static const char secret[4096] = "secret";
+
+            disk_give(waiting[0], 0, secret, 4096);
+            disk_settle();
+            assert_true(disk_copy_failed(waiting[0]));
+        }
+        answer_first(0);
+        assert_int_equal(state(), 6);
+        assert_int_equal(page[0][0], 0xee);
+        fake_remove(BACK);
+        fake_run();
+        assert_true(fake_closed);
+        prod = taken = 0;
+        memset(ring, 0, 4096);
+        ring->req_event = ring->rsp_event = 1;
+    }
+}
+
+static void detach(void **unused)
+{
+    connect_fake(0, 512);
+    fake_write(BACK "/online", "0");
+    fake_write(BACK "/state", "5");             /* as a toolstack does */
+    fake_run();
+    assert_false(fake_closed);                  /* the frontend has it still */
+    fake_write(FRONT "/state", "5");
+    fake_run();
+    fake_write(FRONT "/state", "6");
+    fake_run();
+    assert_true(fake_closed);                   /* before state 6 says so */
+    assert_int_equal(state(), 6);
+    fake_write(FRONT "/state", "1");
+    fake_run();
+    assert_int_equal(state(), 6);
+}
+
+/* There is no driver in the guest that could answer. */
+static void detach_unused(void **unused)
+{
+    connect_fake(0, 512);
+    fake_write(FRONT "/state", "1");
+    fake_run();
+    assert_int_equal(state(), 2);
+    fake_write(BACK "/online", "0");
+    fake_write(BACK "/state", "5");
+    fake_run();
+    assert_true(fake_closed);
+    assert_int_equal(state(), 6);
+}
+
+/* Who may have one medium open together. */
+static int second_rc;
+static struct disk second;
+
+static void second_opened(struct disk_open *o, int rc, struct disk *d, const char *why)
+{
+    second_rc = rc;
+    if (rc)
+        assert_non_null(strstr(why, "medium:b"));
+    else
+        disk_close(d, NULL, NULL);
+}
+
+static void medium_submit(struct disk *d, struct disk_io *io)
+{
+}
+
+static void medium_close(struct disk *d)
+{
+    disk_closed(d);
+}
+
+static void medium_open(struct disk_open *o)
+{
+    static const struct disk_driver driver = { .submit = medium_submit, .close = medium_close };
+    static struct disk first;
+    struct disk *d = *o->name == 'a' ? &first : &second;
+
+    *d = (struct disk){ .driver = &driver, .sectors = 500, .logical = 512,
+                        .id_start = o->name[1] ? 500 : 0, .readonly = o->spec.readonly };
+    strcpy(d->id, "medium");
+    disk_opened(o, d);
+}
+
+static void first_opened(struct disk_open *o, int rc, struct disk *d, const char *why)
+{
+    assert_int_equal(rc, 0);
+    o->arg = d;
+}
+
+static void two_writers(void **unused)
+{
+    static struct disk_kind kind = { .prefix = "medium:", .open = medium_open };
+    static const struct { bool ro1, shared1; const char *target; bool ro2, shared2; int rc; } t[] = {
+        { false, false, "medium:b", false, false, -XEN_EBUSY },
+        { false, false, "medium:b", true, false, -XEN_EBUSY },
+        { true, false, "medium:b", false, false, -XEN_EBUSY },
+        { true, false, "medium:b", true, false, 0 },
+        { false, true, "medium:b", false, true, 0 },
+        { false, false, "medium:b", false, true, 0 },
+        { false, false, "medium:b2", false, false, 0 },         /* another part of it */
+    };
+
+    disk_kind_add(&kind);
+    for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+        struct disk_open a = { .spec = { "medium:a", t[i].ro1, t[i].shared1 }, .opened = first_opened };
+        struct disk_open b = { .spec = { .readonly = t[i].ro2, .shared = t[i].shared2 },
+                               .opened = second_opened };
+
+        strcpy(b.spec.target, t[i].target);
+        disk_open(&a);
+        second_rc = 1;
+        disk_open(&b);
+        assert_int_equal(second_rc, t[i].rc);
+        disk_close(a.arg, NULL, NULL);
+        disk_open(&b);                  /* and when the first is gone */
+        assert_int_equal(second_rc, 0);
+    }
+}
+
+/* Rings of several pages, and several of them. */
+static void many_rings(void **unused)
+{
+    static uint8_t big[2][16 * 4096] __aligned(4096);
+    struct blkif_sring *r;
+
+    memset(big, 0, sizeof(big));
+    fake_write(FRONT "/multi-queue-num-queues", "2");
+    fake_write(FRONT "/ring-page-order", "4");
+    for (unsigned int q = 0; q < 2; q++) {
+        char path[96], value[16];
+
+        for (unsigned int i = 0; i < 16; i++) {
+            snprintf(path, sizeof(path), FRONT "/queue-%u/ring-ref%u", q, i);
+            snprintf(value, sizeof(value), "%u", 600 + q * 16 + i);
+            fake_write(path, value);
+            fake_grant(DOM, 600 + q * 16 + i, big[q] + i * 4096, false);
+        }
+        snprintf(path, sizeof(path), FRONT "/queue-%u/event-channel", q);
+        snprintf(value, sizeof(value), "%u", 20 + q);
+        fake_write(path, value);
+    }
+    connect("r", "image");
+    assert_int_equal(state(), 4);
+    assert_int_equal(fake_mapped(DOM), 32);
+    for (unsigned int q = 0; q < 2; q++) {
+        r = (void *)big[q];
+        for (unsigned int i = 0; i < 512; i++) {
+            struct blkif_request *e = &r->ring[i].req;
+
+            e->operation = BLKIF_OP_READ;
+            e->id = i + q * 1000;
+            e->nr_segments = 1;
+            e->seg[0] = (struct blkif_request_segment){ 100 + q, 0, 0 };
+        }
+        r->req_prod = 512;
+        fake_signal(DOM, 20 + q);
+    }
+    fake_run();
+    for (unsigned int q = 0; q < 2; q++) {
+        r = (void *)big[q];
+        assert_int_equal(r->rsp_prod, 512);
+        for (unsigned int i = 0; i < 512; i++) {
+            assert_int_equal(r->ring[i].rsp.id, i + q * 1000);
+            assert_int_equal(r->ring[i].rsp.status, BLKIF_RSP_OKAY);
+        }
+    }
+    assert_memory_equal(page[0], image, 512);
+}
+
+static void wrong_rings(void **unused)
+{
+    static const struct { const char *key, *value; } bad[] = {
+        { "multi-queue-num-queues", "9" }, { "multi-queue-num-queues", "0" }, { "ring-page-order", "5" },
+        { "num-ring-pages", "17" }, { "ring-page-order", "1" }, { "protocol", "x86_32-abi" },
+        { "multi-queue-num-queues", "2" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        char path[96];
+
+        snprintf(path, sizeof(path), FRONT "/%s", bad[i].key);
+        fake_write(path, bad[i].value);
+        connect("r", "image");
+        assert_int_equal(state(), 5);
+        assert_int_equal(fake_mapped(DOM), 0);
+        assert_int_equal(fake_bound(), 0);
+        fake_remove(BACK);
+        fake_remove(FRONT);
+        fake_run();
+    }
+}
+
 static void no_such_file(void **unused)
 {
     connect("w", "nowhere");
@@ -327,7 +760,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(producer_far_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(comes_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(barriers, setup, teardown),
+        cmocka_unit_test_setup_teardown(discards, setup, teardown),
+        cmocka_unit_test_setup_teardown(discarded_image, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_sectors, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(resizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(goes_while_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(detach, setup, teardown),
+        cmocka_unit_test_setup_teardown(detach_unused, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_rings, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_rings, setup, teardown),
         cmocka_unit_test_setup_teardown(no_such_file, setup, teardown),
+        cmocka_unit_test(two_writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* test_rate.c - rates as people write them, and the token bucket. */
-/* LINK: netback/rate.c */
+/* LINK: lib/rate.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "netback/rate.h"
+#include "lib/rate.h"
 
 static uint64_t take(struct rate *r, uint32_t bytes, uint64_t now)
 {

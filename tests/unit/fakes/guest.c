@@ -54,20 +54,27 @@ unsigned int fake_mapped(domid_t dom)
 int grant_map(domid_t dom, const grant_ref_t *refs, uint32_t n, unsigned int flags,
               struct grant_mapping *m)
 {
-    struct grant *g = find_grant(dom, refs[0]);
+    struct grant *g = n ? find_grant(dom, refs[0]) : NULL;
 
-    if (!g || n != 1)
+    /* Several pages must lie next to each other: nothing is mapped here. */
+    for (uint32_t i = 1; g && i < n; i++) {
+        struct grant *other = find_grant(dom, refs[i]);
+
+        if (!other || other->page != g->page + i * PAGE_SIZE)
+            return -XEN_EINVAL;
+    }
+    if (!g)
         return -XEN_EINVAL;
-    *m = (struct grant_mapping){ .va = g->page, .n = 1 };
+    *m = (struct grant_mapping){ .va = g->page, .n = n };
     m->one = dom;
-    nr_mapped[dom]++;
+    nr_mapped[dom] += n;
     return 0;
 }
 
 void grant_unmap(struct grant_mapping *m)
 {
     if (m->va)
-        nr_mapped[m->one]--;
+        nr_mapped[m->one] -= m->n;
     m->va = NULL;
 }
 

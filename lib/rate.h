@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rate.h - a token bucket for a vif's rate limit, and the ways in which a rate is written. Pure.
+ * rate.h - a token bucket for rate limits of vifs and disks, and the ways in which a rate is written. Pure.
  */
-#ifndef NETBACK_RATE_H
-#define NETBACK_RATE_H
+#ifndef LIB_RATE_H
+#define LIB_RATE_H
 
 #include "compiler.h"
 
@@ -14,7 +14,7 @@ struct rate {
     uint64_t per_second;        /* bytes a second; 0: no limit */
     uint64_t burst;             /* most bytes that pass at once after a pause */
     uint64_t interval;          /* ns between refills */
-    int64_t tokens;             /* bytes that may pass now; may go below 0 by one frame */
+    int64_t tokens;             /* bytes that may pass now; may go below 0 by one frame or request */
     uint64_t last;              /* time of the last refill */
 };
 

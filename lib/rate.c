@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* rate.c - token bucket. Pure; see rate.h. */
-#include "netback/rate.h"
+#include "lib/rate.h"
 #include "overflow.h"
 
 #define NS_PER_S         1000000000UL
