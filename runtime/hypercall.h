@@ -11,6 +11,7 @@
 
 #include "xenabi.h"
 #include "compiler.h"
+#include "sluice/flip.h"
 
 #ifdef SLUICE_HOST
 /* Unit tests: each test brings its own hypervisor. */
@@ -108,6 +109,12 @@ static inline long hc_memory_op(unsigned int cmd, void *arg)
 static inline long hc_grant_table_op(unsigned int cmd, void *ops, unsigned int n)
 {
     return hypercall(__HYPERVISOR_grant_table_op, cmd, HC_PTR(ops), n, 0, 0);
+}
+
+/* cmd: SLUICE_FLIP_xxx of <sluice/flip.h>. -XEN_ENOSYS: another hypervisor. */
+static inline long hc_flip(unsigned int cmd, void *arg, unsigned int count)
+{
+    return hypercall(__HYPERVISOR_sluice_flip, cmd, HC_PTR(arg), count, 0, 0);
 }
 
 /* Events, scheduling, time. */

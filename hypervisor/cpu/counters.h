@@ -27,7 +27,10 @@
     X(CNT_EVENT, "events sent") \
     X(CNT_GRANT_MAP, "grants mapped") \
     X(CNT_GRANT_COPY, "grant copies") \
-    X(CNT_GRANT_BYTES, "bytes copied by grant")
+    X(CNT_GRANT_BYTES, "bytes copied by grant") \
+    X(CNT_FLIP, "flips")                    /* exchanges of two frames */ \
+    X(CNT_FLIP_REFUSED, "flips refused") \
+    X(CNT_FLIP_SCRUBBED, "bytes scrubbed by flips")
 
 #define COUNTER_ENUM(id, name) id,
 enum counter { COUNTERS(COUNTER_ENUM) NR_COUNTERS };

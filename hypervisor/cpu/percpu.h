@@ -35,7 +35,7 @@ struct cpu_info {
     struct vcpu *fpu_owner;     /* whose state the FPU holds; NULL: nobody's (cpu/fpu.c) */
     uint64_t xcr0;              /* what XCR0 holds */
     uint64_t cr4;               /* what CR4 holds */
-    uint64_t counters[16];      /* cpu/counters.h */
+    uint64_t counters[24];      /* cpu/counters.h */
 };
 
 static __always_inline struct cpu_info *this_cpu_info(void)

@@ -25,6 +25,7 @@
 
 enum destroy_stage {
     DESTROY_STOP,           /* nothing of it runs any more */
+    DESTROY_WINDOWS,        /* no frame of it is flipped any more */
     DESTROY_CHANNELS,
     DESTROY_GRANTS,         /* what it mapped of others */
     DESTROY_VCPUS,
@@ -98,6 +99,8 @@ static int do_stage(struct domain *d, enum destroy_stage stage)
     case DESTROY_STOP:
         stop(d);
         return 0;
+    case DESTROY_WINDOWS:
+        return grant_release_windows(d);
     case DESTROY_CHANNELS:
         return evtchn_destroy(d);
     case DESTROY_GRANTS:

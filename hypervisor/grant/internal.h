@@ -10,6 +10,7 @@
 #define GRANT_INTERNAL_H
 
 #include "grant/grant.h"
+#include "grant/flipstate.h"
 #include "mm/frame.h"
 #include "dev/panic.h"
 #include "atomic.h"
@@ -21,7 +22,19 @@
 struct grant_active {
     uint32_t frame;             /* MFN; valid while pinned */
     domid_t grantee;            /* the same */
-    uint16_t readers, writers;  /* pins */
+    uint16_t readers, writers;  /* pins; readers == GRANT_FLIPPING: a flip has taken the offer */
+    uint16_t window;            /* number of the flip window that it belongs to, + 1; or 0 */
+};
+
+/* So many readers that nobody can pin it. */
+#define GRANT_FLIPPING      UINT16_MAX
+
+/* A range of slots whose frames may be flipped (grant/window.c). */
+struct flip_window {
+    struct flip_geometry at;
+    bool leaving;               /* being unregistered */
+    uint32_t in_flight;         /* slots that flips have taken */
+    pte_t *table[FLIP_TABLES];  /* the L1 tables, in order: existence and type reference each */
 };
 
 /* One mapping that the table's domain has of somebody else's grant; the handle is its index. */
@@ -44,6 +57,10 @@ struct grant_table {
     uint32_t nr_chunks, max_chunks;
     uint32_t free_handle;       /* head of the free list, HANDLE_NONE ends */
     uint32_t nr_mapped;
+
+    /* Under lock. */
+    struct flip_window *window[FLIP_WINDOWS];
+    uint16_t flip_tag;          /* the domain in struct page.source; 0: none */
 };
 
 #define HANDLE_NONE (~0u)
@@ -95,9 +112,13 @@ static inline int grant_page_get(struct page *pg, const struct domain *owner, bo
 {
     if (!page_get(pg, owner))
         return GNTST_bad_page;
-    if (write && page_get_type(pg, PGT_WRITABLE)) {
-        page_put(pg);
-        return GNTST_general_error;
+    if (write) {
+        if (page_get_type(pg, PGT_WRITABLE)) {
+            page_put(pg);
+            return GNTST_general_error;
+        }
+        /* Somebody else's data may come. */
+        pg->source = 0;
     }
     *pgp = pg;
     return GNTST_okay;
@@ -201,6 +222,10 @@ long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap_and_replace(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_copy(guest_ptr_t uop, uint32_t count, uint32_t *done);
+/* Of a domain that lives and runs, the calling one: FLIP_register, FLIP_unregister. */
+long flip_register(guest_ptr_t arg);
+long flip_unregister(guest_ptr_t arg);
+
 long grant_op_transfer(guest_ptr_t uop, uint32_t count, uint32_t *done);
 
 #endif

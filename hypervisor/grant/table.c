@@ -256,6 +256,8 @@ void grant_destroy(struct domain *d)
     if (!gt)
         return;
     ASSERT(gt->nr_mapped == 0);
+    for (uint32_t i = 0; i < FLIP_WINDOWS; i++)
+        ASSERT(!gt->window[i]);
     for (uint32_t i = 0; i < gt->nr_frames; i++) {
         for (uint32_t k = 0; SLUICE_DEBUG && k < GRANTS_PER_FRAME; k++)
             ASSERT(!gt->active[i][k].readers && !gt->active[i][k].writers);

@@ -11,6 +11,7 @@
 #include "dev/panic.h"
 #include "event/evtchn.h"
 #include "grant/grant.h"
+#include "sluice/flip.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
 
@@ -56,6 +57,7 @@ static const struct hypercall_row table[] = {
     ROW(GUEST, 2, __HYPERVISOR_callback_op, do_callback_op),
     ROW(GUEST, 2, __HYPERVISOR_event_channel_op, do_event_channel_op),
     ROW(GUEST, 2, __HYPERVISOR_physdev_op, do_physdev_op),
+    ROW(GUEST, 3, __HYPERVISOR_sluice_flip, do_sluice_flip),
     ROW(DOM0, 1, __HYPERVISOR_sysctl, do_sysctl),
     ROW(DOM0, 1, __HYPERVISOR_domctl, do_domctl),
 };

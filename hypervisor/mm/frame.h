@@ -41,7 +41,11 @@ struct page {
     uint32_t count;             /* PGC_* | references */
     uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
     uint16_t owner;             /* domid; DOMID_NONE: hypervisor or free */
-    uint16_t nr_validated;      /* PGT_PARTIAL table: entries done. Free block: buddy order */
+    union {
+        uint16_t nr_validated;  /* PGT_PARTIAL table: entries done. Free block: buddy order */
+        uint16_t source;        /* not a table: whose data is in it, a grant_table.flip_tag; 0: not
+                                   known. Stored by holders of a writable reference only */
+    };
 };
 
 #define FRAME_NIL       (~0u)
@@ -221,6 +225,41 @@ bool page_steal(struct domain *d, struct page *pg) __must_check;
 bool page_give(struct domain *d, struct page *pg) __must_check;
 /* Gives such a frame back to the allocator. */
 void page_release(struct page *pg);
+
+/*
+ * Frames that change hands while mapped (grant/flip.c). The caller holds the two references of one
+ * writable mapping, whose entry is gone from its table already.
+ *
+ * page_claim(): true if those and the owner's own are all there are, and the owner is d: the frame
+ * is then the caller's alone, as nobody can get a reference. *count: what it was, for
+ * page_unclaim(), which undoes it; PGC_FOREIGN says where stale TLB entries may be.
+ */
+static inline __must_check bool page_claim(struct page *pg, const uint16_t owner, uint32_t *count)
+{
+    uint32_t x = load_relaxed(&pg->count);
+
+    if (unlikely((x & ~PGC_FOREIGN) != (PGC_ALLOCATED | 2) || READ_ONCE(pg->owner) != owner))
+        return false;
+    *count = x;
+    return atomic_cmpxchg(&pg->count, &x, 0);
+}
+
+static inline void page_unclaim(struct page *pg, uint32_t count)
+{
+    store_release(&pg->count, count);
+}
+
+/* Gives claimed frames, one of each domain, to the other one: owners and places on their lists.
+ * Both page_locks are held; a != b; neither has begun to give back its memory. */
+void pages_exchange_locked(struct domain *a, struct page *of_a, struct domain *b,
+                           struct page *of_b);
+/* A claimed frame, flushed from TLBs, gets the references of its owner and of one writable mapping.
+ * stamp: as for a last use. */
+static inline void page_publish(struct page *pg, uint32_t stamp)
+{
+    pg->type_stamp = (uint64_t)stamp << 32 | PGT_WRITABLE | 1;
+    store_release(&pg->count, PGC_ALLOCATED | 2);
+}
 
 /* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,
  * PGC_HYPERVISOR. */

@@ -49,21 +49,22 @@ static int install(struct domain *d, pte_t *p, mfn_t m, bool writable, uint64_t 
     return 0;
 }
 
-static bool maps(const pte_t *p, mfn_t m, bool writable)
+static bool maps(pte_t e, mfn_t m, bool writable)
 {
-    pte_t e = p ? READ_ONCE(*p) : 0;
-
     return (e & PTE_P) && mfn_eq(pte_mfn(e), m) && !(e & PTE_RW) == !writable;
 }
 
+/* By compare-and-swap: if it is an entry of the domain's own for the same frame, a flip may be taking
+ * it out at the same time. */
 static int take_out(const struct domain *d, pte_t *p, mfn_t m, bool writable, pte_t put_in)
 {
-    if (!maps(p, m, writable)) {
-        mm_log(d, "grant unmap: entry %lx is not of mfn %lx", p ? *p : 0, m.v);
-        return -XEN_EINVAL;
-    }
-    (void)atomic_xchg(p, put_in);
-    return 0;
+    pte_t e = p ? READ_ONCE(*p) : 0;
+
+    while (maps(e, m, writable))
+        if (atomic_cmpxchg(p, &e, put_in))
+            return 0;
+    mm_log(d, "grant unmap: entry %lx is not of mfn %lx", e, m.v);
+    return -XEN_EINVAL;
 }
 
 int grant_pte_install(struct domain *d, uint64_t va, mfn_t m, bool writable, uint64_t extra)
@@ -109,7 +110,7 @@ int grant_pte_remove_at(struct domain *d, paddr_t pte_maddr, mfn_t m, bool writa
 
 int grant_pte_replace(struct domain *d, uint64_t va, mfn_t m, bool writable, uint64_t new_va)
 {
-    pte_t *to, *from = NULL;
+    pte_t *to, *from = NULL, moved, none;
     int rc = -XEN_EINVAL;
 
     spin_lock(&d->mmu_lock);
@@ -118,8 +119,14 @@ int grant_pte_replace(struct domain *d, uint64_t va, mfn_t m, bool writable, uin
         from = slot_of_va(d, new_va);
     if (!new_va)
         rc = take_out(d, to, m, writable, 0);
-    else if (from && from != to && maps(to, m, writable))
-        rc = take_out(d, to, m, writable, atomic_xchg(from, 0));
+    else if (to && from && from != to && maps(READ_ONCE(*to), m, writable)) {
+        moved = atomic_xchg(from, 0);
+        rc = take_out(d, to, m, writable, moved);
+        /* Back, then; if a flip has put a frame there, that one stays. */
+        none = 0;
+        if (unlikely(rc) && !atomic_cmpxchg(from, &none, moved) && (moved & PTE_P))
+            l1e_put(d, moved);
+    }
     spin_unlock(&d->mmu_lock);
     return rc;
 }

@@ -133,12 +133,43 @@ static inline pte_t entry_store(pte_t *p, pte_t new_entry, bool keep_ad)
     return old;
 }
 
+/*
+ * Another entry for the frame that is there, which old, just read, maps: the new entry goes on
+ * with the old one's reference, so it may only replace that. 1: it is gone (a flip has taken it
+ * out, the one thing that changes frames without the lock).
+ */
+static inline int l1_change_flags(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
+                                  const struct mmu_target *t, bool keep_ad)
+{
+    pte_t fixed = l1e_fix(new_entry, d->no_global_pages), seen = old;
+    bool change = ((old ^ new_entry) & PTE_RW) != 0;
+    int rc = change ? l1e_change_rw(d, old, new_entry, t) : 0;
+
+    if (unlikely(rc))
+        return rc;
+    while (unlikely(!atomic_cmpxchg(p, &seen, fixed | (keep_ad ? seen & (PTE_A | PTE_D) : 0)))) {
+        if ((seen ^ old) & ~(PTE_A | PTE_D)) {
+            if (change && (new_entry & PTE_RW))
+                page_put_writable(mfn_to_page(pte_mfn(new_entry)));
+            return 1;
+        }
+    }
+    if (change && (old & PTE_RW)) {
+        struct page *pg = mfn_to_page(pte_mfn(old));
+        note_foreign(d, pg);
+        page_put_writable(pg);
+    }
+    return 0;
+}
+
 int l1_update_locked(struct domain *d, pte_t *p, pte_t new_entry, const struct mmu_target *t,
                      bool keep_ad)
 {
-    pte_t old = READ_ONCE(*p);
+    pte_t old;
     int rc;
 
+again:
+    old = READ_ONCE(*p);
     if (!(new_entry & PTE_P)) {
         old = entry_store(p, new_entry, keep_ad);
         if (old & PTE_P)
@@ -147,18 +178,10 @@ int l1_update_locked(struct domain *d, pte_t *p, pte_t new_entry, const struct m
     }
     if ((old & PTE_P) && ((old ^ new_entry) & PTE_ADDR) == 0 && mfn_valid(pte_mfn(old)) &&
         (new_entry & ~PTE_L1_OK) == 0) {
-        bool change = ((old ^ new_entry) & PTE_RW) != 0;
-
-        rc = change ? l1e_change_rw(d, old, new_entry, t) : 0;
-        if (rc)
-            return rc;
-        entry_store(p, l1e_fix(new_entry, d->no_global_pages), keep_ad);
-        if (change && (old & PTE_RW)) {
-            struct page *pg = mfn_to_page(pte_mfn(old));
-            note_foreign(d, pg);
-            page_put_writable(pg);
-        }
-        return 0;
+        rc = l1_change_flags(d, p, old, new_entry, t, keep_ad);
+        if (unlikely(rc > 0))
+            goto again;
+        return rc;
     }
     rc = l1e_get(d, new_entry, t);
     if (unlikely(rc))
@@ -456,6 +479,7 @@ static int go_down(struct domain *d, struct page *pg, bool holds_itself)
         mm_defer(pg);
         return rc;
     }
+    pg->nr_validated = 0;               /* page.source, from now on */
     set_type(pg, type_empty(pg->type), true);
     mm_budget_step();
     if (holds_itself)

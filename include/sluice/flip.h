@@ -111,9 +111,12 @@ struct sluice_flip_op {
 
 /* Status of an operation. Whatever is not okay has changed nothing. */
 #define SLUICE_FLIP_okay            0
-#define SLUICE_FLIP_from_gone       (-1)    /* no such domain, or dying; no such window; not offered */
+#define SLUICE_FLIP_from_gone       (-1)    /* no such domain, or dying; no grant to the caller: a copy
+                                               would fail, too */
 #define SLUICE_FLIP_to_gone         (-2)
-#define SLUICE_FLIP_from_busy       (-3)    /* frame is not the slot's alone, or a grant in use: copy */
+#define SLUICE_FLIP_from_busy       (-3)    /* a grant, but not to be flipped (now): in no window, read-only
+                                               or not an offer, in use, its frame not the slot's alone:
+                                               copy */
 #define SLUICE_FLIP_to_busy         (-4)
 #define SLUICE_FLIP_bad_op          (-5)    /* flags, both ends one slot */
 
