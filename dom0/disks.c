@@ -3,6 +3,7 @@
 #include "dom0/disks.h"
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "blkback/physdisk.h"
 #include "lib/string.h"
 #include "runtime/log.h"
 #include "toolstack/vm/file.h"
@@ -60,6 +61,7 @@ void disks_start(void)
     int rc;
 
     ramdisk_init(&files);
+    physdisk_init();
     rc = blkback_init();
     if (rc)
         log_error("dom0: blkback does not start: %d", rc);

@@ -537,6 +537,13 @@ static int disk_option(struct parse *p, struct xlcfg_node *n, struct word key, s
     return BAD(p, n, "disk: key '%.*s' is not supported", (int)key.len, key.s);
 }
 
+/* The old way of writing it, "phy:/dev/vda,xvda,w", has no format between target and vdev. */
+static bool skips_format(const struct vm_disk *d, struct word w)
+{
+    return (strncmp(d->target, "phy:", 4) == 0 || strncmp(d->target, "file:", 5) == 0) && w.len &&
+           !word_is(w, "raw");
+}
+
 static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk *d)
 {
     static const char *const options[] = { "target", "format", "vdev", "access", "backendtype",
@@ -565,6 +572,7 @@ static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk 
             d->cdrom = d->readonly = true;
             rc = 0;
         } else {
+            field += field == 1 && skips_format(d, w);
             rc = disk_field(p, e, field++, w, d);
         }
         if (rc)

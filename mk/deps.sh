@@ -20,6 +20,7 @@ clang libclang-rt-14-dev libcmocka-dev
 libxen-dev libpcap-dev
 qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
 grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
+gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3
 dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 '

@@ -279,6 +279,11 @@ void pci_enable(struct pci_dev *d)
     pci_write16(d, REG_COMMAND, command);
 }
 
+void pci_disable_dma(struct pci_dev *d)
+{
+    pci_write16(d, REG_COMMAND, pci_read16(d, REG_COMMAND) & (uint16_t)~COMMAND_MASTER);
+}
+
 volatile void *pci_map_bar(struct pci_dev *d, unsigned int bar, uint64_t offset, uint64_t len)
 {
     const struct pci_bar *b = &d->bar[bar];

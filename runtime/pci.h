@@ -52,6 +52,9 @@ unsigned int pci_find_cap(const struct pci_dev *d, uint8_t id, unsigned int afte
 /* Turns memory (and I/O) decoding and bus mastering on. */
 void pci_enable(struct pci_dev *d);
 
+/* Bus mastering off: the device cannot touch memory any more. */
+void pci_disable_dma(struct pci_dev *d);
+
 /* Maps a memory BAR, uncached: len bytes from offset (len 0: to its end). NULL on failure. */
 volatile void *pci_map_bar(struct pci_dev *d, unsigned int bar, uint64_t offset, uint64_t len);
 

@@ -49,6 +49,7 @@
 #define STATUS_DRIVER      2
 #define STATUS_DRIVER_OK   4
 #define STATUS_FEATURES_OK 8
+#define STATUS_NEEDS_RESET 64
 #define STATUS_FAILED      128
 
 #define NO_VECTOR 0xffff
@@ -59,8 +60,11 @@ struct virtq_desc {
     uint16_t flags;
     uint16_t next;
 };
-#define DESC_NEXT  1
-#define DESC_WRITE 2
+#define DESC_NEXT     1
+#define DESC_WRITE    2
+#define DESC_INDIRECT 4
+
+_Static_assert(sizeof(struct virtq_desc) == VIRTQ_DESC_BYTES, "virtqueue layout");
 
 struct virtq_avail {
     uint16_t flags;
@@ -200,15 +204,8 @@ uint64_t virtio_offered(struct virtio_dev *v)
     return lo | (uint64_t)rd32(v, C_DEVICE_FEATURE) << 32;
 }
 
-int virtio_negotiate(struct virtio_dev *v, uint64_t want)
+static int agree(struct virtio_dev *v)
 {
-    uint64_t have = virtio_offered(v);
-
-    /* A device behind an IOMMU insists on ACCESS_PLATFORM; machine addresses are what it gets. */
-    want |= VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
-    if (!(have & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
-        return -XEN_ENODEV;
-    v->features = have & want;
     wr32(v, C_DRIVER_FEATURE_SELECT, 0);
     wr32(v, C_DRIVER_FEATURE, (uint32_t)v->features);
     wr32(v, C_DRIVER_FEATURE_SELECT, 1);
@@ -219,6 +216,40 @@ int virtio_negotiate(struct virtio_dev *v, uint64_t want)
         return -XEN_ENODEV;
     }
     return 0;
+}
+
+int virtio_negotiate(struct virtio_dev *v, uint64_t want)
+{
+    uint64_t have = virtio_offered(v);
+
+    /* A device behind an IOMMU insists on ACCESS_PLATFORM; machine addresses are what it gets. */
+    want |= VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
+    if (!(have & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
+        return -XEN_ENODEV;
+    v->features = have & want;
+    return agree(v);
+}
+
+int virtio_health(struct virtio_dev *v)
+{
+    uint8_t status = rd8(v, C_STATUS);
+
+    return status == 0xff ? -XEN_ENODEV : status & STATUS_NEEDS_RESET ? -XEN_EIO : 0;
+}
+
+int virtio_restart(struct virtio_dev *v)
+{
+    int rc = reset(v);
+
+    if (rc)
+        return rc;
+    add_status(v, STATUS_ACKNOWLEDGE);
+    add_status(v, STATUS_DRIVER);
+    if (v->nr_irqs && v->irqs[0].kind == PCI_IRQ_MSIX)
+        wr16(v, C_CONFIG_MSIX, v->config_vector);
+    if ((virtio_offered(v) & v->features) != v->features)
+        return -XEN_ENODEV;
+    return agree(v);
 }
 
 /* Device configuration. Fields wider than a byte are read again while the device changes them. */
@@ -281,9 +312,18 @@ int virtio_irqs(struct virtio_dev *v, unsigned int want, const event_fn *fn, voi
     else
         n = pci_irq_alloc(v->pci, v->irqs, 1, shared, self);
     v->nr_irqs = n > 0 ? (unsigned int)n : 0;
+    v->config_vector = NO_VECTOR;
     if (n > 0 && v->irqs[0].kind == PCI_IRQ_MSIX)
         wr16(v, C_CONFIG_MSIX, NO_VECTOR);
     return n;
+}
+
+void virtio_config_irq(struct virtio_dev *v, unsigned int irq)
+{
+    if (!v->nr_irqs || v->irqs[0].kind != PCI_IRQ_MSIX)
+        return;
+    v->config_vector = v->irqs[irq < v->nr_irqs ? irq : 0].entry;
+    wr16(v, C_CONFIG_MSIX, v->config_vector);
 }
 
 void virtio_ready(struct virtio_dev *v)
@@ -316,16 +356,36 @@ static int queue_memory(struct virtq *q)
         return -XEN_ENOMEM;
     }
     q->used = (void *)(rings + ROUND_UP(6 + 2 * (size_t)q->size, (size_t)16));
+    return 0;
+}
+
+static void link_free(struct virtq *q)
+{
     for (uint16_t i = 0; i < q->size; i++)
         q->desc[i].next = (uint16_t)(i + 1);
     q->nr_free = q->size;
-    return 0;
+    q->free_head = 0;
+}
+
+/* Tells the device of the queue. */
+static void enable(struct virtq *q)
+{
+    struct virtio_dev *v = q->dev;
+
+    wr16(v, C_QUEUE_SELECT, q->index);
+    wr16(v, C_QUEUE_SIZE, q->size);
+    wr16(v, C_QUEUE_MSIX, q->vector);
+    if (q->vector != NO_VECTOR && rd16(v, C_QUEUE_MSIX) != q->vector)
+        log_warn("virtio: queue %u got no interrupt", q->index);
+    wr64(v, C_QUEUE_DESC, virt_to_maddr(q->desc));
+    wr64(v, C_QUEUE_DRIVER, virt_to_maddr(q->avail));
+    wr64(v, C_QUEUE_DEVICE, virt_to_maddr(q->used));
+    wr16(v, C_QUEUE_ENABLE, 1);
 }
 
 int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t max_size,
                unsigned int irq)
 {
-    uint16_t vector = NO_VECTOR;
     uint16_t size = MIN(max_size, (uint16_t)QUEUE_MAX);
     uint32_t bell;
     int rc;
@@ -348,16 +408,26 @@ int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t m
     rc = queue_memory(q);
     if (rc)
         return rc;
-    wr16(v, C_QUEUE_SIZE, size);
+    link_free(q);
+    q->vector = NO_VECTOR;
     if (v->nr_irqs && v->irqs[0].kind == PCI_IRQ_MSIX)
-        vector = v->irqs[irq < v->nr_irqs ? irq : 0].entry;
-    wr16(v, C_QUEUE_MSIX, vector);
-    if (vector != NO_VECTOR && rd16(v, C_QUEUE_MSIX) != vector)
-        log_warn("virtio: queue %u got no interrupt", index);
-    wr64(v, C_QUEUE_DESC, virt_to_maddr(q->desc));
-    wr64(v, C_QUEUE_DRIVER, virt_to_maddr(q->avail));
-    wr64(v, C_QUEUE_DEVICE, virt_to_maddr(q->used));
-    wr16(v, C_QUEUE_ENABLE, 1);
+        q->vector = v->irqs[irq < v->nr_irqs ? irq : 0].entry;
+    enable(q);
+    return 0;
+}
+
+int virtq_restart(struct virtq *q)
+{
+    wr16(q->dev, C_QUEUE_SELECT, q->index);
+    if (rd16(q->dev, C_QUEUE_SIZE) < q->size)
+        return -XEN_ENODEV;
+    memset(q->desc, 0, PAGE_SIZE);
+    memset(q->avail, 0, PAGE_SIZE);         /* and the used ring, in the same page */
+    memset(q->cookie, 0, q->size * sizeof(*q->cookie));
+    memset(q->chain_len, 0, q->size * sizeof(*q->chain_len));
+    q->avail_idx = q->kicked_idx = q->used_idx = 0;
+    link_free(q);
+    enable(q);
     return 0;
 }
 
@@ -397,6 +467,32 @@ int virtq_add(struct virtq *q, const struct virtq_buf *bufs, unsigned int nr_out
     q->nr_free = (uint16_t)(q->nr_free - n);
     q->cookie[head] = cookie;
     q->chain_len[head] = (uint16_t)n;
+    q->avail->ring[q->avail_idx++ & (q->size - 1)] = head;
+    return 0;
+}
+
+int virtq_add_indirect(struct virtq *q, void *table, const struct virtq_buf *bufs,
+                       unsigned int nr_out, unsigned int nr_in, void *cookie)
+{
+    struct virtq_desc *t = table, *d = &q->desc[q->free_head];
+    unsigned int n = nr_out + nr_in;
+    uint16_t head = q->free_head;
+
+    if (!n || !q->nr_free)
+        return -XEN_ENOSPC;
+    for (unsigned int i = 0; i < n; i++) {
+        t[i].addr = bufs[i].addr;
+        t[i].len = bufs[i].len;
+        t[i].flags = (uint16_t)((i + 1 < n ? DESC_NEXT : 0) | (i >= nr_out ? DESC_WRITE : 0));
+        t[i].next = (uint16_t)(i + 1);
+    }
+    d->addr = virt_to_maddr(table);
+    d->len = (uint32_t)(n * sizeof(*t));
+    d->flags = DESC_INDIRECT;
+    q->free_head = d->next;
+    q->nr_free--;
+    q->cookie[head] = cookie;
+    q->chain_len[head] = 1;
     q->avail->ring[q->avail_idx++ & (q->size - 1)] = head;
     return 0;
 }

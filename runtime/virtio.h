@@ -30,6 +30,7 @@ struct virtio_dev {
     uint16_t nr_queues;
     struct pci_irq irqs[8];
     unsigned int nr_irqs;
+    uint16_t config_vector;         /* MSI-X entry of configuration changes, or none */
     event_fn irq_fn;                /* handler behind a shared interrupt */
     void *irq_arg;
 };
@@ -37,6 +38,15 @@ struct virtio_dev {
 /* Resets the device, acknowledges it and maps its structures. 0; -XEN_ENODEV: not a modern one. */
 int virtio_open(struct virtio_dev *v, struct pci_dev *pci);
 void virtio_close(struct virtio_dev *v);            /* resets the device */
+
+/* Something is wrong with it: -XEN_ENODEV it is gone, -XEN_EIO it asks to be reset; else 0. */
+int virtio_health(struct virtio_dev *v);
+
+/*
+ * Resets a device that was in use and agrees on the same features again; then virtq_restart() for
+ * each queue, and virtio_ready(). When it fails the device may still be busy with its memory.
+ */
+int virtio_restart(struct virtio_dev *v);
 
 /* want: features to ask for (VERSION_1 is added). v->features gets what both have. */
 int virtio_negotiate(struct virtio_dev *v, uint64_t want);
@@ -55,6 +65,7 @@ struct virtq_buf {
 struct virtq {
     struct virtio_dev *dev;
     uint16_t index, size;           /* size: descriptors, a power of two */
+    uint16_t vector;                /* MSI-X entry, or none */
     uint16_t nr_free, free_head;    /* free descriptors are linked by next */
     uint16_t avail_idx;             /* ours, published at kick */
     uint16_t kicked_idx;            /* avail_idx at the last kick */
@@ -74,9 +85,15 @@ int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t m
                unsigned int irq);
 void virtq_destroy(struct virtq *q);
 
+/* Sets it up again after virtio_restart(), empty; cookies that were in it are forgotten. */
+int virtq_restart(struct virtq *q);
+
 /* Interrupts of the device, handlers as for pci_irq_alloc(); before virtq_init(). Returns how
  * many there are. With INTx, handler 0 is called for all queues. */
 int virtio_irqs(struct virtio_dev *v, unsigned int want, const event_fn *fn, void *const *arg);
+
+/* Changes of the configuration raise interrupt `irq`, too (not only with MSI-X: there they do anyway). */
+void virtio_config_irq(struct virtio_dev *v, unsigned int irq);
 
 /* DRIVER_OK. */
 void virtio_ready(struct virtio_dev *v);
@@ -88,6 +105,15 @@ void virtio_ready(struct virtio_dev *v);
  */
 int virtq_add(struct virtq *q, const struct virtq_buf *bufs, unsigned int nr_out,
               unsigned int nr_in, void *cookie);
+
+/*
+ * The same through an indirect table, which takes one descriptor of the queue however long the chain
+ * is. table: memory of the caller's for nr_out + nr_in entries of VIRTQ_DESC_BYTES, inside of one
+ * page; the device's until the chain comes back. Only with VIRTIO_F_INDIRECT_DESC.
+ */
+#define VIRTQ_DESC_BYTES 16u
+int virtq_add_indirect(struct virtq *q, void *table, const struct virtq_buf *bufs,
+                       unsigned int nr_out, unsigned int nr_in, void *cookie);
 
 /* Publishes what was added; rings the doorbell if the device wants it. */
 void virtq_kick(struct virtq *q);

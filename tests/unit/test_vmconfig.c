@@ -195,6 +195,26 @@ static void key_table(void **state)
     assert_null(xlkey_find("colour"));
 }
 
+/* Old and new ways of naming a disk of the host. */
+static void disks_of_the_host(void **state)
+{
+    static const char *const same[] = {
+        "phy:/dev/vda2,xvda,r", "phy:/dev/vda2,raw,xvda,r", "phy:/dev/vda2,,xvda,r",
+        "format=raw,vdev=xvda,access=r,target=phy:/dev/vda2",
+    };
+    char text[256];
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        sprintf(text, BASE "disk=['%s']", same[i]);
+        assert_int_equal(parse(text), 0);
+        assert_string_equal(c.disk[0].target, "phy:/dev/vda2");
+        assert_int_equal(c.disk[0].device, 51712);
+        assert_true(c.disk[0].readonly);
+    }
+    assert_int_equal(parse(BASE "disk=['/dev/disk/by-partlabel/db,raw,xvda,w']"), 0);
+    assert_string_equal(c.disk[0].target, "/dev/disk/by-partlabel/db");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(disks_of_the_host),
         cmocka_unit_test(review),
         cmocka_unit_test(key_table),
     };
