@@ -9,6 +9,7 @@
  *   console=com2[:DOMAIN]                          a domain's console on the second serial port
  *   solo=FILE                                      one domain; the machine ends with it
  *   bench=FILE:COUNT                               how long creating and destroying take
+ *   disk_timeout=SECONDS                           a disk that does not answer for so long is reset (30)
  *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
 #include "dom0/com2.h"
