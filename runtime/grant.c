@@ -208,3 +208,21 @@ bool grant_end(grant_ref_t ref)
     free_refs[nr_free++] = ref;
     return true;
 }
+
+/* The highest references lie at the bottom of the stack, so they are the last to be handed out. */
+grant_ref_t grant_range(uint32_t n, struct grant_entry_v1 **entries)
+{
+    grant_ref_t last;
+
+    if ((!table && grant_init()) || n > nr_free || !n)
+        return GRANT_NONE;
+    last = free_refs[0];
+    for (uint32_t i = 0; i < n; i++) {
+        if (free_refs[i] != last - i)
+            return GRANT_NONE;
+    }
+    nr_free -= n;
+    memmove(free_refs, free_refs + n, nr_free * sizeof(*free_refs));
+    *entries = &table[last - n + 1];
+    return last - n + 1;
+}

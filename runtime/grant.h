@@ -62,6 +62,12 @@ grant_ref_t grant_offer(domid_t dom, mfn_t frame, unsigned int flags);
 /* Takes an offer back and frees the reference. False: the other side has it mapped; try later. */
 bool grant_end(grant_ref_t ref);
 
+/*
+ * n consecutive references for a caller that writes their entries himself (*entries: the first; all
+ * flags 0), for good. GRANT_NONE: not so many in one piece.
+ */
+grant_ref_t grant_range(uint32_t n, struct grant_entry_v1 **entries);
+
 /* Start of day; the first call of a function above also does it. 0 or a negative error. */
 int grant_init(void);
 

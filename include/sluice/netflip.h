@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * netflip.h - the network channel of flipping frontends: rings with inline headers, payload in pages
- * that are flipped (flip.h). Negotiated in the store (docs/flip.md); a stock frontend never sees it.
+ * that are flipped (flip.h). Negotiated in the store, see below; a stock frontend never sees it.
  *
  * A vif has two *halves*, one for each direction, of the same layout. In each, the *sender* writes frames
  * into slots, and the *receiver* hands page references the other way:
@@ -10,8 +10,9 @@
  *                                                                 needs no more, flipped or copied
  *   receive half (backend to guest)    slots: frames received.    refs: empty pages on offer
  *
- * All references are of the guest's window and are grants to the backend: read-only ones, or not flip offers,
- * may be sent and are copied; pages on offer must be writable.
+ * All references are the guest's grants to the backend. Pages on offer are writable flip offers of the guest's
+ * window. Pages that are sent should be; others (read-only, or outside of any window) may be sent,
+ * and are copied: NETFLIP_COPY saves the attempt to flip them.
  *
  * A half is NETFLIP_PAGES pages, granted in this order: the index page (struct netflip_index), then the slots.
  * Indices run free and count slots or refs. Neither side believes the other: what is read from here is
@@ -22,7 +23,23 @@
  * the TCP or UDP header (so that who filters them filters what is delivered); the rest follows in
  * fragments, each within one page.
  *
- * Wake-ups: whoever moves an index sends an event if the other side's _event index was passed, as in <xen/io/ring.h>.
+ * A page that was sent comes back by its reference when the backend is done with it, each once and in any order. Its
+ * entry says what happened: IDLE, another frame is in the slot; else the guest ends the grant itself. The
+ * same holds for a page of a received frame.
+ *
+ * Wake-ups: whoever moves an index sends an event if the other side's _event index was passed, as in <xen/io/ring.h>:
+ * new - event < new - old. A side that does not want to be woken sets its index to where it has been.
+ *
+ * Store keys, all decimal numbers. The backend writes in its directory before state InitWait, if the
+ * hypervisor flips:
+ *      feature-sluice-flip     NETFLIP_VERSION
+ * A frontend that wants the channel writes in its own before state Connected, in place of tx-ring-ref and rx-ring-ref:
+ *      request-sluice-flip     NETFLIP_VERSION
+ *      flip-tx-refs            the NETFLIP_PAGES references of the transmit half, with blanks between them
+ *      flip-rx-refs            the same of the receive half
+ *      event-channel           or event-channel-tx and event-channel-rx, as for the standard rings
+ * and feature-no-csum-offload, feature-ipv6-csum-offload, feature-gso-tcpv4, feature-gso-tcpv6 with the
+ * meaning that they have in <xen/io/netif.h>, for what it receives. Fragments (feature-sg) are always taken.
  */
 #ifndef SLUICE_NETFLIP_H
 #define SLUICE_NETFLIP_H
@@ -46,6 +63,8 @@
 #define NETFLIP_CSUM_VALID  0x02u       /* checked already */
 #define NETFLIP_GSO_TCPV4   0x04u       /* gso_size is the payload of each packet */
 #define NETFLIP_GSO_TCPV6   0x08u
+#define NETFLIP_COPY        0x10u       /* to the backend: do not flip the fragments, copy them */
+#define NETFLIP_LOST        0x20u       /* to the guest: no frame; its pages come back, contents undefined */
 
 struct netflip_frag {
     uint32_t ref;
@@ -85,8 +104,9 @@ static inline unsigned int netflip_slots(unsigned int inline_len, unsigned int n
 struct netflip_index {
     /* Written by the sender. */
     uint32_t slot_prod;
+    uint32_t cons_event;                /* wake me when slot_cons gets here or beyond */
     uint32_t ref_event;                 /* wake me when ref_prod gets here or beyond */
-    uint32_t pad0[14];
+    uint32_t pad0[13];
     /* Written by the receiver. */
     uint32_t slot_cons;                 /* slots before this may be written again */
     uint32_t slot_event;                /* wake me when slot_prod gets here or beyond */

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flip.c - the flip channel (include/sluice/netflip.h), the guest's side.
+ *
+ * A page costs no hypercall in either direction: to offer it is one store to its grant entry, and when
+ * it comes back the entry says whether another frame is behind it now.
+ */
+#include "netfront/internal.h"
+#include "lib/printf.h"
+
+#define HALF_BYTES ((size_t)NETFLIP_PAGES << PAGE_SHIFT)
+#define HALF_ORDER 4                    /* 9 pages of 16 */
+
+/* How far ahead an event index is that nobody reaches soon. */
+#define NEVER 0x40000000u
+
+static int make_half(struct netfront *nf, unsigned int half, struct netflip_index **index,
+                     const char *key)
+{
+    char refs[NETFLIP_PAGES * 11 + 1];
+    uint8_t *p = pages_alloc(HALF_ORDER);
+    size_t n = 0;
+
+    if (!p)
+        return -XEN_ENOMEM;
+    memset(p, 0, HALF_BYTES);
+    *index = (struct netflip_index *)(void *)p;
+    for (unsigned int i = 0; i < NETFLIP_PAGES; i++) {
+        nf->flip.refs[half][i] = grant_offer(nf->dev.peer_dom,
+                                             virt_to_mfn(p + ((size_t)i << PAGE_SHIFT)), 0);
+        if (!nf->flip.refs[half][i])
+            return -XEN_ENOSPC;
+        n += (size_t)snprintf(refs + n, sizeof(refs) - n, i ? " %u" : "%u", nf->flip.refs[half][i]);
+    }
+    return xs_printf(XS_NO_TXN, nf->dev.path, key, "%s", refs);
+}
+
+static int flip_connect(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+    int rc;
+
+    *f = (struct netfront_flip){ 0 };
+    rc = make_half(nf, 0, &f->tx, "flip-tx-refs");
+    if (!rc)
+        rc = make_half(nf, 1, &f->rx, "flip-rx-refs");
+    if (rc)
+        return rc;
+    f->tx_slot = (void *)((uint8_t *)f->tx + PAGE_SIZE);
+    f->rx_slot = (void *)((uint8_t *)f->rx + PAGE_SIZE);
+    f->tx->slot_event = f->rx->slot_event = 1;
+    f->tx->cons_event = f->tx->ref_event = NEVER;
+    f->rx->cons_event = f->rx->ref_event = 1;
+    return xs_printf(XS_NO_TXN, nf->dev.path, "request-sluice-flip", "%u", NETFLIP_VERSION);
+}
+
+static void flip_disconnect(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+
+    for (unsigned int half = 0; half < 2; half++) {
+        bool all = true;
+
+        for (unsigned int i = 0; i < NETFLIP_PAGES; i++)
+            all &= !f->refs[half][i] || grant_end(f->refs[half][i]);
+        /* What the backend still maps stays. */
+        if (all && (half ? f->rx : f->tx))
+            pages_free(half ? f->rx : f->tx, HALF_ORDER);
+    }
+    *f = (struct netfront_flip){ 0 };
+}
+
+/* Sending ---------------------------------------------------------------------------------- */
+
+static void flip_reap(struct netfront *nf, bool arm)
+{
+    struct netfront_flip *f = &nf->flip;
+    uint32_t prod;
+
+    do {
+        prod = ring_read_prod(&f->tx->ref_prod);
+        if (unlikely(prod - f->tx_ref_cons > NETFLIP_REFS)) {
+            nf->stats.bad++;
+            return;
+        }
+        while (f->tx_ref_cons != prod) {
+            uint32_t page = READ_ONCE(f->tx->ref[f->tx_ref_cons++ % NETFLIP_REFS]) - nf->first_ref;
+
+            if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_TX)) {
+                nf->stats.bad++;
+                continue;
+            }
+            if (page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
+                page_free_to(nf, page);
+        }
+        if (!arm)
+            return;
+        f->tx->ref_event = f->tx_ref_cons + 1;
+        f->tx->cons_event = f->tx_seen + 1;
+        smp_mb();
+    } while (load_acquire(&f->tx->ref_prod) != f->tx_ref_cons);
+}
+
+/* Are n slots free? */
+static bool slots_free(struct netfront_flip *f, unsigned int n)
+{
+    if (likely(f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n))
+        return true;
+    f->tx_seen = load_acquire(&f->tx->slot_cons);
+    return f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n;
+}
+
+static uint8_t head_flags(const struct netfront *nf, const struct netfront_frame *f)
+{
+    _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
+                   NETFRONT_CSUM_VALID == NETFLIP_CSUM_VALID &&
+                   NETFRONT_GSO_TCPV4 == NETFLIP_GSO_TCPV4 &&
+                   NETFRONT_GSO_TCPV6 == NETFLIP_GSO_TCPV6, "the same bits");
+
+    return (uint8_t)(f->flags | (nf->flags & NETFRONT_COPY ? NETFLIP_COPY : 0));
+}
+
+static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
+{
+    struct netfront_flip *r = &nf->flip;
+    unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
+    struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
+    struct netflip_frag *to;
+    unsigned int here;
+
+    if (unlikely(!slots_free(r, n))) {
+        r->tx->cons_event = r->tx_seen + n;
+        smp_mb();
+        if (!slots_free(r, n))
+            return false;
+    }
+    h->len = f->len;
+    h->inline_len = (uint8_t)f->head_len;
+    h->nr_frags = f->nr_frags;
+    h->gso_size = f->gso_size;
+    h->flags = head_flags(nf, f);
+    h->zero = 0;
+    copy_words(h->data, f->head, f->head_len);
+    r->tx_prod++;
+    if (!f->nr_frags)
+        return true;
+    here = netflip_head_frags(f->head_len);
+    to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
+    for (unsigned int i = 0; i < f->nr_frags; i++) {
+        const struct netfront_frag *g = &f->frag[i];
+
+        if (!here--) {
+            to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        page_offer(nf, g->page, nf->flags & NETFRONT_COPY ? GTF_permit_access | GTF_readonly
+                                : GTF_permit_access | SLUICE_GTF_flip, PAGE_TX);
+        *to++ = (struct netflip_frag){ nf->first_ref + g->page, g->offset, g->len };
+    }
+    return true;
+}
+
+static void flip_kick(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+
+    if (ring_publish(&f->tx->slot_prod, &f->tx->slot_event, f->tx_prod))
+        event_send(nf->tx_port);
+}
+
+/* Receiving -------------------------------------------------------------------------------- */
+
+static void flip_post(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+
+    while (nf->nr_rx < RX_POSTED && nf->nr_free) {
+        unsigned int page = nf->free_page[--nf->nr_free];
+
+        page_offer(nf, page, GTF_permit_access | SLUICE_GTF_flip, PAGE_RX);
+        nf->nr_rx++;
+        f->rx->ref[f->rx_ref_prod++ % NETFLIP_REFS] = nf->first_ref + page;
+    }
+    if (f->rx_ref_prod != f->rx_ref_sent) {
+        f->rx_ref_sent = f->rx_ref_prod;
+        if (ring_publish(&f->rx->ref_prod, &f->rx->ref_event, f->rx_ref_prod))
+            event_send(nf->rx_port);
+    }
+}
+
+/* A page that a frame names. False: it is not one that the backend had, or it keeps it. */
+static bool take_page(struct netfront *nf, const struct netflip_frag *g, unsigned int *page)
+{
+    *page = g->ref - nf->first_ref;
+    if (unlikely(*page >= NETFRONT_PAGES || nf->state[*page] != PAGE_RX)) {
+        nf->stats.bad++;
+        return false;
+    }
+    nf->nr_rx--;
+    if (!page_take(nf, *page, &nf->stats.rx_flipped, &nf->stats.rx_copied))
+        return false;
+    nf->state[*page] = PAGE_USER;
+    return true;
+}
+
+/* The fragments of the frame whose head was taken. False: something is wrong; its pages are back. */
+static bool take_frags(struct netfront *nf, const struct netflip_head *h, uint32_t prod,
+                       struct netfront_frame *f)
+{
+    struct netfront_flip *r = &nf->flip;
+    unsigned int here = netflip_head_frags(h->inline_len);
+    const struct netflip_frag *from = (const void *)(h->data + ((h->inline_len + 7u) & ~7u));
+    unsigned int sum = h->inline_len;
+    bool good = !(h->flags & NETFLIP_LOST);
+
+    for (unsigned int i = 0; i < h->nr_frags; i++) {
+        struct netflip_frag g;
+        unsigned int page;
+
+        if (!here--) {
+            if (r->rx_cons == prod)
+                return false;
+            from = (const void *)&r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        ring_copy_in(&g, from++, sizeof(g));
+        if (!take_page(nf, &g, &page)) {
+            good = false;
+            continue;
+        }
+        sum += g.len;
+        if (f->nr_frags == NETFRONT_FRAGS_MAX || !g.len || g.len > PAGE_SIZE ||
+            g.offset > PAGE_SIZE - g.len) {
+            netfront_page_put(nf, page);
+            good = false;
+            continue;
+        }
+        f->frag[f->nr_frags++] = (struct netfront_frag){ (uint16_t)page, g.offset, g.len };
+    }
+    if (good && sum == h->len)
+        return true;
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        netfront_page_put(nf, f->frag[i].page);
+    return false;
+}
+
+static void take_frame(struct netfront *nf, uint32_t prod)
+{
+    struct netfront_flip *r = &nf->flip;
+    const struct netflip_head *slot = &r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
+    struct netflip_head h;
+    struct netfront_frame f;
+
+    /* The whole of it, whatever its length: a constant number of moves. */
+    ring_copy_in(&h, slot, sizeof(h));
+    if (unlikely(h.inline_len < 14 || h.inline_len > NETFLIP_INLINE_MAX || h.len < h.inline_len)) {
+        nf->stats.bad++;
+        return;
+    }
+    f.head = h.data;
+    f.head_len = h.inline_len;
+    f.len = h.len;
+    f.gso_size = h.gso_size;
+    f.flags = h.flags & (NETFLIP_CSUM_BLANK | NETFLIP_CSUM_VALID | NETFLIP_GSO_TCPV4 |
+                         NETFLIP_GSO_TCPV6);
+    f.nr_frags = 0;
+    if ((h.nr_frags || h.len != h.inline_len) && !take_frags(nf, &h, prod, &f)) {
+        nf->stats.rx_lost++;
+        return;
+    }
+    if (unlikely(h.flags & NETFLIP_LOST)) {
+        nf->stats.rx_lost++;
+        return;
+    }
+    nf->stats.rx_frames++;
+    nf->stats.rx_bytes += h.len;
+    nf->ops->receive(nf->arg, &f);
+}
+
+static bool flip_receive(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+    uint32_t prod = ring_read_prod(&f->rx->slot_prod);
+
+    if (unlikely(prod - f->rx_cons > NETFLIP_SLOTS)) {
+        nf->stats.bad++;
+        return false;
+    }
+    for (unsigned int n = 0; f->rx_cons != prod && n < TURN && nf->up; n++)
+        take_frame(nf, prod);
+    if (!nf->up)
+        return false;
+    if (ring_publish(&f->rx->slot_cons, &f->rx->cons_event, f->rx_cons))
+        event_send(nf->rx_port);
+    return ring_rearm(&f->rx->slot_event, &f->rx->slot_prod, f->rx_cons);
+}
+
+const struct wire wire_flip = {
+    .connect = flip_connect,
+    .disconnect = flip_disconnect,
+    .send = flip_send,
+    .kick = flip_kick,
+    .reap = flip_reap,
+    .receive = flip_receive,
+    .post = flip_post,
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * glue.h - all that netfront needs of the kernel around it. To take the driver into another kernel, write
+ * these functions again; the rest of netfront/ uses nothing else but <xen/...>, include/ and memcpy.
+ *
+ * Also used as they are: xs_read_u32, xs_read_str, xs_read_default, xs_printf, xs_rm (the store), the xbdev
+ * states, and work items (a function called soon, from the same thread).
+ */
+#ifndef NETFRONT_GLUE_H
+#define NETFRONT_GLUE_H
+
+#include "atomic.h"
+#include "lib/string.h"
+#include "runtime/event.h"
+#include "runtime/grant.h"
+#include "runtime/hypercall.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/mem.h"
+#include "runtime/p2m.h"
+#include "runtime/pagetable.h"
+#include "runtime/ring.h"
+#include "runtime/xbdev.h"
+
+/* 2^order pages in one piece of address space, each mapped there alone, whose tables stay. */
+static inline void *glue_pages(unsigned int order)
+{
+    return pages_alloc(order);
+}
+
+static inline uint32_t glue_frame(const void *va)
+{
+    return (uint32_t)virt_to_mfn(va).v;
+}
+
+/* Another frame is behind a page now: what the kernel keeps of it (for suspend) is to follow. */
+static inline void glue_frame_changed(const void *va, uint32_t frame)
+{
+    p2m_set(virt_to_pfn(va).v, mfn(frame));
+}
+
+/* Takes a grant back. False: the other end is still at it. */
+static inline bool glue_grant_end(struct grant_entry_v1 *e)
+{
+    uint16_t flags = load_acquire(&e->flags);
+
+    do {
+        if (flags & (GTF_reading | GTF_writing))
+            return false;
+    } while (!atomic_cmpxchg(&e->flags, &flags, (uint16_t)0));
+    return true;
+}
+
+#endif

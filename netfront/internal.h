@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - what the files of netfront share.
+ *
+ * netfront.c has the store, the states and the pool of pages; standard.c and flip.c each speak one protocol, and look the
+ * same to netfront.c (struct wire).
+ */
+#ifndef NETFRONT_INTERNAL_H
+#define NETFRONT_INTERNAL_H
+
+#include "netfront/glue.h"
+#include "netfront/netfront.h"
+#include "sluice/flip.h"
+#include "sluice/netflip.h"
+
+#include <xen/io/netif.h>
+
+#define RX_POSTED 256           /* pages that the backend has for what it brings, when there are enough */
+#define TURN      256           /* frames received in one turn */
+
+/* Who has a page of the pool. */
+enum page_state {
+    PAGE_FREE,
+    PAGE_USER,
+    PAGE_TX,                    /* the backend, to be sent */
+    PAGE_RX,                    /* the backend, to be filled */
+    PAGE_LOST,                  /* the backend would not let go of it */
+};
+
+/* One protocol. */
+struct wire {
+    /* Rings made, keys written in the frontend's directory; the state is not yet Connected. */
+    int (*connect)(struct netfront *nf);
+    /* The backend does not look any more. Every page that it had is back. */
+    void (*disconnect)(struct netfront *nf);
+    bool (*send)(struct netfront *nf, const struct netfront_frame *f);
+    void (*kick)(struct netfront *nf);
+    /* Takes back pages that were sent. arm: have an event sent for the next that comes. */
+    void (*reap)(struct netfront *nf, bool arm);
+    /* Delivers up to TURN frames. True: there is more. */
+    bool (*receive)(struct netfront *nf);
+    void (*post)(struct netfront *nf);      /* gives pages to be filled */
+};
+
+extern const struct wire wire_standard, wire_flip;
+
+struct netfront_standard {
+    struct netif_tx_sring *tx;
+    struct netif_rx_sring *rx;
+    grant_ref_t tx_ref, rx_ref;
+    uint32_t tx_prod, tx_cons, rx_cons, rx_prod;
+    uint16_t head_page[8];                  /* 128 bytes for each slot's head */
+    uint16_t free_id[256];
+    unsigned int nr_free_ids;
+    uint16_t tx_page[256], rx_page[256];    /* by id */
+};
+
+struct netfront_flip {
+    struct netflip_index *tx, *rx;
+    struct netflip_head *tx_slot, *rx_slot;
+    grant_ref_t refs[2][NETFLIP_PAGES];
+    uint32_t tx_prod, tx_sent, tx_ref_cons;
+    uint32_t tx_seen;                       /* slot_cons as last read */
+    uint32_t rx_cons, rx_ref_prod, rx_ref_sent;
+};
+
+struct netfront {
+    struct xbdev dev;
+    const struct netfront_ops *ops;
+    void *arg;
+    unsigned int flags;
+    uint8_t mac[6];
+    const struct wire *wire;        /* while connected or connecting; else NULL */
+    bool up;
+    bool suspended;
+    bool wants_room;                /* send() or page_get() was in vain */
+    bool kick_owed;
+    evtchn_port_t tx_port, rx_port; /* rx_port == tx_port: one for both */
+    struct work work, kick_work;
+
+    /* The pool. */
+    uint8_t *window;
+    struct grant_entry_v1 *entry;   /* of page i */
+    grant_ref_t first_ref;
+    uint32_t window_id;
+    bool has_window;                /* registered with the hypervisor */
+    unsigned int nr_free, nr_rx;    /* free pages, posted ones */
+    uint16_t free_page[NETFRONT_PAGES];
+    uint8_t state[NETFRONT_PAGES];
+
+    struct netfront_standard std;
+    struct netfront_flip flip;
+    struct netfront_stats stats;
+};
+
+/* Grants a page; flags as of a grant entry. It is the backend's then, as `state` says. */
+static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t flags,
+                              enum page_state state)
+{
+    nf->state[page] = (uint8_t)state;
+    store_release(&nf->entry[page].flags, flags);
+}
+
+/*
+ * A page that the backend says it is done with: takes the grant back, unless a flip did. False: it
+ * is still in use, and lost to us. The state is the caller's to set.
+ */
+static inline bool page_take(struct netfront *nf, unsigned int page, uint64_t *flipped,
+                             uint64_t *copied)
+{
+    struct grant_entry_v1 *e = &nf->entry[page];
+
+    if (load_acquire(&e->flags) == 0) {
+        glue_frame_changed(nf->window + ((size_t)page << PAGE_SHIFT), e->frame);
+        (*flipped)++;
+        return true;
+    }
+    if (unlikely(!glue_grant_end(e))) {
+        nf->state[page] = PAGE_LOST;
+        nf->stats.bad++;
+        return false;
+    }
+    (*copied)++;
+    return true;
+}
+
+static inline void page_free_to(struct netfront *nf, unsigned int page)
+{
+    nf->state[page] = PAGE_FREE;
+    nf->free_page[nf->nr_free++] = (uint16_t)page;
+}
+
+static inline void *page_at(const struct netfront *nf, unsigned int page)
+{
+    return nf->window + ((size_t)page << PAGE_SHIFT);
+}
+
+/* Words of a head, to a multiple of 8 bytes. */
+static __always_inline void copy_words(void *to, const void *from, unsigned int bytes)
+{
+    uint64_t *d = to;
+    const uint64_t *s = from;
+
+    for (unsigned int i = 0; i < (bytes + 7) / 8; i++)
+        __builtin_memcpy(&d[i], &s[i], 8);
+}
+
+#endif

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames - packet source, sink and reflector on netfront. What arrives is checked.
+ *
+ *   role=sink                          checks frames, lets their source send on, counts
+ *   role=reflect                       sends each frame back in the pages in which it came
+ *   role=source peer=MAC sizes=A,B     sends frames of these sizes (bytes) to a sink or reflector
+ *     count=N window=N                 how many of each, how many may be under way
+ *     rr=N                             and so many round trips of one frame
+ *   mode=flip|copy|standard|plain      the channel; the flip channel, but copying; the standard protocol; that without offloads
+ *   back                               the source's frames come back from a reflector
+ *
+ * A frame is IPv4: UDP, or above 1514 bytes TCP to be cut. Behind the headers stands struct msg, then bytes that
+ * follow from its number. Each size is sent twice: some frames of which the receiver checks each byte, then
+ * those that are timed, of which it checks header, length, and the first and last word of each page.
+ */
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "netfront/netfront.h"
+#include "runtime/log.h"
+#include "runtime/loop.h"
+#include "runtime/start.h"
+#include "runtime/time.h"
+#include "runtime/xenbus.h"
+#include "runtime/xs.h"
+
+#define MAGIC     0x736c6963u
+#define UDP_MSG   42
+#define TCP_MSG   54
+#define MSS       1448
+#define FRAME_MTU 1514
+#define FULL_MAX  256           /* frames of which every byte is checked */
+
+enum kind { DATA_FULL = 1, DATA, PING, PONG, CREDIT, END, TALLY };
+
+struct msg {
+    uint32_t magic;
+    uint16_t kind;
+    uint16_t window;            /* CREDIT is due each half of it */
+    uint32_t seq;
+    uint32_t value;             /* END: frames sent; TALLY: frames that were right */
+};
+
+static struct netfront *nf;
+static uint8_t mac[6], peer[6];
+static uint8_t out_head[NETFRONT_HEAD_MAX] __attribute__((aligned(8)));
+
+static uint64_t word_of(uint32_t seq, uint32_t n)
+{
+    return (seq * 0x9e3779b97f4a7c15UL) + n * 0xbf58476d1ce4e5b9UL;
+}
+
+/* Frames ----------------------------------------------------------------------------------- */
+
+static void put16(uint8_t *p, unsigned int v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+/* Headers of frames of this length to `to`; returns where the message begins. */
+static unsigned int headers(uint8_t *h, const uint8_t *to, unsigned int len)
+{
+    bool tcp = len > FRAME_MTU;
+    uint32_t sum = 0;
+
+    memset(h, 0, TCP_MSG);
+    memcpy(h, to, 6);
+    memcpy(h + 6, mac, 6);
+    put16(h + 12, 0x0800);
+    h[14] = 0x45;
+    put16(h + 16, len - 14);
+    h[22] = 64;
+    h[23] = tcp ? 6 : 17;
+    h[26] = h[30] = 10;
+    h[29] = mac[5];
+    h[33] = to[5];
+    for (unsigned int i = 14; i < 34; i += 2)
+        sum += (uint32_t)(h[i] << 8 | h[i + 1]);
+    sum = (sum & 0xffff) + (sum >> 16);
+    put16(h + 24, ~(sum + (sum >> 16)) & 0xffff);
+    put16(h + 34, 9);
+    put16(h + 36, 9);
+    if (!tcp) {
+        put16(h + 38, len - 34);
+        return UDP_MSG;
+    }
+    h[46] = 0x50;
+    h[47] = 0x10;
+    sum = 10 * 256 + mac[5] + 10 * 256 + to[5] + 6 + len - 34;
+    sum = (sum & 0xffff) + (sum >> 16);
+    put16(h + 50, sum);
+    return TCP_MSG;
+}
+
+static bool send_msg(const uint8_t *to, enum kind kind, uint32_t seq, uint32_t value)
+{
+    struct netfront_frame f = { .head = out_head, .head_len = 64, .len = 64 };
+    struct msg m = { .magic = MAGIC, .kind = (uint16_t)kind, .seq = seq, .value = value };
+
+    memset(out_head, 0, sizeof(out_head));
+    memcpy(out_head + headers(out_head, to, 64), &m, sizeof(m));
+    return netfront_send(nf, &f);
+}
+
+/* Byte k of what follows the message. */
+static uint8_t byte_of(uint32_t seq, uint32_t k)
+{
+    return (uint8_t)(word_of(seq, k / 8) >> 8 * (k % 8));
+}
+
+/* Fills bytes [k, k + len) of a frame, k a multiple of 8: all of them, or the first and the last whole word. */
+static void fill(uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, bool all)
+{
+    unsigned int words = len / 8;
+
+    for (unsigned int i = 0; i < words; i += all || words < 2 ? 1 : words - 1) {
+        uint64_t w = word_of(seq, k / 8 + i);
+
+        memcpy(p + i * 8, &w, 8);
+    }
+    for (unsigned int i = words * 8; i < len && all; i++)
+        p[i] = byte_of(seq, k + i);
+}
+
+static bool right_word(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, uint32_t at)
+{
+    uint64_t w;
+
+    if (at < k || at + 8 > k + len)
+        return true;            /* not here */
+    memcpy(&w, p + (at - k), 8);
+    return w == word_of(seq, at / 8);
+}
+
+/*
+ * Are bytes [k, k + len) of a frame with `total` of them right? All, or the words that fill() wrote at the
+ * ends of each of its pages.
+ */
+static bool right(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, uint32_t total,
+                  bool all)
+{
+    bool ok = true;
+
+    for (unsigned int i = 0; i < len && all; i++)
+        ok &= p[i] == byte_of(seq, k + i);
+    if (all)
+        return ok;
+    for (uint32_t page = k & ~(uint32_t)(PAGE_SIZE - 1); page < k + len; page += PAGE_SIZE) {
+        uint32_t here = MIN(total - page, (uint32_t)PAGE_SIZE);
+
+        ok &= right_word(p, len, seq, k, page);
+        if (here >= 16)
+            ok &= right_word(p, len, seq, k, page + here / 8 * 8 - 8);
+    }
+    return ok;
+}
+
+/* Receiving: both sides ------------------------------------------------------------------------ */
+
+static struct {
+    uint8_t from[6];
+    uint32_t next;              /* number that should come */
+    uint32_t good, bad, lost;
+    uint32_t owed;              /* frames for which no credit was sent */
+    bool credit_due, tally_due;
+} sink;
+
+/* Is a data frame what its source made? */
+static bool check(const struct netfront_frame *f, const struct msg *m, unsigned int at, bool all)
+{
+    unsigned int rest = at + (unsigned int)sizeof(*m);
+    uint32_t total, k;
+    bool ok = f->head_len >= rest && f->len == (unsigned int)(f->head[16] << 8 | f->head[17]) + 14;
+
+    if (!ok)
+        return false;
+    total = f->len - rest;
+    k = f->head_len - rest;
+    ok = right(f->head + rest, k, m->seq, 0, total, all || !f->nr_frags);
+    for (unsigned int i = 0; i < f->nr_frags; i++) {
+        const struct netfront_frag *g = &f->frag[i];
+
+        ok &= right((const uint8_t *)netfront_page_va(nf, g->page) + g->offset, g->len, m->seq, k,
+                    total, all);
+        k += g->len;
+    }
+    return ok && k == total;
+}
+
+static void count(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+{
+    bool ok = check(f, m, at, m->kind == DATA_FULL);
+
+    if (m->seq == 0) {
+        sink.next = sink.good = sink.bad = sink.lost = sink.owed = 0;
+        memcpy(sink.from, f->head + 6, 6);
+    }
+    if (m->seq != sink.next)
+        sink.lost += m->seq - sink.next;
+    sink.next = m->seq + 1;
+    if (ok)
+        sink.good++;
+    else
+        sink.bad++;
+    if (++sink.owed >= m->window / 2u) {
+        sink.owed = 0;
+        sink.credit_due = true;
+    }
+}
+
+static void put_pages(const struct netfront_frame *f)
+{
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        netfront_page_put(nf, f->frag[i].page);
+}
+
+static void sink_tell(void)
+{
+    if (sink.credit_due && send_msg(sink.from, CREDIT, sink.next, 0))
+        sink.credit_due = false;
+    if (sink.tally_due && send_msg(sink.from, TALLY, sink.bad, sink.good))
+        sink.tally_due = false;
+}
+
+/* A frame goes back in its own pages: addresses change places. */
+static void reflect(const struct netfront_frame *f)
+{
+    struct netfront_frame r = *f;
+
+    memcpy(out_head, f->head, f->head_len);
+    memcpy(out_head, f->head + 6, 6);
+    memcpy(out_head + 6, f->head, 6);
+    r.head = out_head;
+    if (!netfront_send(nf, &r))
+        put_pages(f);           /* the source will miss it */
+}
+
+/* The source ----------------------------------------------------------------------------------- */
+
+static bool is_sink, is_reflect, comes_back;
+
+static struct {
+    unsigned int size, at;      /* of the frames sent now */
+    uint32_t count, sent, credit, window;
+    bool all;
+    uint32_t tally_good, tally_bad;
+    bool tally, pong;
+    struct work work;
+} src;
+
+static bool send_data(void)
+{
+    struct msg m = { .magic = MAGIC, .kind = src.all ? DATA_FULL : DATA, .seq = src.sent,
+                     .window = (uint16_t)src.window };
+    unsigned int head = src.at + (unsigned int)sizeof(m), left, n = 0;
+    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size };
+
+    /* Small frames are all head; of others, the message is the last that is in it. */
+    f.head_len = (uint16_t)(src.size <= NETFRONT_HEAD_MAX ? src.size : head);
+    left = src.size - f.head_len;
+    if (src.size > FRAME_MTU) {
+        f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
+        f.gso_size = MSS;
+    }
+    memcpy(out_head + src.at, &m, sizeof(m));
+    fill(out_head + head, f.head_len - head, m.seq, 0, true);
+    while (left) {
+        int page = netfront_page_get(nf);
+        unsigned int here = MIN(left, (unsigned int)PAGE_SIZE);
+
+        if (page < 0) {
+            put_pages(&f);
+            return false;
+        }
+        fill(netfront_page_va(nf, (unsigned int)page), here, m.seq, n, src.all);
+        f.frag[f.nr_frags++] = (struct netfront_frag){ (uint16_t)page, 0, (uint16_t)here };
+        left -= here;
+        n += here;
+    }
+    if (!netfront_send(nf, &f)) {
+        put_pages(&f);
+        return false;
+    }
+    src.sent++;
+    return true;
+}
+
+static void source_work(struct work *w)
+{
+    while (src.sent < src.count && src.sent - src.credit < src.window && send_data())
+        ;
+}
+
+/* What a source hears. */
+static void hear(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+{
+    switch (m->kind) {
+    case CREDIT:
+        src.credit = m->seq;
+        work_queue(&src.work);
+        break;
+    case TALLY:
+        src.tally_good = m->value;
+        src.tally_bad = m->seq;
+        src.tally = true;
+        break;
+    case PONG:
+        src.pong = true;
+        break;
+    default:                    /* what was sent, come back */
+        count(f, m, at);
+        if (sink.credit_due) {
+            sink.credit_due = false;
+            src.credit = sink.next;
+            work_queue(&src.work);
+        }
+        break;
+    }
+}
+
+/* Callbacks ------------------------------------------------------------------------------------ */
+
+static void receive(void *arg, const struct netfront_frame *f)
+{
+    unsigned int at = f->head_len > 23 && f->head[23] == 6 ? TCP_MSG : UDP_MSG;
+    struct msg m;
+
+    if (f->head_len < at + sizeof(m)) {
+        put_pages(f);
+        return;
+    }
+    memcpy(&m, f->head + at, sizeof(m));
+    if (m.magic != MAGIC) {
+        put_pages(f);
+        return;
+    }
+    if (is_reflect) {
+        reflect(f);
+        return;
+    }
+    if (!is_sink) {
+        hear(f, &m, at);
+    } else if (m.kind == PING) {
+        (void)send_msg(f->head + 6, PONG, m.seq, 0);
+    } else if (m.kind == END) {
+        sink.lost += m.value - sink.next;
+        memcpy(sink.from, f->head + 6, 6);
+        sink.tally_due = true;
+    } else {
+        count(f, &m, at);
+    }
+    put_pages(f);
+}
+
+static void batch_end(void *arg)
+{
+    if (sink.credit_due || sink.tally_due)
+        sink_tell();
+}
+
+static void room(void *arg)
+{
+    batch_end(arg);
+    work_queue(&src.work);
+}
+
+static void link_changed(void *arg, bool up)
+{
+    log_info("frames: link %s%s", up ? "up" : "down", up && netfront_flips(nf) ? ", flips" : "");
+    work_queue(&src.work);
+}
+
+/* A line for whoever counts what the whole host does between two marks. */
+static void mark(const char *what)
+{
+    (void)xs_write(XS_NO_TXN, "data/mark", what, strlen(what));
+}
+
+static bool wait_for(const bool *what, uint64_t ms)
+{
+    uint64_t end = now_ns() + ms * NS_PER_MS;
+
+    while (!*what && now_ns() < end)
+        loop_turn(false);
+    return *what;
+}
+
+/* END may get lost like any frame; it is sent until it is answered. */
+static bool ask_tally(uint32_t n)
+{
+    src.tally = false;
+    for (unsigned int i = 0; i < 20 && !src.tally; i++) {
+        (void)send_msg(peer, END, 0, n);
+        (void)wait_for(&src.tally, 200);
+    }
+    return src.tally;
+}
+
+static void wake(struct timer *t)
+{
+}
+
+static uint64_t run(unsigned int size, uint32_t n, bool all, uint32_t window)
+{
+    uint64_t start = now_ns(), last = start, seen = 0;
+    struct timer alarm;
+
+    timer_init(&alarm, wake);
+    src.size = size;
+    src.at = headers(out_head, peer, size);
+    src.count = n;
+    src.all = all;
+    src.window = window;
+    src.sent = src.credit = 0;
+    sink.good = sink.bad = sink.lost = sink.owed = sink.next = 0;
+    work_queue(&src.work);
+    timer_set_after(&alarm, 3 * NS_PER_S);
+    while (src.sent < n || (comes_back && sink.next < n)) {
+        loop_turn(true);
+        if (!timer_is_set(&alarm))
+            timer_set_after(&alarm, 3 * NS_PER_S);
+        if (seen != src.sent + sink.next) {
+            seen = src.sent + sink.next;
+            last = now_ns();
+        } else if (now_ns() - last > 2 * NS_PER_S) {
+            break;
+        }
+    }
+    timer_cancel(&alarm);
+    if (!comes_back && !ask_tally(n))
+        log_error("frames: no answer from the sink");
+    return now_ns() - start;
+}
+
+static void send_size(unsigned int size, uint32_t n, uint32_t window)
+{
+    char text[32];
+    uint64_t ns;
+    uint32_t full, full_good;
+
+    if (size > FRAME_MTU)
+        window = MIN(window, 12u);
+    full = MIN(n, (uint32_t)FULL_MAX);
+    (void)run(size, full, true, window);
+    full_good = comes_back ? sink.good : src.tally_good;
+    (void)snprintf(text, sizeof(text), "begin %u", size);
+    mark(text);
+    ns = run(size, n, false, window);
+    (void)snprintf(text, sizeof(text), "end %u", size);
+    mark(text);
+    log_info("frames: size %u sent %u ns %lu right %u of %u every byte of %u %s", size, n, ns,
+             comes_back ? sink.good : src.tally_good, n, full_good,
+             full_good == full && (comes_back ? sink.good : src.tally_good) == n ? "ok" : "WRONG");
+}
+
+static void round_trips(uint32_t n)
+{
+    uint64_t start = 0;
+    uint32_t good = 0;
+
+    for (uint32_t i = 0; i < n + 20; i++) {
+        if (i == 20) {
+            mark("begin rr");
+            start = now_ns();
+            good = 0;
+        }
+        src.pong = false;
+        (void)send_msg(peer, PING, i, 0);
+        while (!src.pong)
+            loop_turn(true);
+        good++;
+    }
+    mark("end rr");
+    log_info("frames: rr %u ns %lu %s", n, now_ns() - start, good == n ? "ok" : "WRONG");
+}
+
+static void source_main(void)
+{
+    uint32_t n = (uint32_t)cmdline_get_u64("count", 1000);
+    uint32_t window = (uint32_t)cmdline_get_u64("window", 192);
+    char sizes[64] = "64";
+    bool up = false;
+
+    (void)cmdline_get("sizes", sizes, sizeof(sizes));
+    while (!up) {
+        loop_turn(true);
+        up = netfront_is_up(nf);
+    }
+    /* The sink may still be starting. */
+    for (unsigned int i = 0; i < 100 && !is_reflect && !src.pong && !comes_back; i++) {
+        (void)send_msg(peer, PING, 0, 0);
+        (void)wait_for(&src.pong, 100);
+    }
+    mark("begin nothing");
+    mark("end nothing");
+    for (const char *p = sizes; *p;) {
+        unsigned int size = 0;
+
+        while (*p >= '0' && *p <= '9')
+            size = size * 10 + (unsigned int)(*p++ - '0');
+        if (size >= 64 && size <= 65535)
+            send_size(size, size > FRAME_MTU ? MAX(n / 16, 1u) : n, window);
+        if (*p)
+            p++;
+    }
+    if (cmdline_get_u64("rr", 0))
+        round_trips((uint32_t)cmdline_get_u64("rr", 0));
+}
+
+static unsigned int mode(void)
+{
+    char text[16] = "flip";
+
+    (void)cmdline_get("mode", text, sizeof(text));
+    if (!strcmp(text, "copy"))
+        return NETFRONT_COPY;
+    if (!strcmp(text, "standard"))
+        return NETFRONT_NO_FLIP;
+    if (!strcmp(text, "plain"))
+        return NETFRONT_NO_FLIP | NETFRONT_NO_OFFLOAD;
+    return 0;
+}
+
+static bool parse_mac(const char *s, uint8_t *m)
+{
+    for (unsigned int i = 0; i < 12; i++) {
+        char c = *s++;
+
+        if (c == ':' && i % 2 == 0)
+            c = *s++;
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        m[i / 2] = (uint8_t)(m[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
+    }
+    return true;
+}
+
+void pv_main(void)
+{
+    static const struct netfront_ops ops = { .receive = receive, .batch_end = batch_end,
+                                             .room = room, .link = link_changed };
+    char role[16] = "sink", text[24] = "";
+    struct netfront_stats s;
+
+    work_init(&src.work, source_work);
+    BUG_ON(xenbus_init());
+    (void)cmdline_get("role", role, sizeof(role));
+    is_sink = !strcmp(role, "sink");
+    is_reflect = !strcmp(role, "reflect");
+    comes_back = cmdline_get("back", text, sizeof(text));
+    nf = netfront_open(0, mode(), &ops, NULL);
+    if (!nf)
+        domain_shutdown(SHUTDOWN_crash);
+    netfront_mac(nf, mac);
+    if (strcmp(role, "source"))
+        loop_run();
+    if (!cmdline_get("peer", text, sizeof(text)) || !parse_mac(text, peer)) {
+        log_error("frames: peer=MAC is missing");
+        domain_shutdown(SHUTDOWN_crash);
+    }
+    source_main();
+    netfront_get_stats(nf, &s);
+    log_info("frames: pages sent: %lu flipped, %lu copied; received: %lu flipped, %lu copied; "
+             "lost %lu, bad %lu", s.tx_flipped, s.tx_copied, s.rx_flipped, s.rx_copied, s.rx_lost,
+             s.bad);
+    log_info("frames: end");
+    if (cmdline_get("stay", text, sizeof(text)))
+        loop_run();
+}
