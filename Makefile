@@ -32,6 +32,7 @@ include mk/hypervisor.mk
 include mk/dom0.mk
 include mk/guests.mk
 include mk/tests.mk
+include mk/cli.mk
 include mk/run.mk
 include mk/bench.mk
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* tune.c - verbs for CPUs and memory: vcpu-list, vcpu-set, mem-set, sched-credit. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "toolstack/cli/domain.h"
+#include "toolstack/cli/host.h"
+#include "toolstack/cli/say.h"
+#include "toolstack/cli/units.h"
+
+#define MAX_VCPUS 512
+
+static int bad_answer(struct cli *c, const char *what)
+{
+    return complain(c, CLI_NONSENSE, "is the host newer than this command? see sluice version",
+                    "%s: the answer is no %s", host_name(c), what);
+}
+
+/* ------------------------------------------------------------------ vCPUs */
+
+static const struct table_column vcpu_columns[] = {
+    { .title = "Name", .least = 8 },
+    { .title = "ID", .right = true },
+    { .title = "VCPU", .right = true },
+    { .title = "CPU", .right = true },
+    { .title = "State" },
+    { .title = "Time(s)", .right = true },
+    { .title = "Affinity", .least = 8, .drop = 1 },
+};
+
+static void vcpu_row(struct table *t, const struct domain *d, const json_t *v)
+{
+    bool online = json_is_true(json_object_get(v, "online"));
+    bool running = json_is_true(json_object_get(v, "running"));
+    const json_t *affinity = json_object_get(v, "affinity");
+    char id[24], vcpu[24], cpu[24] = "-", seconds[32];
+    char *list = json_is_string(affinity) || !affinity ? NULL : json_dumps(affinity, JSON_COMPACT);
+
+    snprintf(id, sizeof(id), "%" PRId64, d->id);
+    snprintf(vcpu, sizeof(vcpu), "%" PRIu64, field_uint(v, "vcpu", 0));
+    if (online)
+        snprintf(cpu, sizeof(cpu), "%" PRIu64, field_uint(v, "cpu", 0));
+    snprintf(seconds, sizeof(seconds), "%.1f", field_number(v, "cpu_seconds", 0));
+    table_row(t, (const char *[]){ d->name, id, vcpu, cpu, !online ? "--p" : running ? "r--" : "-b-", seconds,
+                                   list ? list : json_string_value(affinity) });
+    free(list);
+}
+
+static int vcpus_of(struct cli *c, const struct domain *d, struct table *t, json_t *all)
+{
+    json_t *vcpus;
+    int rc = domain_call(c, d->name, "GET", "/vcpus", "lists of vCPUs", NULL, &vcpus);
+
+    if (rc)
+        return rc;
+    if (!json_is_array(vcpus)) {
+        json_decref(vcpus);
+        return bad_answer(c, "list of vCPUs");
+    }
+    for (size_t i = 0; i < json_array_size(vcpus); i++)
+        vcpu_row(t, d, json_array_get(vcpus, i));
+    json_object_set_new(all, d->name, vcpus);
+    return CLI_OK;
+}
+
+int verb_vcpu_list(struct cli *c, int argc, char **argv)
+{
+    struct domain *list = NULL;
+    json_t *json = NULL, *all = must(json_object());
+    struct table t;
+    size_t n = 0;
+    int rc = CLI_OK;
+
+    table_begin(&t, vcpu_columns, ARRAY_SIZE(vcpu_columns));
+    if (argc == 1)
+        rc = domains_get(c, &json, &list, &n);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = vcpus_of(c, &list[i], &t, all);
+    for (int i = 1; i < argc && !rc; i++) {
+        struct domain d;
+
+        rc = domain_get(c, argv[i], &json, &d);
+        if (!rc)
+            rc = vcpus_of(c, &d, &t, all);
+        json_decref(json);
+        json = NULL;
+    }
+    if (!rc && !c->json)
+        say_table(c, &t);
+    else if (!rc)
+        say_json(all);
+    table_end(&t);
+    free(list);
+    json_decref(json);
+    json_decref(all);
+    return rc;
+}
+
+int verb_vcpu_set(struct cli *c, int argc, char **argv)
+{
+    uint64_t n;
+    json_t *body;
+    int o, rc;
+
+    while ((o = getopt(argc, argv, "i")) >= 0)      /* xl: ignore the host's CPU count; we do */
+        if (o != 'i')
+            return verb_usage(c, argv[0]);
+    if (argc - optind != 2)
+        return verb_usage(c, argv[0]);
+    if (!units_number(argv[optind + 1], 1, MAX_VCPUS, &n))
+        return complain(c, CLI_USAGE, NULL, "%s is no number of vCPUs", argv[optind + 1]);
+    body = json_pack("{s:I}", "online", (json_int_t)n);
+    rc = domain_call(c, argv[optind], "PUT", "/vcpus", "changing the number of vCPUs", body, NULL);
+    json_decref(body);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ memory */
+
+int verb_mem_set(struct cli *c, int argc, char **argv)
+{
+    uint64_t kib;
+    json_t *body;
+    int rc;
+
+    if (argc != 3)
+        return verb_usage(c, argv[0]);
+    if (!units_memory_kib(argv[2], &kib))
+        return complain(c, CLI_USAGE, "for example 512 or 512m (MiB), 2g, 1048576k", "%s is no amount of memory",
+                        argv[2]);
+    body = json_pack("{s:I}", "target_kib", (json_int_t)kib);
+    rc = domain_call(c, argv[1], "PUT", "/memory", "changing a domain's memory", body, NULL);
+    json_decref(body);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ weights and caps */
+
+static const struct table_column credit_columns[] = {
+    { .title = "Name", .least = 8 },
+    { .title = "ID", .right = true },
+    { .title = "Weight", .right = true },
+    { .title = "Cap", .right = true },
+};
+
+static void credit_row(struct table *t, const char *name, int64_t id, uint64_t weight, uint64_t cap)
+{
+    char i[24], w[24], p[24];
+
+    snprintf(i, sizeof(i), "%" PRId64, id);
+    snprintf(w, sizeof(w), "%" PRIu64, weight);
+    snprintf(p, sizeof(p), "%" PRIu64, cap);
+    table_row(t, (const char *[]){ name, id < 0 ? NULL : i, w, p });
+}
+
+static int show_credit(struct cli *c, const char *name)
+{
+    struct domain *list = NULL, one;
+    json_t *json, *all = must(json_array());
+    struct table t;
+    size_t n = 1;
+    int rc = name ? domain_get(c, name, &json, &one) : domains_get(c, &json, &list, &n);
+
+    if (!rc) {
+        const struct domain *d = name ? &one : list;
+
+        table_begin(&t, credit_columns, ARRAY_SIZE(credit_columns));
+        for (size_t i = 0; i < n; i++) {
+            credit_row(&t, d[i].name, d[i].id, d[i].weight, d[i].cap);
+            json_array_append_new(all, json_pack("{s:s, s:i, s:i}", "name", d[i].name, "weight",
+                                                 (int)d[i].weight, "cap", (int)d[i].cap));
+        }
+        if (c->json) {
+            say_json(name ? json_array_get(all, 0) : all);
+            table_end(&t);
+        } else {
+            say_table(c, &t);
+        }
+        free(list);
+        json_decref(json);
+    }
+    json_decref(all);
+    return rc;
+}
+
+int verb_sched_credit(struct cli *c, int argc, char **argv)
+{
+    const char *name = NULL;
+    uint64_t v;
+    json_t *body = must(json_object());
+    int o, rc = CLI_OK;
+
+    while ((o = getopt(argc, argv, "d:w:c:")) >= 0 && !rc) {
+        if (o == 'd')
+            name = optarg;
+        else if (o == 'w' && units_number(optarg, 1, 65535, &v))
+            json_object_set_new(body, "weight", json_integer((json_int_t)v));
+        else if (o == 'w')
+            rc = complain(c, CLI_USAGE, NULL, "%s is no weight: from 1 to 65535, 256 is usual", optarg);
+        else if (o == 'c' && units_number(optarg, 0, 100 * MAX_VCPUS, &v))
+            json_object_set_new(body, "cap", json_integer((json_int_t)v));
+        else if (o == 'c')
+            rc = complain(c, CLI_USAGE, NULL, "%s is no cap: per cent of one CPU, 0 for none", optarg);
+        else
+            rc = verb_usage(c, argv[0]);
+    }
+    if (!rc && (argc != optind || (!name && json_object_size(body))))
+        rc = verb_usage(c, argv[0]);
+    if (!rc && !json_object_size(body))
+        rc = show_credit(c, name);
+    else if (!rc)
+        rc = domain_call(c, name, "PUT", "/scheduler", "changing weights and caps", body, NULL);
+    json_decref(body);
+    return rc;
+}
