@@ -2,13 +2,12 @@
 # sluice, the operator's command: a normal program of the workstation. Not part of `make all`, so
 # that building a host needs none of its libraries.
 
-VERSION     := 0.1
 PREFIX      ?= /usr/local
 DESTDIR     ?=
 CLI_C       := $(sort $(wildcard toolstack/cli/*.c)) \
                $(addprefix lib/,vmconfig.c xlcfg.c xlkeys.c why.c strlcpy.c utf8.c)
 CLI_LIBS    := -lcurl -ljansson -lcrypto
-CLI_CFLAGS  := -std=gnu11 -D_GNU_SOURCE -DSLUICE_HOST=1 -DSLUICE_VERSION='"$(VERSION)"' -I. -Iinclude \
+CLI_CFLAGS  := -std=gnu11 -D_GNU_SOURCE -DSLUICE_HOST=1 -I. -Iinclude \
                -isystem $(B)/include $(filter-out -Wundef,$(WARN)) -g
 CLI_HARDEN  := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now
 

@@ -22,7 +22,7 @@ qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
 grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3
-libcurl4-openssl-dev libjansson-dev libssl-dev
+libcurl4-openssl-dev libjansson-dev libssl-dev openssl mandoc bash-completion bsdutils
 dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 '
 

@@ -7,7 +7,7 @@ UNIT     := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
 FUZZ_C   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ     := $(FUZZ_C:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_SECONDS ?= 5
-HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I. -Iinclude -Ihypervisor \
+HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I. -Iinclude -Ihypervisor \
                -isystem $(B)/include -fno-omit-frame-pointer -DSLUICE_DEBUG=1 -DSLUICE_HOST=1 \
                $(DECOMP_INC) $(MBEDTLS_INC)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined

@@ -7,6 +7,7 @@
 #define CLI_H
 
 #include "compiler.h"
+#include "version.h"
 
 /* Exit statuses; sluice(1) documents them. */
 enum cli_exit {
