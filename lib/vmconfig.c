@@ -434,25 +434,34 @@ static int vif_option(struct parse *p, struct xlcfg_node *n, struct word w, stru
     return BAD(p, n, "vif: unknown key '%.*s'", (int)key.len, key.s);
 }
 
+static int apply_vif_one(struct parse *p, struct xlcfg_node *e, struct vm_vif *v)
+{
+    const char *rest = e->string;
+
+    while (*rest) {
+        struct word w = next_word(&rest, ",");
+        int rc = w.len ? vif_option(p, e, w, v) : 0;
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 static int apply_vif(struct parse *p, struct xlcfg_node *n)
 {
     if (n->type != XLCFG_LIST)
         return BAD(p, n, "vif must be a list: vif = [ \"mac=...\" ]");
     for (struct xlcfg_node *e = n->child; e; e = e->next) {
-        struct vm_vif *v = &p->cfg->vif[p->cfg->nr_vifs];
-        const char *rest = e->string;
+        int rc;
 
         if (e->type != XLCFG_STRING)
             return BAD(p, e, "vif: each interface is a text in quotes");
         if (p->cfg->nr_vifs == VM_VIFS)
             return BAD(p, e, "more than %d interfaces", VM_VIFS);
-        while (*rest) {
-            struct word w = next_word(&rest, ",");
-            int rc = w.len ? vif_option(p, e, w, v) : 0;
-
-            if (rc)
-                return rc;
-        }
+        rc = apply_vif_one(p, e, &p->cfg->vif[p->cfg->nr_vifs]);
+        if (rc)
+            return rc;
         p->cfg->nr_vifs++;
     }
     return 0;
@@ -658,6 +667,43 @@ static int apply_one(struct parse *p, struct xlcfg_node *n)
         return BAD_AT(p, n->key_line, n->key_column, "%s is not supported: %s", n->key, k->advice);
     no_effect(p, n->key_line, n->key_column, "%s has no effect here: %s", n->key, k->advice);
     return 0;
+}
+
+static void found_nothing(struct parse *p, const struct vm_config_finding *f)
+{
+}
+
+/* A specification that stands alone, outside of a file. */
+static int parse_one(const char *spec, int (*one)(struct parse *p, struct xlcfg_node *e, void *to),
+                     void *to, char *why)
+{
+    struct xlcfg_node e = { .type = XLCFG_STRING, .string = spec };
+    struct parse p = { .found = found_nothing };
+    int rc = one(&p, &e, to);
+
+    return rc ? why_set(why, rc, "%s", p.why) : 0;
+}
+
+static int one_vif(struct parse *p, struct xlcfg_node *e, void *to)
+{
+    return apply_vif_one(p, e, to);
+}
+
+static int one_disk(struct parse *p, struct xlcfg_node *e, void *to)
+{
+    return apply_disk_one(p, e, to);
+}
+
+int vm_vif_parse(struct vm_vif *v, const char *spec, char *why)
+{
+    memset(v, 0, sizeof(*v));
+    return parse_one(spec, one_vif, v, why);
+}
+
+int vm_disk_parse(struct vm_disk *d, const char *spec, char *why)
+{
+    memset(d, 0, sizeof(*d));
+    return parse_one(spec, one_disk, d, why);
 }
 
 /* The name is part of URLs and of file names. */

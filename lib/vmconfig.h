@@ -58,6 +58,11 @@ struct vm_config {
     struct vm_disk disk[VM_DISKS];
 };
 
+/* One interface or disk as in vif=[ "..." ] and disk=[ "..." ]. 0, or -XEN_EINVAL with one line in
+ * why. */
+int vm_vif_parse(struct vm_vif *v, const char *spec, char *why);
+int vm_disk_parse(struct vm_disk *d, const char *spec, char *why);
+
 /* Can a domain be called that? 0, or -XEN_EINVAL with one line in why. */
 int vm_name_check(const char *name, char *why);
 

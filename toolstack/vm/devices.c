@@ -12,7 +12,7 @@
 #include "runtime/xs.h"
 #include "toolstack/vm/vm.h"
 
-#define PATH 128
+#define PATH DEVICES_PATH
 
 /* One attempt to write everything; the first error stays and makes the rest do nothing. */
 struct writer {
@@ -252,6 +252,64 @@ static void write_name(struct writer *w, const struct vm *vm, const void *name)
 int devices_rename(const struct vm *vm, const char *name)
 {
     return in_transaction(vm, write_name, name);
+}
+
+const char *devices_class(enum vm_device kind)
+{
+    return kind == VM_DEVICE_VIF ? "vif" : "vbd";
+}
+
+void devices_back(const struct vm *vm, enum vm_device kind, uint32_t id, char path[DEVICES_PATH])
+{
+    snprintf(path, PATH, "/local/domain/0/backend/%s/%u/%u", devices_class(kind), vm->domid, id);
+}
+
+static void write_new_vif(struct writer *w, const struct vm *vm, const void *vif)
+{
+    write_vif(w, vif);
+}
+
+int devices_add_vif(const struct vm *vm, const struct vm_vif *v)
+{
+    return in_transaction(vm, write_new_vif, v);
+}
+
+static void write_new_disk(struct writer *w, const struct vm *vm, const void *disk)
+{
+    write_disk(w, disk);
+}
+
+int devices_add_disk(const struct vm *vm, const struct vm_disk *d)
+{
+    return in_transaction(vm, write_new_disk, d);
+}
+
+static void write_closing(struct writer *w, const struct vm *vm, const void *back)
+{
+    put(w, back, "online", "0");
+    put(w, back, "state", "%u", XenbusStateClosing);
+}
+
+int devices_close_one(const struct vm *vm, enum vm_device kind, uint32_t id)
+{
+    char back[PATH];
+
+    devices_back(vm, kind, id, back);
+    return in_transaction(vm, write_closing, back);
+}
+
+void devices_remove_one(const struct vm *vm, enum vm_device kind, uint32_t id)
+{
+    char path[PATH];
+
+    devices_back(vm, kind, id, path);
+    xs_rm(XS_NO_TXN, path);
+    snprintf(path, sizeof(path), "/local/domain/%u/device/%s/%u", vm->domid, devices_class(kind),
+             id);
+    xs_rm(XS_NO_TXN, path);
+    snprintf(path, sizeof(path), "/local/domain/%u/error/device/%s/%u", vm->domid,
+             devices_class(kind), id);
+    xs_rm(XS_NO_TXN, path);
 }
 
 void devices_remove(const struct vm *vm)

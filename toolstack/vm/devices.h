@@ -6,6 +6,8 @@
 #include "compiler.h"
 
 struct vm;
+struct vm_vif;
+struct vm_disk;
 
 /*
  * Writes the domain's directory, its /vm entry and both ends of its devices, in one transaction,
@@ -23,6 +25,22 @@ void devices_remove(const struct vm *vm);
 int devices_set_memory(const struct vm *vm, uint64_t kib);
 int devices_set_vcpus(const struct vm *vm, uint32_t online);
 int devices_rename(const struct vm *vm, const char *name);
+
+/* Devices one by one, while the domain runs. 0 or a negative error, and then nothing was written. */
+enum vm_device { VM_DEVICE_VIF, VM_DEVICE_VBD };
+
+#define DEVICES_PATH 128
+
+const char *devices_class(enum vm_device kind);     /* "vif", "vbd" */
+/* Its backend's directory. */
+void devices_back(const struct vm *vm, enum vm_device kind, uint32_t id, char path[DEVICES_PATH]);
+
+int devices_add_vif(const struct vm *vm, const struct vm_vif *v);
+int devices_add_disk(const struct vm *vm, const struct vm_disk *d);
+/* Asks both ends to close it: online 0, state Closing. */
+int devices_close_one(const struct vm *vm, enum vm_device kind, uint32_t id);
+/* Removes both ends' nodes. */
+void devices_remove_one(const struct vm *vm, enum vm_device kind, uint32_t id);
 
 /* control/shutdown. 0 or a negative error. */
 int devices_request_shutdown(const struct vm *vm, const char *how);

@@ -22,8 +22,10 @@
 #include "toolstack/vm/devices.h"
 #include "toolstack/vm/events.h"
 #include "toolstack/vm/file.h"
+#include "toolstack/vm/hotplug.h"
 #include "toolstack/vm/hv.h"
 #include "toolstack/vm/kernels.h"
+#include "toolstack/vm/mac.h"
 #include "toolstack/vm/tune.h"
 
 /* A turn builds or tears down for so long before others get theirs. */
@@ -158,6 +160,7 @@ static void begin_dying(struct vm *vm, uint32_t reason, bool restart)
     vm->shutdown_reason = reason;
     vm->restart_after = restart;
     drop_sources(vm);
+    hotplug_domain_ends(vm);
     if (vm->hooked)
         stop_hooks_before(vm, NULL);
     vm->hooked = false;
@@ -395,46 +398,14 @@ static void vm_work(struct work *w)
 
 /* Creation ----------------------------------------------------------------------------------- */
 
-static bool mac_is_zero(const uint8_t *mac)
+/* Who has the address of vif n of c already? */
+static const char *vif_mac_user(const struct vm_config *c, uint32_t n)
 {
-    static const uint8_t zero[6];
-
-    return memcmp(mac, zero, 6) == 0;
-}
-
-/* An address of Xen's range, the same for the same name and index on every host and start. */
-static void choose_mac(struct vm_config *c, uint32_t index)
-{
-    uint32_t h = 2166136261U;
-
-    for (const char *p = c->name; *p; p++)
-        h = (h ^ (uint8_t)*p) * 16777619U;
-    h = (h ^ index) * 16777619U;
-    h ^= h >> 15;
-    c->vif[index].mac[0] = 0x00;
-    c->vif[index].mac[1] = 0x16;
-    c->vif[index].mac[2] = 0x3e;
-    c->vif[index].mac[3] = h >> 16 & 0x7f;
-    c->vif[index].mac[4] = h >> 8 & 0xff;
-    c->vif[index].mac[5] = h & 0xff;
-}
-
-/* Who has this address already, other than vif n of c itself? */
-static const char *mac_in_use(const struct vm_config *c, uint32_t n)
-{
-    struct vm *vm;
-
     for (uint32_t i = 0; i < n; i++) {
         if (memcmp(c->vif[i].mac, c->vif[n].mac, 6) == 0)
             return c->name;
     }
-    vm_for_each(vm) {
-        for (uint32_t i = 0; i < vm->cfg.nr_vifs; i++) {
-            if (memcmp(vm->cfg.vif[i].mac, c->vif[n].mac, 6) == 0)
-                return vm->cfg.name;
-        }
-    }
-    return NULL;
+    return mac_user(c->vif[n].mac);
 }
 
 /* Fills in what was left open and checks it against the other domains. */
@@ -464,16 +435,16 @@ static int complete_config(struct vm_config *c, char *why)
             return why_set(why, rc, "%s: %s", c->name, what);
     }
     for (uint32_t i = 0; i < c->nr_vifs; i++) {
-        const uint8_t *m = c->vif[i].mac;
+        uint8_t *m = c->vif[i].mac;
         const char *user;
+        char text[20];
 
         if (mac_is_zero(m))
-            choose_mac(c, i);
-        user = mac_in_use(c, i);
+            mac_choose(m, c->name, i);
+        user = vif_mac_user(c, i);
         if (user)
-            return why_set(why, -XEN_EEXIST,
-                           "%s: vif %u: MAC %02x:%02x:%02x:%02x:%02x:%02x is in use by %s",
-                           c->name, i, m[0], m[1], m[2], m[3], m[4], m[5], user);
+            return why_set(why, -XEN_EEXIST, "%s: vif %u: MAC %s is in use by %s", c->name, i,
+                           mac_text(m, text), user);
     }
     for (size_t i = 0; i < sizeof(c->uuid); i++) {
         if (c->uuid[i])
