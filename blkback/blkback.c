@@ -379,6 +379,13 @@ static void root_changed(struct xs_watch *w, const char *path)
     xb_for_each_backend(BACKEND_ROOT, vbd_check);
 }
 
+const struct disk *blkback_disk(domid_t dom, uint32_t device)
+{
+    const struct vbd *v = vbd_find(dom, device);
+
+    return v ? v->disk : NULL;
+}
+
 void blkback_drop_domain(domid_t dom)
 {
     struct vbd *v;

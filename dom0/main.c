@@ -16,6 +16,7 @@
 #include "dom0/host.h"
 #include "lib/string.h"
 #include "blkback/blkback.h"
+#include "dom0/devstats.h"
 #include "dom0/disks.h"
 #include "netback/netback.h"
 #include "runtime/log.h"
@@ -84,6 +85,7 @@ static void start_domains_parts(void)
     vm_hook_add(&devices);
     started("netback", netback_init());
     disks_start();
+    devstats_start();
     started("domain control", vm_init());
 }
 

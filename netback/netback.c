@@ -465,6 +465,13 @@ static void root_changed(struct xs_watch *w, const char *path)
     xb_for_each_backend(BACKEND_ROOT, vif_check);
 }
 
+const struct port *netback_port(domid_t dom, uint32_t handle)
+{
+    const struct vif *vif = vif_find(dom, handle);
+
+    return vif ? &vif->port : NULL;
+}
+
 void netback_drop_domain(domid_t dom)
 {
     struct vif *vif;

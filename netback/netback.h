@@ -5,6 +5,8 @@
 
 #include "xenabi.h"
 
+struct port;
+
 /* The bridge; before any port joins. */
 void bridge_init(void);
 
@@ -19,6 +21,9 @@ unsigned int nic_init(void);
  * mac. State 1 must be there in both.
  */
 int netback_init(void);
+
+/* The vif as a port, for its counters; NULL: none. Good until the caller returns to the loop. */
+const struct port *netback_port(domid_t dom, uint32_t handle);
 
 /* A domain can run no more: lets go of all of its that is mapped or bound, now. The vifs themselves
  * go with their backend directories. */

@@ -34,6 +34,7 @@ int api_status_of(int rc)
     switch (-rc) {
     case XEN_EINVAL:
     case XEN_ENOEXEC:
+    case XEN_ENOSPC:
         return 422;
     case XEN_EEXIST:
     case XEN_EBUSY:
@@ -44,6 +45,7 @@ int api_status_of(int rc)
     case XEN_ENOMEM:
         return 503;
     case XEN_ENOSYS:
+    case XEN_EOPNOTSUPP:
         return 501;
     }
     return 500;

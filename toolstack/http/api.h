@@ -44,7 +44,8 @@ struct api_table {
     const struct api_table name = { .rows = (array), .n = ARRAY_SIZE(array) }
 
 /* One for each file of endpoints; the list of them is in routes.c. */
-extern const struct api_table routes_host, routes_files, routes_domain, routes_console;
+extern const struct api_table routes_host, routes_files, routes_domain, routes_tune, routes_device,
+    routes_console;
 
 /* ---- helpers ---- */
 

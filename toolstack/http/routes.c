@@ -13,6 +13,8 @@ static const struct api_table *const tables[] = {
     &routes_host,
     &routes_files,
     &routes_domain,
+    &routes_tune,
+    &routes_device,
     &routes_console,
 };
 

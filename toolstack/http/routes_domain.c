@@ -79,6 +79,7 @@ void api_write_domain(struct json_out *o, const void *arg)
         json_string(o, "reason", vm_shutdown_name(vm->shutdown_reason));
     }
     json_uint(o, "memory_kib", live ? info.pages * 4 : kib);
+    json_uint(o, "target_memory_kib", vm->has_domid ? vm->target_kib : kib);
     json_uint(o, "max_memory_kib", max_kib);
     json_uint(o, "vcpus", MAX(c->vcpus, c->maxvcpus));
     json_uint(o, "vcpus_online", live ? info.vcpus_online : 0);
