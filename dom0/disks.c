@@ -3,9 +3,11 @@
 #include "dom0/disks.h"
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "blkback/nbd.h"
 #include "blkback/physdisk.h"
 #include "lib/string.h"
 #include "runtime/log.h"
+#include "toolstack/net/net.h"
 #include "toolstack/vm/file.h"
 #include "toolstack/vm/vm.h"
 
@@ -60,6 +62,7 @@ void disks_start(void)
     static const struct disk_files files = { .open = open_file, .close = close_file };
     int rc;
 
+    nbd_init(net_streams());
     ramdisk_init(&files);
     physdisk_init();
     rc = blkback_init();

@@ -18,7 +18,7 @@ packages='
 gcc binutils make libc6-dev tcc
 clang libclang-rt-14-dev libcmocka-dev
 libxen-dev libpcap-dev
-qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
+qemu-system-x86 qemu-utils nbdkit ovmf ipxe ipxe-qemu
 grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3

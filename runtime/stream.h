@@ -29,6 +29,9 @@ struct stream_events {
     size_t (*received)(void *arg, const uint8_t *data, size_t len);
     /* May be NULL. stream_write() took less than asked before, and now there is room. */
     void (*writable)(void *arg);
+    /* May be NULL. So many more bytes of what was written have reached the peer; memory that was
+     * given with STREAM_REF and lies before them is the writer's again. */
+    void (*acked)(void *arg, size_t bytes);
     /* The peer has finished sending; everything it sent was received. May be NULL: then the
      * stream is closed from our side too, and `closed` follows. */
     void (*finished)(void *arg);
@@ -61,6 +64,9 @@ struct stream_ops {
     void (*close)(struct stream *s);
     void (*abort)(struct stream *s);
     void (*set_events)(struct stream *s, const struct stream_events *ev, void *arg);
+    /* May be NULL. */
+    void (*keepalive)(struct stream *s, unsigned int idle_s, unsigned int interval_s,
+                      unsigned int count);
     const char *(*identity)(struct stream *s);      /* NULL: nobody has one */
 };
 
@@ -69,8 +75,11 @@ struct stream {
 };
 
 #define STREAM_MORE 1u      /* more follows at once: do not send a short segment yet */
+#define STREAM_REF  2u      /* not copied: the memory stays as it is until it is acked(), or the
+                               stream was aborted or has ended. Not with stream_close() before that */
 
-/* Copies up to len bytes into the send buffer; returns how many were taken. */
+/* Takes up to len bytes, as a copy or by reference, to be sent; returns how many were taken. No
+ * bytes without STREAM_MORE: sends what was written with it. */
 static inline size_t stream_write(struct stream *s, const void *data, size_t len,
                                   unsigned int flags)
 {
@@ -112,6 +121,15 @@ static inline const char *stream_identity(struct stream *s)
 static inline void stream_set_events(struct stream *s, const struct stream_events *ev, void *arg)
 {
     s->ops->set_events(s, ev, arg);
+}
+
+/* A peer that says nothing for idle_s seconds is asked, and is gone after count questions without
+ * an answer, interval_s seconds apart. */
+static inline void stream_keepalive(struct stream *s, unsigned int idle_s, unsigned int interval_s,
+                                    unsigned int count)
+{
+    if (s->ops->keepalive)
+        s->ops->keepalive(s, idle_s, interval_s, count);
 }
 
 #endif

@@ -34,6 +34,7 @@
 #define IP_REASSEMBLY            0
 #define IP_FRAG                  0
 #define ARP_TABLE_SIZE           32
+#define ARP_QUEUEING             1
 #define LWIP_NETIF_HOSTNAME        1
 #define LWIP_NETIF_STATUS_CALLBACK 1
 

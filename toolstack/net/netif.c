@@ -75,7 +75,8 @@ static void touched(struct work *w)
 
 void net_touch(void)
 {
-    work_queue_last(&touch_work);
+    if (started)
+        work_queue_last(&touch_work);
 }
 
 /* Frames in. */

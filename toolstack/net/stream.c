@@ -41,6 +41,7 @@ struct tcp_stream {
     bool stopped;               /* owner did not take all: wait for resume */
     bool got_fin, fin_told;
     bool want_room, room;       /* a write was cut; acknowledgements came since */
+    size_t acked;               /* bytes, of which the owner was not told yet */
     bool in_work, gone;         /* gone: free it when its work returns */
 };
 
@@ -172,10 +173,12 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t n)
 {
     struct tcp_stream *s = arg;
 
-    if (s->want_room) {
+    if (s->want_room)
         s->room = true;
+    if (s->ev && s->ev->acked)
+        s->acked += n;
+    if (s->room || s->acked)
         work_queue(&s->work);
-    }
     return ERR_OK;
 }
 
@@ -243,6 +246,16 @@ static bool tell_data(struct tcp_stream *s)
     return true;
 }
 
+static bool tell_acked(struct tcp_stream *s)
+{
+    size_t n = s->acked;
+
+    s->acked = 0;
+    if (n && s->ev->acked)
+        s->ev->acked(s->arg, n);
+    return !s->gone;
+}
+
 static bool tell_room(struct tcp_stream *s)
 {
     if (!s->room)
@@ -282,7 +295,7 @@ static void run_stream(struct work *w)
     s->in_work = true;
     if (!s->pcb && !s->ev)
         s->gone = true;             /* reset before its owner heard of it */
-    else if (tell_start(s) && tell_data(s) && tell_room(s))
+    else if (tell_start(s) && tell_acked(s) && tell_data(s) && tell_room(s))
         tell_end(s);
     s->in_work = false;
     if (s->gone) {
@@ -314,11 +327,11 @@ static size_t op_write(struct stream *stream, const void *data, size_t len, unsi
         size_t n = MIN(len - done, op_room(stream));
         bool more = flags & STREAM_MORE;
 
-
         n = MIN(n, (size_t)0x8000);
         more = more || done + n < len;
         if (!n || tcp_write(s->pcb, (const char *)data + done, (u16_t)n,
-                            TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0)) != ERR_OK)
+                            (flags & STREAM_REF ? 0 : TCP_WRITE_FLAG_COPY) |
+                            (more ? TCP_WRITE_FLAG_MORE : 0)) != ERR_OK)
             break;
         done += n;
     }
@@ -339,6 +352,18 @@ static void op_resume(struct stream *stream)
         work_queue(&s->work);
 }
 
+static void op_keepalive(struct stream *stream, unsigned int idle_s, unsigned int interval_s,
+                         unsigned int count)
+{
+    struct tcp_stream *s = of(stream);
+
+    if (!s->pcb)
+        return;
+    s->pcb->keep_idle = idle_s * 1000;
+    s->pcb->keep_intvl = interval_s * 1000;
+    s->pcb->keep_cnt = count;
+}
+
 static void op_set_events(struct stream *stream, const struct stream_events *ev, void *arg)
 {
     struct tcp_stream *s = of(stream);
@@ -354,6 +379,7 @@ static const struct stream_ops ops = {
     .close = op_close,
     .abort = op_abort,
     .set_events = op_set_events,
+    .keepalive = op_keepalive,
 };
 
 static struct tcp_stream *stream_new(struct tcp_pcb *pcb)
