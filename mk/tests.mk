@@ -14,7 +14,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 
 # One compiler run makes a whole test, so any header counts as used by every test.
-HEADERS  := $(sort $(shell find include lib hypervisor runtime netback blkback toolstack tests -name '*.h'))
+HEADERS  := $(sort $(shell find include lib hypervisor runtime netback blkback blkfront toolstack tests -name '*.h'))
 
 .PHONY: unit fuzz
 unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
