@@ -47,7 +47,7 @@ static int start_secure(struct stream_net *net, char *why)
         rc = tls_server_init(crt, key, ca, why);
     if (rc)
         return rc;
-    rc = api_start(tls_streams(net), (uint16_t)cmdline_get_u64("api_port", 443), &tokens);
+    rc = api_start(tls_streams(net), (uint16_t)cmdline_get_u64("api_port", 443), &tokens, net);
     if (rc)
         return why_set(why, rc, "cannot listen (error %d)", -rc);
     log_info("API: HTTPS, %u token%s%s", tokens.n, tokens.n == 1 ? "" : "s",
@@ -57,7 +57,7 @@ static int start_secure(struct stream_net *net, char *why)
 
 static int start_insecure(struct stream_net *net, char *why)
 {
-    int rc = api_start(net, (uint16_t)cmdline_get_u64("api_port", 80), NULL);
+    int rc = api_start(net, (uint16_t)cmdline_get_u64("api_port", 80), NULL, net);
 
     if (rc)
         return why_set(why, rc, "cannot listen (error %d)", -rc);

@@ -4,7 +4,7 @@
 DOM0_C := $(sort $(wildcard runtime/*.c netback/*.c netback/drv/*.c blkback/*.c blkback/drv/*.c \
             toolstack/store/*.c toolstack/builder/*.c toolstack/vm/*.c toolstack/net/*.c \
             toolstack/http/*.c dom0/*.c lib/*.c))
-DOM0_S := $(sort $(wildcard runtime/*.S dom0/*.S))
+DOM0_S := $(sort $(wildcard runtime/*.S toolstack/http/*.S dom0/*.S))
 DOM0_OBJ := $(DOM0_C:%.c=$(B)/d0/%.o) $(DOM0_S:%.S=$(B)/d0/%.S.o)
 # What third-party sources dom0 links; mk/deps.mk builds it.
 DOM0_DEPS_A := $(B)/libdeps.a
@@ -20,7 +20,14 @@ $(B)/d0/%.o: %.c | $(B)/include/xen $(DEPS_READY)
 
 $(B)/d0/%.S.o: %.S | $(B)/include/xen
 	$(call say,AS)
-	$(Q)mkdir -p $(@D) && $(CC) $(DOM0_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(DOM0_CFLAGS) -D__ASSEMBLY__ -Wa,-I$(B)/gen -MMD -MP -c $< -o $@
+
+# Files that are part of the image lie in $(B)/gen, packed.
+$(B)/gen/openapi.json: toolstack/http/openapi.json
+	$(call say,PACK)
+	$(Q)mkdir -p $(@D) && jq -cj . $< > $@
+
+$(B)/d0/toolstack/http/openapi.S.o: $(B)/gen/openapi.json
 
 $(B)/dom0.elf: $(DOM0_OBJ) $(DOM0_DEPS_A) runtime/link.lds
 	$(call say,LD)

@@ -16,6 +16,7 @@
 
 static char log_ring[LOG_RING];
 static uint64_t log_end;                /* bytes ever written */
+static void (*on_write)(void);
 static enum log_level max_level = LOG_INFO;
 static struct xencons_interface *ring;  /* NULL: console_io */
 static evtchn_port_t ring_port;
@@ -66,6 +67,18 @@ void console_write(const char *text, size_t n)
         ring_write(text, n);
     else
         (void)hc_console_io(CONSOLEIO_write, (unsigned int)n, (char *)(uintptr_t)text);
+    if (on_write)
+        on_write();
+}
+
+uint64_t log_position(void)
+{
+    return log_end;
+}
+
+void log_on_write(void (*fn)(void))
+{
+    on_write = fn;
 }
 
 size_t log_read(uint64_t *pos, char *buf, size_t size)

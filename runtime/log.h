@@ -32,6 +32,12 @@ void log_set_level(enum log_level level);
  */
 size_t log_read(uint64_t *pos, char *buf, size_t size);
 
+/* The position after the last byte written. */
+uint64_t log_position(void);
+
+/* fn runs after each write; it may queue work and nothing else. One at most. */
+void log_on_write(void (*fn)(void));
+
 /* Prints the line, then stops this domain (shutdown reason: crash). */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 

@@ -152,14 +152,20 @@ static long number(const char *s)
     return *s || n >= DOMID_FIRST_RESERVED ? -1 : n;
 }
 
+struct vm *api_domain_by_number(const char *s)
+{
+    long id = number(s);
+
+    return id >= 0 ? vm_by_domid((domid_t)id) : NULL;
+}
+
 struct vm *api_find_domain(struct api_call *k)
 {
     struct vm *vm = vm_find(k->name);
     char line[VM_NAME_MAX + 32];
-    long id = number(k->name);
 
-    if (!vm && id >= 0)
-        vm = vm_by_domid((domid_t)id);
+    if (!vm)
+        vm = api_domain_by_number(k->name);
     if (!vm) {
         snprintf(line, sizeof(line), "no domain %s", k->name);
         http_reply_error(k->conn, 404, line);

@@ -45,7 +45,7 @@ struct api_table {
 
 /* One for each file of endpoints; the list of them is in routes.c. */
 extern const struct api_table routes_host, routes_files, routes_domain, routes_tune, routes_device,
-    routes_console;
+    routes_console, routes_events, routes_metrics;
 
 /* ---- helpers ---- */
 
@@ -55,6 +55,9 @@ extern const struct api_table routes_host, routes_files, routes_domain, routes_t
  * second time. */
 void api_reply_json(struct http_conn *c, int status,
                     void (*write)(struct json_out *o, const void *arg), const void *arg);
+
+/* For connections of our own. */
+struct stream_net *api_net(void);
 
 /* The status for a negative error of the toolstack. */
 int api_status_of(int rc);
@@ -81,6 +84,9 @@ bool api_query(struct api_call *k, const char *key, uint64_t fallback, uint64_t 
 
 /* The domain that k->name names, by name or number; NULL after answering 404. */
 struct vm *api_find_domain(struct api_call *k);
+
+/* The domain with that number; NULL: there is none, or s is no number. */
+struct vm *api_domain_by_number(const char *s);
 
 /* A domain as JSON (routes_domain.c); arg is a struct vm. */
 void api_write_domain(struct json_out *o, const void *arg);

@@ -42,6 +42,8 @@ struct http_conn {
     bool chunked;
     char *out;
     size_t out_len, out_sent;
+    uint64_t next;              /* Next-From of the answer */
+    bool has_next;
     const char *rest;           /* follows out[]: static data */
     size_t rest_len;
     struct http_deferred *deferred;

@@ -66,16 +66,19 @@ void http_conn_send(struct http_conn *c)
 static bool begin_answer(struct http_conn *c, int status, const char *type, const char *more_fields,
                          size_t room)
 {
-    char head[320];
+    char head[400], next[40] = "";
     int n;
 
     if (c->body_left)
         c->close_after = true;
+    if (c->has_next)
+        snprintf(next, sizeof(next), "Next-From: %lu\r\n", c->next);
+    c->has_next = false;
     n = snprintf(head, sizeof(head),
-                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s"
+                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%s"
                  "X-Content-Type-Options: nosniff\r\n%s\r\n",
                  status, http_status_text(status), type ? type : "application/json", more_fields,
-                 status == 401 ? "WWW-Authenticate: Bearer\r\n" : "",
+                 next, status == 401 ? "WWW-Authenticate: Bearer\r\n" : "",
                  c->close_after ? "Connection: close\r\n" : "");
     free(c->out);
     c->out = malloc((size_t)n + room);
@@ -89,6 +92,12 @@ static bool begin_answer(struct http_conn *c, int status, const char *type, cons
     c->out_sent = 0;
     c->state = CONN_SENDING;
     return true;
+}
+
+void http_set_next(struct http_conn *c, uint64_t position)
+{
+    c->next = position;
+    c->has_next = true;
 }
 
 void http_reply(struct http_conn *c, int status, const char *type, const void *data, size_t len)

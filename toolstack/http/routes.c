@@ -8,6 +8,7 @@
 #include "lib/string.h"
 
 static const struct auth_tokens *tokens;    /* NULL: no credentials are asked for */
+static struct stream_net *outside_net;
 
 static const struct api_table *const tables[] = {
     &routes_host,
@@ -16,6 +17,8 @@ static const struct api_table *const tables[] = {
     &routes_tune,
     &routes_device,
     &routes_console,
+    &routes_events,
+    &routes_metrics,
 };
 
 /* Copies what stands for a {...}: one segment. NULL when it is empty or too long. */
@@ -118,10 +121,17 @@ static void complete(struct http_conn *c, const struct http_request *rq, const c
     r->fn(&k);
 }
 
-int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *t)
+struct stream_net *api_net(void)
+{
+    return outside_net;
+}
+
+int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *t,
+              struct stream_net *outside)
 {
     static const struct http_app app = { .begin = begin, .complete = complete };
 
     tokens = t;
+    outside_net = outside;
     return http_listen(net, port, &app);
 }

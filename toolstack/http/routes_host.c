@@ -11,7 +11,8 @@
 #include "runtime/start.h"
 #include "runtime/time.h"
 
-#define LOG_KEEP 65536      /* what runtime/log.h keeps */
+#define LOG_KEEP   65536    /* what runtime/log.h keeps */
+#define HV_LOG_MAX 65536u   /* more than the hypervisor keeps */
 
 static void write_host(struct json_out *o, const void *arg)
 {
@@ -103,27 +104,117 @@ static void get_counters(struct api_call *k)
         api_reply_json(k->conn, 200, write_counters, &c);
 }
 
+/* ---- dom0's log ---- */
+
+struct follower {
+    struct list link;
+    struct http_conn *conn;
+    uint64_t pos;
+};
+
+static struct list followers = LIST_INIT(followers);
+
+static void on_log(void)
+{
+    struct follower *f;
+
+    list_for_each(f, &followers, link)
+        http_wake(f->conn);
+}
+
+static long follow_fill(void *arg, char *buf, size_t size)
+{
+    return (long)log_read(&((struct follower *)arg)->pos, buf, size);
+}
+
+static void follow_gone(void *arg)
+{
+    struct follower *f = arg;
+
+    list_remove(&f->link);
+    free(f);
+}
+
+static void follow_log(struct api_call *k, uint64_t pos)
+{
+    static const struct http_source source = { .fill = follow_fill, .gone = follow_gone };
+    struct follower *f = calloc(1, sizeof(*f));
+
+    if (!f) {
+        http_reply_error(k->conn, 503, "out of memory");
+        return;
+    }
+    f->conn = k->conn;
+    f->pos = pos;
+    list_push_back(&followers, &f->link);
+    log_on_write(on_log);
+    http_reply_stream(k->conn, TEXT_PLAIN, &source, f);
+}
+
 static void get_log(struct api_call *k)
 {
-    uint64_t pos;
+    uint64_t pos, follow;
     size_t n;
     char *buf;
 
-    if (!api_query(k, "from", 0, &pos))
+    if (!api_query(k, "from", 0, &pos) || !api_query(k, "follow", 0, &follow))
         return;
+    if (follow) {
+        follow_log(k, pos);
+        return;
+    }
     buf = malloc(LOG_KEEP);
     if (!buf) {
         http_reply_error(k->conn, 503, "out of memory");
         return;
     }
     n = log_read(&pos, buf, LOG_KEEP);
+    http_set_next(k->conn, pos);
     http_reply(k->conn, 200, TEXT_PLAIN, buf, n);
     free(buf);
 }
 
+/* ---- the hypervisor's ---- */
+
+static void get_hypervisor_log(struct api_call *k)
+{
+    uint64_t pos;
+    uint32_t index;
+    size_t len = 0;
+    char *buf;
+    int n = 0;
+
+    if (!api_query(k, "from", 0, &pos))
+        return;
+    buf = malloc(HV_LOG_MAX);
+    if (!buf) {
+        http_reply_error(k->conn, 503, "out of memory");
+        return;
+    }
+    index = (uint32_t)pos;
+    while (len < HV_LOG_MAX && (n = hv_read_console(&index, buf + len, HV_LOG_MAX - (uint32_t)len)) > 0)
+        len += (size_t)n;
+    http_set_next(k->conn, index);
+    if (n < 0)
+        http_reply_error(k->conn, api_status_of(n), "the hypervisor does not tell");
+    else
+        http_reply(k->conn, 200, TEXT_PLAIN, buf, len);
+    free(buf);
+}
+
+static void get_openapi(struct api_call *k)
+{
+    extern const char openapi_json[], openapi_json_end[];
+
+    http_reply_static(k->conn, "application/json", NULL, openapi_json,
+                      (size_t)(openapi_json_end - openapi_json));
+}
+
 static const struct api_route rows[] = {
+    { HTTP_GET, "/v1/openapi.json", ROLE_ANYBODY, 0, get_openapi },
     { HTTP_GET, "/v1/host", ROLE_READER, 0, get_host },
     { HTTP_GET, "/v1/log", ROLE_READER, 0, get_log },
+    { HTTP_GET, "/v1/hypervisor-log", ROLE_READER, 0, get_hypervisor_log },
     { HTTP_GET, "/v1/counters", ROLE_READER, 0, get_counters },
 };
 

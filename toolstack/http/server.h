@@ -69,6 +69,8 @@ void http_reply(struct http_conn *c, int status, const char *type, const void *d
 /* The data is not copied and stays for ever. encoding: "gzip" or NULL. */
 void http_reply_static(struct http_conn *c, const char *type, const char *encoding,
                        const void *data, size_t len);
+/* The next answer tells the client where its text ends: a field "Next-From: N". */
+void http_set_next(struct http_conn *c, uint64_t position);
 /* {"error": "..."} */
 void http_reply_error(struct http_conn *c, int status, const char *what);
 

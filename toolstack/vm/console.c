@@ -29,6 +29,7 @@
 struct console {
     struct list link; /* in consoles: dead ones in the order in which they died */
     char name[VM_NAME_MAX];
+    struct list watches;
     /* What was written. */
     char *keep;
     uint32_t keep_size; /* a power of two, or 0 */
@@ -49,6 +50,35 @@ static struct list consoles = LIST_INIT(consoles);
 static unsigned int nr_dead;
 static void (*mirror)(void *arg, const char *name, const char *data, size_t len);
 static void *mirror_arg;
+
+static void tell_watches(struct console *c)
+{
+    struct console_watch *w;
+
+    list_for_each(w, &c->watches, link)
+        w->fn(w);
+}
+
+void console_watch(struct console *c, struct console_watch *w)
+{
+    w->console = c;
+    list_push_back(&c->watches, &w->link);
+}
+
+void console_unwatch(struct console_watch *w)
+{
+    list_remove(&w->link);
+}
+
+const char *console_name(const struct console *c)
+{
+    return c->name;
+}
+
+bool console_alive(const struct console *c)
+{
+    return c->alive;
+}
 
 /* ---- what is kept ---- */
 
@@ -80,6 +110,7 @@ static void keep(struct console *c, const char *data, size_t len)
     }
     if (mirror)
         mirror(mirror_arg, c->name, data, len);
+    tell_watches(c);
 }
 
 size_t console_read(struct console *c, uint64_t *pos, char *buf, size_t size)
@@ -211,6 +242,13 @@ struct console *console_find(const char *name)
 
 static void console_free(struct console *c)
 {
+    struct console_watch *w, *tmp;
+
+    list_for_each_safe(w, tmp, &c->watches, link) {
+        list_remove(&w->link);
+        w->console = NULL;
+        w->fn(w);
+    }
     list_remove(&c->link);
     free(c->keep);
     free(c);
@@ -242,6 +280,7 @@ static struct console *console_get(const char *name)
     if (!c)
         return NULL;
     snprintf(c->name, sizeof(c->name), "%s", name);
+    list_init(&c->watches);
     work_init(&c->work, serve);
     list_push_back(&consoles, &c->link);
     return c;
@@ -270,6 +309,7 @@ static void console_die(struct console *c)
     c->page = NULL;
     list_remove(&c->link);
     list_push_back(&consoles, &c->link);
+    tell_watches(c);
     if (++nr_dead > CONSOLE_DEAD)
         drop_oldest_dead();
 }

@@ -6,12 +6,20 @@
 #ifndef VM_CONSOLE_H
 #define VM_CONSOLE_H
 
-#include "compiler.h"
+#include "lib/list.h"
 
 #define CONSOLE_KEEP    65536u      /* bytes of output kept for each name */
 #define CONSOLE_DEAD    16u         /* consoles of ended domains kept at most; the oldest goes */
 
 struct console;
+
+/* Somebody who reads along. */
+struct console_watch {
+    struct list link;
+    struct console *console;    /* NULL: it is not kept any more */
+    /* Output came, or the domain ended. May queue work and nothing else. */
+    void (*fn)(struct console_watch *w);
+};
 
 /* Registers itself for domains' start and end (vm_hook_add). 0 or a negative error. */
 int consoles_init(void);
@@ -25,6 +33,13 @@ struct console *console_find(const char *name);
 size_t console_read(struct console *c, uint64_t *pos, char *buf, size_t size);
 /* The position after the last byte written so far. */
 uint64_t console_end(const struct console *c);
+
+void console_watch(struct console *c, struct console_watch *w);
+/* Also when its console is gone. */
+void console_unwatch(struct console_watch *w);
+const char *console_name(const struct console *c);
+/* Its domain lives. */
+bool console_alive(const struct console *c);
 
 /* Puts bytes where the domain reads its input. Returns how many fitted (a bounded queue in front
  * of its ring); 0 also for a dead domain. */

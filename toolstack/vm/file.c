@@ -21,6 +21,7 @@ struct file *file_add(const char *name, const void *data, size_t size,
     f->data = data;
     f->size = size;
     f->release = release;
+    f->source = "module";
     f->refs = 1;
     f->id = ++last_id;
     list_push_front(&file_list, &f->link);

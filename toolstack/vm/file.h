@@ -18,6 +18,7 @@ struct file {
     size_t size;
     uint32_t id;            /* never used again for another file: keys of caches */
     uint32_t refs;
+    const char *source;     /* "module"; else who added it says: "upload", "url" */
     bool gone;              /* removed; freed when the last reference goes */
     void (*release)(struct file *f);    /* frees data; may be NULL */
     char name[];

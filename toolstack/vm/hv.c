@@ -187,6 +187,22 @@ int hv_counters(struct xen_sysctl_perfc_desc *names, uint32_t *values, uint32_t 
     return rc ? rc : (int)op.u.perfc_op.nr_vals;
 }
 
+int hv_read_console(uint32_t *index, char *buf, uint32_t size)
+{
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_readconsole };
+    int rc;
+
+    op.u.readconsole.incremental = 1;
+    op.u.readconsole.index = *index;
+    op.u.readconsole.count = size;
+    set_xen_guest_handle(op.u.readconsole.buffer, buf);
+    rc = (int)hc_sysctl(&op);
+    if (rc)
+        return rc;
+    *index = op.u.readconsole.index;
+    return (int)op.u.readconsole.count;
+}
+
 uint64_t hv_idle_ns(uint32_t cpu)
 {
     xen_sysctl_cpuinfo_t info[64];

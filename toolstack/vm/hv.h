@@ -52,6 +52,11 @@ int hv_host_info(struct hv_host *h);
  * or a negative error. Values wrap. names may be NULL.
  */
 int hv_counters(struct xen_sysctl_perfc_desc *names, uint32_t *values, uint32_t max);
+/*
+ * What the hypervisor wrote, from byte *index on (one that is overwritten moves up to the oldest);
+ * advances *index. Returns how many bytes, 0 at the end, or a negative error.
+ */
+int hv_read_console(uint32_t *index, char *buf, uint32_t size);
 /* How long CPU n was idle since it came up, in ns; 0 for one that is not there. */
 uint64_t hv_idle_ns(uint32_t cpu);
 

@@ -120,6 +120,16 @@ bool kernels_trim(void)
     return any;
 }
 
+void kernels_forget(const struct file *f)
+{
+    struct kernel *k, *tmp;
+
+    list_for_each_safe(k, tmp, &kernels, link) {
+        if (k->file == f && k->refs == 0)
+            kernel_free(k);
+    }
+}
+
 size_t kernels_footprint(void)
 {
     struct kernel *k;

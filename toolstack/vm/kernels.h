@@ -34,6 +34,8 @@ void kernel_put(struct kernel *k);      /* NULL is allowed */
 
 /* Frees images that nobody uses. True if there was one. */
 bool kernels_trim(void);
+/* The file was removed: what is kept of it and nobody uses goes. */
+void kernels_forget(const struct file *f);
 
 /* Bytes held by decoded images. */
 size_t kernels_footprint(void);
