@@ -23,6 +23,7 @@ grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3
 libcurl4-openssl-dev libjansson-dev libssl-dev openssl mandoc bash-completion bsdutils
+python3-jsonschema
 dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 '
 

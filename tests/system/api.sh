@@ -99,5 +99,10 @@ cfg=$'name="thief"\nkernel="hello"\nramdisk="api.key"\nmemory=16'
 check "no domain gets the host's key as its ramdisk" is \
     "$(https "${admin[@]}" $api/v1/domains -d "$cfg" | jq -r .error)" 'thief: ramdisk "api.key": no such file on this host'
 
+# ------------------------------------------------------------------ every endpoint, as described
+python3 tests/system/api_schema.py "$pki" "$port" "$top" > "$tmp/schema" 2>&1
+check "openapi.json against the server" test $? -eq 0
+cat "$tmp/schema"
+
 host_stop "$host_pid"
 finish

@@ -120,12 +120,20 @@ static void write_counters(struct out *o)
 {
     static struct xen_sysctl_perfc_desc names[MAX_COUNTERS];
     static uint32_t values[MAX_COUNTERS];
+    static const char prefix[] = "hypercall ";
+    const size_t skip = sizeof(prefix) - 1;
     int n = hv_counters(names, values, MAX_COUNTERS);
 
-    family(o, "hypervisor_events_total", "counter",
-           "What the hypervisor counted: hypercalls, flushes, interrupts, copies.");
+    family(o, "hypercalls_total", "counter", "Hypercalls of all domains, by their number's name.");
     for (int i = 0; i < n; i++)
-        put(o, "sluice_hypervisor_events_total{event=\"%s\"} %u\n", names[i].name, values[i]);
+        if (!strncmp(names[i].name, prefix, skip))
+            put(o, "sluice_hypercalls_total{hypercall=\"%s\"} %u\n", names[i].name + skip,
+                values[i]);
+    family(o, "hypervisor_events_total", "counter",
+           "What else the hypervisor counted: flushes, interrupts, switches, copies.");
+    for (int i = 0; i < n; i++)
+        if (strncmp(names[i].name, prefix, skip))
+            put(o, "sluice_hypervisor_events_total{event=\"%s\"} %u\n", names[i].name, values[i]);
 }
 
 /* ---- domains ---- */

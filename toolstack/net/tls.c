@@ -68,6 +68,8 @@ struct tls_stream {
     unsigned int flags;         /* of the write under way */
     bool stopped, want_room, room;
     bool finished, finished_told;       /* the peer said that it sends no more */
+    bool unread;                /* the lower stream keeps bytes that we did not take */
+    bool granted;               /* may compute the next step */
     bool in_call, gone;
 };
 
@@ -216,6 +218,8 @@ static uint64_t loop_blocks(void)
  */
 static bool may_compute(const struct tls_stream *s)
 {
+    if (s->granted)
+        return true;
     if (!list_empty(&queue) && queue.next != &s->waiting)
         return false;
     if (now_ns() >= next_step_at)
@@ -284,6 +288,7 @@ static void handshake(struct tls_stream *s)
             return;
         }
         stop_waiting(s);
+        s->granted = false;
         rc = mbedtls_ssl_handshake_step(&s->ssl);
         note_cost(began);
     }
@@ -518,6 +523,7 @@ static size_t on_received(void *arg, const uint8_t *data, size_t len)
         read_on(s);
     if (!s->gone) {
         taken = len - s->in_len;
+        s->unread = s->in_len != 0;
         s->in_len = 0;
         if (s->state == TLS_HANDSHAKE) {
             s->handshake_bytes += taken;
@@ -598,11 +604,15 @@ static void on_ration(struct timer *t)
         return;
     s = container_of(queue.next, struct tls_stream, waiting);
     if (may_compute(s)) {
-        enter(s);
-        handshake(s);
-        if (!s->gone && s->raw && list_empty(&s->waiting))
-            stream_resume(s->raw);
-        (void)leave(s);
+        stop_waiting(s);
+        s->granted = true;
+        if (s->unread) {
+            stream_resume(s->raw);      /* on_received goes on */
+        } else {
+            enter(s);
+            handshake(s);
+            (void)leave(s);
+        }
     }
     if (!list_empty(&queue))
         set_ration_timer();
