@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "toolstack/http/api.h"
 #include "toolstack/net/tls.h"
+#include "toolstack/vm/devstats.h"
 #include "toolstack/vm/hv.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -230,6 +231,48 @@ static void write_domains(struct out *o, const struct samples *s)
     }
 }
 
+/* ---- disks ---- */
+
+struct disk_family {
+    const char *name, *type, *help;
+    size_t offset;              /* in struct vbd_stats */
+};
+
+static void write_disks_of(struct out *o, const struct disk_family *f, const struct vm *vm)
+{
+    struct vbd_stats s;
+
+    for (uint32_t i = 0; i < vm->cfg.nr_disks; i++) {
+        if (!vm_vbd_stats(vm->domid, vm->cfg.disk[i].device, &s))
+            continue;
+        put(o, "sluice_%s{domain=\"%s\",vdev=\"%s\"} %lu\n", f->name, vm->cfg.name,
+            vm->cfg.disk[i].vdev, *(const uint64_t *)((const char *)&s + f->offset));
+    }
+}
+
+static void write_disks(struct out *o, const struct samples *s)
+{
+    static const struct disk_family families[] = {
+        { "vbd_sectors", "gauge", "Size of the disk in 512 bytes.",
+          offsetof(struct vbd_stats, sectors) },
+        { "vbd_read_ops_total", "counter", "Reads.", offsetof(struct vbd_stats, rd_ops) },
+        { "vbd_read_bytes_total", "counter", "Bytes read.", offsetof(struct vbd_stats, rd_bytes) },
+        { "vbd_write_ops_total", "counter", "Writes, of zeroes too.",
+          offsetof(struct vbd_stats, wr_ops) },
+        { "vbd_write_bytes_total", "counter", "Bytes written.",
+          offsetof(struct vbd_stats, wr_bytes) },
+        { "vbd_flushes_total", "counter", "Flushes.", offsetof(struct vbd_stats, flushes) },
+        { "vbd_errors_total", "counter", "Requests that failed.",
+          offsetof(struct vbd_stats, errors) },
+    };
+
+    for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
+        family(o, families[f].name, families[f].type, families[f].help);
+        for (size_t i = 0; i < s->n; i++)
+            write_disks_of(o, &families[f], s->list[i].vm);
+    }
+}
+
 /* ---- ports of the bridges: vifs, network cards, dom0 ---- */
 
 struct port_family {
@@ -319,6 +362,7 @@ static void write_all(struct out *o, const struct samples *s)
     write_dom0(o);
     write_counters(o);
     write_domains(o, s);
+    write_disks(o, s);
     write_ports(o);
 }
 
