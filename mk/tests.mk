@@ -51,7 +51,10 @@ check:   ## headers by themselves, who includes whom, licences: a few seconds
 attack: all guests   ## run the guests of tests/attack, each of which breaks one rule
 	$(Q)tests/run system attack
 
-.PHONY: test system check attack
+powercut: all guests   ## cut the power 50 times amid writes and flushes, compare what is left: make powercut [ROUNDS=50]
+	$(Q)ROUNDS=$(or $(ROUNDS),50) tests/run system powercut
+
+.PHONY: test system check attack powercut
 # In two steps, so that what the first installs is there when the second looks for it.
 test:   ## install what is missing, then run every test; ends with "N passed, N failed"
 	$(Q)mk/deps.sh

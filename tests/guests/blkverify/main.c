@@ -231,7 +231,8 @@ static void flush_done(struct blkfront_req *r, int rc)
 }
 
 /* Write n covers this: eight sectors to 64 KiB, one after the other, around and around. powercut.py
- * knows the rule. */
+ * knows the rule. No two that are under way together cover the same, or nobody could say which
+ * is to be there afterwards. */
 static void place(uint64_t seq, uint64_t *sector, uint64_t *sectors)
 {
     uint64_t places = end / 128;
@@ -247,7 +248,7 @@ static void write_on(void)
         struct job *j = idle_job();
         uint64_t sector, sectors;
 
-        if (!j || next_seq - all_up_to >= AHEAD - 1) {
+        if (!j || next_seq - all_up_to >= MIN(AHEAD - 1, end / 128)) {
             blkfront_kick(front);
             loop_turn(true);
             continue;
