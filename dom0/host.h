@@ -24,6 +24,9 @@ void solo_start(const char *file);
  */
 void bench_start(const char *spec);
 
+/* The command line's word `marks`: logs the host's counters whenever a domain writes data/mark. */
+void marks_start(void);
+
 /*
  * Starts the API: HTTPS with the boot modules api.crt, api.key, api.ca, api.tokens; plain HTTP with
  * api=insecure; else none, and the log says what is missing. After net_start().

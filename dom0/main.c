@@ -166,6 +166,8 @@ static void grew(void)
 
 void pv_main(void)
 {
+    char word[4];
+
     log_start();
     timer_init(&trim_timer, trim);
     work_init(&grew_work, grew_later);
@@ -179,6 +181,8 @@ void pv_main(void)
     api_hide_credentials();
     start_console_copy();
     log_info("dom0: ready, %lu us after the machine started", since_power_on_ns() / NS_PER_US);
+    if (cmdline_get("marks", word, sizeof(word)))
+        marks_start();
     start_domains();
     loop_run();
 }

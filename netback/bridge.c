@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge.c - learning bridges: forward, flood, wait; see bridge.h and runtime/port.h. */
 #include "netback/bridge.h"
-#include "netback/copy.h"
+#include "netback/exchange.h"
 #include "netback/fdb.h"
 #include "netback/frame.h"
 #include "netback/netback.h"
@@ -131,6 +131,7 @@ static void flood(struct bridge *b, struct port *from, struct frame *f, uint32_t
 {
     struct port *p;
 
+    f->flags &= (uint8_t)~FRAME_FLIP;       /* a page can go to one of them only */
     list_for_each(p, &b->ports, link) {
         if (p != from && (p->caps & caps) == caps)
             deliver(p, f, false);
@@ -164,6 +165,13 @@ static void forward(struct bridge *b, struct port *from, struct frame *f, uint64
         flood(b, from, f, PORT_UPLINK);
 }
 
+struct port *bridge_unicast(const struct port *from, const uint8_t *head, uint64_t now)
+{
+    struct port *p = fdb_find(&from->bridge->fdb, fdb_key(head), now);
+
+    return p != from ? p : NULL;
+}
+
 void port_receive(struct port *p, struct frame **frames, unsigned int n)
 {
     uint64_t now = now_ns();
@@ -194,13 +202,13 @@ static void send_shaped(void)
 
 void bridge_flush(void)
 {
-    copy_run();
+    moves_run();
     send_shaped();
     while (!list_empty(&touched)) {
         struct port *p = list_first(&touched, struct port, touched);
 
         list_remove(&p->touched);
-        copy_run();             /* a flush() before may have made room and so have sent more */
+        moves_run();            /* a flush() before may have made room and so have sent more */
         if (p->flush)
             p->flush(p);
     }

@@ -13,8 +13,13 @@
 
 #include "runtime/port.h"
 
-
 /* Ends the turn now: does all copies, flushes all ports. Not from inside send() or flush(). */
 void bridge_flush(void);
+
+/*
+ * The port of the station that a frame from `from`, which is in a bridge, is for. NULL: nobody's, its own, or
+ * not one station's: the frame must go through port_receive(). head: at least an Ethernet header.
+ */
+struct port *bridge_unicast(const struct port *from, const uint8_t *head, uint64_t now);
 
 #endif

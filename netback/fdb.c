@@ -7,7 +7,8 @@ static struct fdb_entry *set_of(const struct fdb *t, uint64_t mac)
 {
     uint64_t h = (mac ^ t->seed) * 0x9e3779b97f4a7c15UL;
 
-    return (struct fdb_entry *)t->entry[(h >> 32) % FDB_SETS];
+    /* The highest bits are those that every byte of the address has a part in. */
+    return (struct fdb_entry *)t->entry[h >> 48 & (FDB_SETS - 1)];
 }
 
 /* The group bit is the lowest bit of the first byte in memory. */

@@ -8,6 +8,8 @@
  */
 #include "netback/netback.h"
 #include "netback/bridge.h"
+#include "netback/exchange.h"
+#include "netback/flip.h"
 #include "netback/headers.h"
 #include "netback/vif.h"
 #include "lib/printf.h"
@@ -185,18 +187,20 @@ static void vif_disconnect(struct vif *vif)
     port_leave(&vif->port);
     while (vif->nr_queues)
         queue_free(vif->queues[--vif->nr_queues]);
+    vif_flip_disconnect(vif);
 }
 
 /* What the frontend can receive. */
 static uint32_t read_caps(const char *front)
 {
     uint32_t caps = PORT_GRANT;
+    bool flip = xs_read_default(XS_NO_TXN, front, "request-sluice-flip", 0);
 
     if (!xs_read_default(XS_NO_TXN, front, "feature-no-csum-offload", 0))
         caps |= PORT_CSUM;
     if (xs_read_default(XS_NO_TXN, front, "feature-ipv6-csum-offload", 0))
         caps |= PORT_CSUM6;
-    if (!xs_read_default(XS_NO_TXN, front, "feature-sg", 0))
+    if (!flip && !xs_read_default(XS_NO_TXN, front, "feature-sg", 0))
         return caps;
     caps |= PORT_SG;
     if (xs_read_default(XS_NO_TXN, front, "feature-gso-tcpv4", 0))
@@ -212,6 +216,10 @@ static int connect_queues(struct vif *vif)
     uint32_t nr = xs_read_default(XS_NO_TXN, front, "multi-queue-num-queues", 1);
     int rc = 0;
 
+    if (vif_flip_wanted(vif))
+        return vif_flip_connect(vif);
+    vif->port.send = vif_send;
+    vif->port.flush = vif_flush;
     if (!nr || nr > VIF_QUEUES_MAX)
         return -XEN_EINVAL;
     if (!xs_read_default(XS_NO_TXN, front, "request-rx-copy", 0))
@@ -259,11 +267,13 @@ static void vif_connect(struct vif *vif)
     vif->connected = true;
     vif->port.up = true;
     xbdev_set_state(&vif->dev, XenbusStateConnected);
-    log_info("%s: connected, %u queue%s%s%s", vif->port.name, vif->nr_queues,
-             vif->nr_queues > 1 ? "s" : "", vif->port.caps & PORT_SG ? ", sg" : "",
+    log_info("%s: connected, %s%u queue%s%s%s", vif->port.name, vif->flip ? "flip, " : "",
+             vif->flip ? 1 : vif->nr_queues, vif->nr_queues > 1 ? "s" : "", vif->port.caps & PORT_SG ? ", sg" : "",
              vif->port.caps & PORT_TSO4 ? ", tso" : "");
     for (unsigned int i = 0; i < vif->nr_queues; i++)
         work_queue(&vif->queues[i]->tx_work);
+    if (vif->flip)
+        work_queue(&vif->flip->tx_work);
 }
 
 /* States ------------------------------------------------------------------------------------ */
@@ -284,7 +294,7 @@ static void go_closed(struct vif *vif)
 
 static void offer(struct vif *vif)
 {
-    static const struct { const char *key; unsigned int value; } features[] = {
+    const struct { const char *key; unsigned int value; } features[] = {
         { "feature-sg", 1 },
         { "feature-gso-tcpv4", 1 },
         { "feature-gso-tcpv6", 1 },
@@ -293,6 +303,7 @@ static void offer(struct vif *vif)
         { "feature-rx-flip", 0 },
         { "feature-split-event-channels", 1 },
         { "feature-multicast-control", 0 },
+        { "feature-sluice-flip", exchange_offered() ? NETFLIP_VERSION : 0 },
         { "multi-queue-max-queues", VIF_QUEUES_MAX },
     };
 
@@ -331,9 +342,8 @@ static void frontend_changed(struct xbdev *d, enum xenbus_state state)
     }
 }
 
-void vif_fail(struct vif_queue *q, const char *fmt, ...)
+void vif_fail(struct vif *vif, const char *fmt, ...)
 {
-    struct vif *vif = q->vif;
     va_list ap;
 
     if (vif->failed)

@@ -72,7 +72,7 @@ static bool has_room(struct vif_queue *q, unsigned int n)
     prod = ring_read_prod(&q->rx->req_prod);
     /* What was taken is answered within this turn, so a whole ring of requests is the most. */
     if (prod - q->rx_cons > VIF_SLOTS) {
-        vif_fail(q, "rx producer %u, taken %u", prod, q->rx_cons);
+        vif_fail(q->vif, "rx producer %u, taken %u", prod, q->rx_cons);
         return false;
     }
     return prod - q->rx_cons >= n;
@@ -178,7 +178,7 @@ static void blank_out(struct vif_queue *q, const struct vif_rx_packet *p)
     }
     copy_run();
     if (failed)
-        vif_fail(q, "rx slot %u: its grant cannot be written to", p->first);
+        vif_fail(q->vif, "rx slot %u: its grant cannot be written to", p->first);
     else
         port_count_rx_drop(p->frame->from, DROP_COPY);
 }

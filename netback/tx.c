@@ -160,17 +160,17 @@ static bool take_extras(struct vif_queue *q, uint32_t prod, struct vif_frame *vf
 
     do {
         if (q->tx_cons == prod) {
-            vif_fail(q, "tx extra info without end");
+            vif_fail(q->vif, "tx extra info without end");
             return false;
         }
         ring_copy_in(&extra, &q->tx->ring[q->tx_cons++ % VIF_SLOTS], sizeof(extra));
         vf->nr_extras++;
         if (extra.type == XEN_NETIF_EXTRA_TYPE_NONE || extra.type >= XEN_NETIF_EXTRA_TYPE_MAX) {
-            vif_fail(q, "tx extra info of type %u", extra.type);
+            vif_fail(q->vif, "tx extra info of type %u", extra.type);
             return false;
         }
         if (vf->nr_extras >= XEN_NETIF_EXTRA_TYPE_MAX) {
-            vif_fail(q, "tx extra info repeated");
+            vif_fail(q->vif, "tx extra info repeated");
             return false;
         }
         if (extra.type == XEN_NETIF_EXTRA_TYPE_GSO)
@@ -186,7 +186,7 @@ static bool slot_is_sane(struct vif_queue *q, const struct netif_tx_request *r, 
 {
     if (size && size <= PAGE_SIZE && r->offset <= PAGE_SIZE - size)
         return true;
-    vif_fail(q, "tx slot of %u bytes at %u", size, r->offset);
+    vif_fail(q->vif, "tx slot of %u bytes at %u", size, r->offset);
     return false;
 }
 
@@ -210,7 +210,7 @@ static bool take_packet(struct vif_queue *q, uint32_t prod, struct vif_frame *vf
         return false;
     while (r->flags & NETTXF_more_data) {
         if (q->tx_cons == prod || vf->nr_ids == VIF_CHAIN_MAX) {
-            vif_fail(q, "tx chain without end after %u slots", vf->nr_ids);
+            vif_fail(q->vif, "tx chain without end after %u slots", vf->nr_ids);
             return false;
         }
         r++;
@@ -221,7 +221,7 @@ static bool take_packet(struct vif_queue *q, uint32_t prod, struct vif_frame *vf
         rest += r->size;
     }
     if (rest >= p->size) {
-        vif_fail(q, "tx packet of %u bytes with %u after its first slot", p->size, rest);
+        vif_fail(q->vif, "tx packet of %u bytes with %u after its first slot", p->size, rest);
         return false;
     }
     p->slot[0].size = (uint16_t)(p->size - rest);
@@ -233,7 +233,7 @@ static bool take_gso(struct vif_queue *q, struct frame *f, const struct netif_ex
 {
     if (!e->u.gso.size ||
         (e->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV4 && e->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV6)) {
-        vif_fail(q, "tx segmentation of type %u, size %u", e->u.gso.type, e->u.gso.size);
+        vif_fail(q->vif, "tx segmentation of type %u, size %u", e->u.gso.type, e->u.gso.size);
         return false;
     }
     f->gso = e->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 ? GSO_TCPV4 : GSO_TCPV6;
@@ -334,7 +334,7 @@ static enum tx_stop take_frames(struct vif_queue *q, struct frame **frames, unsi
     *n = 0;
     /* More than the ring can hold, or less than what was taken. */
     if (prod - q->tx_rsp > VIF_SLOTS || prod - q->tx_cons > VIF_SLOTS) {
-        vif_fail(q, "tx producer %u, answered %u", prod, q->tx_rsp);
+        vif_fail(q->vif, "tx producer %u, answered %u", prod, q->tx_rsp);
         return TX_LATER;
     }
     for (unsigned int taken = 0; q->tx_cons != prod; taken++) {

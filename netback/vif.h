@@ -29,6 +29,7 @@
 #define VIF_FRAMES_MAX   192        /* frames of one queue that dom0 holds at one time */
 
 struct vif_queue;
+struct vif_flip;
 
 /* A packet from a guest. Its slots are answered when the last reference goes. */
 struct vif_frame {
@@ -93,10 +94,11 @@ struct vif {
     char why[96];                   /* what it did, once failed */
     unsigned int nr_queues;
     struct vif_queue *queues[VIF_QUEUES_MAX];
+    struct vif_flip *flip;          /* in place of queues: the flip channel, flip.h */
 };
 
 /* The guest broke a rule: says so in the log, once, and takes the vif down soon. */
-void vif_fail(struct vif_queue *q, const char *fmt, ...) __printf(2, 3);
+void vif_fail(struct vif *vif, const char *fmt, ...) __printf(2, 3);
 
 /* tx.c ------------------------------------------------------------------------------------- */
 

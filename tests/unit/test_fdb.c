@@ -79,6 +79,17 @@ static void a_port_goes_with_all_it_had(void **state)
     assert_true(fdb_add_static(&t, STATION(3), &c));
 }
 
+/* Stations that differ in any one byte, as those of one maker do, are spread over the sets. */
+static void neighbours_have_room(void **state)
+{
+    for (unsigned int byte = 0; byte < 6; byte++) {
+        memset(&t, 0, sizeof(t));
+        fdb_init(&t, 1234567);
+        for (uint64_t i = 1; i < 128; i++)
+            assert_true(fdb_add_static(&t, 0x020202020202 ^ i << (byte * 8 + (byte == 0)), &a));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +98,7 @@ int main(void)
         cmocka_unit_test_setup(static_entries_stay, setup),
         cmocka_unit_test_setup(a_full_set_loses_its_oldest, setup),
         cmocka_unit_test_setup(a_port_goes_with_all_it_had, setup),
+        cmocka_unit_test_setup(neighbours_have_room, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

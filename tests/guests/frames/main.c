@@ -117,7 +117,7 @@ static void fill(uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, bool al
     for (unsigned int i = 0; i < words; i += all || words < 2 ? 1 : words - 1) {
         uint64_t w = word_of(seq, k / 8 + i);
 
-        memcpy(p + i * 8, &w, 8);
+        __builtin_memcpy(p + i * 8, &w, 8);
     }
     for (unsigned int i = words * 8; i < len && all; i++)
         p[i] = byte_of(seq, k + i);
@@ -129,7 +129,7 @@ static bool right_word(const uint8_t *p, unsigned int len, uint32_t seq, uint32_
 
     if (at < k || at + 8 > k + len)
         return true;            /* not here */
-    memcpy(&w, p + (at - k), 8);
+    __builtin_memcpy(&w, p + (at - k), 8);
     return w == word_of(seq, at / 8);
 }
 
@@ -158,13 +158,31 @@ static bool right(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, 
 
 /* Receiving: both sides ------------------------------------------------------------------------ */
 
-static struct {
-    uint8_t from[6];
+/* What has come from one source; sources are told apart by the last byte of their address. */
+static struct source {
+    uint8_t mac[6];
     uint32_t next;              /* number that should come */
     uint32_t good, bad, lost;
     uint32_t owed;              /* frames for which no credit was sent */
-    bool credit_due, tally_due;
-} sink;
+    bool credit_due, tally_due, due;
+} sources[256], *due[256];
+static unsigned int nr_due;
+
+static struct source *source_of(const struct netfront_frame *f)
+{
+    struct source *s = &sources[f->head[11]];
+
+    memcpy(s->mac, f->head + 6, 6);
+    return s;
+}
+
+/* Has to be told something at the end of the batch. */
+static void set_due(struct source *s)
+{
+    if (!s->due)
+        due[nr_due++] = s;
+    s->due = true;
+}
 
 /* Is a data frame what its source made? */
 static bool check(const struct netfront_frame *f, const struct msg *m, unsigned int at, bool all)
@@ -188,24 +206,24 @@ static bool check(const struct netfront_frame *f, const struct msg *m, unsigned 
     return ok && k == total;
 }
 
-static void count(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+static void count(struct source *s, const struct netfront_frame *f, const struct msg *m,
+                  unsigned int at)
 {
     bool ok = check(f, m, at, m->kind == DATA_FULL);
 
-    if (m->seq == 0) {
-        sink.next = sink.good = sink.bad = sink.lost = sink.owed = 0;
-        memcpy(sink.from, f->head + 6, 6);
-    }
-    if (m->seq != sink.next)
-        sink.lost += m->seq - sink.next;
-    sink.next = m->seq + 1;
+    if (m->seq == 0)
+        s->next = s->good = s->bad = s->lost = s->owed = 0;
+    if (m->seq != s->next)
+        s->lost += m->seq - s->next;
+    s->next = m->seq + 1;
     if (ok)
-        sink.good++;
+        s->good++;
     else
-        sink.bad++;
-    if (++sink.owed >= m->window / 2u) {
-        sink.owed = 0;
-        sink.credit_due = true;
+        s->bad++;
+    if (++s->owed >= m->window / 2u) {
+        s->owed = 0;
+        s->credit_due = true;
+        set_due(s);
     }
 }
 
@@ -217,10 +235,20 @@ static void put_pages(const struct netfront_frame *f)
 
 static void sink_tell(void)
 {
-    if (sink.credit_due && send_msg(sink.from, CREDIT, sink.next, 0))
-        sink.credit_due = false;
-    if (sink.tally_due && send_msg(sink.from, TALLY, sink.bad, sink.good))
-        sink.tally_due = false;
+    unsigned int left = 0;
+
+    for (unsigned int i = 0; i < nr_due; i++) {
+        struct source *s = due[i];
+
+        if (s->credit_due && send_msg(s->mac, CREDIT, s->next, 0))
+            s->credit_due = false;
+        if (s->tally_due && send_msg(s->mac, TALLY, s->bad, s->good))
+            s->tally_due = false;
+        s->due = s->credit_due || s->tally_due;
+        if (s->due)
+            due[left++] = s;
+    }
+    nr_due = left;
 }
 
 /* A frame goes back in its own pages: addresses change places. */
@@ -263,7 +291,7 @@ static bool send_data(void)
         f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
         f.gso_size = MSS;
     }
-    memcpy(out_head + src.at, &m, sizeof(m));
+    __builtin_memcpy(out_head + src.at, &m, sizeof(m));
     fill(out_head + head, f.head_len - head, m.seq, 0, true);
     while (left) {
         int page = netfront_page_get(nf);
@@ -292,6 +320,8 @@ static void source_work(struct work *w)
         ;
 }
 
+static struct source came_back = { .due = true };   /* nobody is to be told */
+
 /* What a source hears. */
 static void hear(const struct netfront_frame *f, const struct msg *m, unsigned int at)
 {
@@ -305,14 +335,15 @@ static void hear(const struct netfront_frame *f, const struct msg *m, unsigned i
         src.tally_bad = m->seq;
         src.tally = true;
         break;
+    case PING:                  /* a reflector's answer */
     case PONG:
         src.pong = true;
         break;
     default:                    /* what was sent, come back */
-        count(f, m, at);
-        if (sink.credit_due) {
-            sink.credit_due = false;
-            src.credit = sink.next;
+        count(&came_back, f, m, at);
+        if (came_back.credit_due) {
+            came_back.credit_due = false;
+            src.credit = came_back.next;
             work_queue(&src.work);
         }
         break;
@@ -330,7 +361,7 @@ static void receive(void *arg, const struct netfront_frame *f)
         put_pages(f);
         return;
     }
-    memcpy(&m, f->head + at, sizeof(m));
+    __builtin_memcpy(&m, f->head + at, sizeof(m));
     if (m.magic != MAGIC) {
         put_pages(f);
         return;
@@ -344,18 +375,20 @@ static void receive(void *arg, const struct netfront_frame *f)
     } else if (m.kind == PING) {
         (void)send_msg(f->head + 6, PONG, m.seq, 0);
     } else if (m.kind == END) {
-        sink.lost += m.value - sink.next;
-        memcpy(sink.from, f->head + 6, 6);
-        sink.tally_due = true;
+        struct source *s = source_of(f);
+
+        s->lost += m.value - s->next;
+        s->tally_due = true;
+        set_due(s);
     } else {
-        count(f, &m, at);
+        count(source_of(f), f, &m, at);
     }
     put_pages(f);
 }
 
 static void batch_end(void *arg)
 {
-    if (sink.credit_due || sink.tally_due)
+    if (nr_due)
         sink_tell();
 }
 
@@ -377,12 +410,21 @@ static void mark(const char *what)
     (void)xs_write(XS_NO_TXN, "data/mark", what, strlen(what));
 }
 
+static void wake(struct timer *t)
+{
+}
+
+/* Sleeps until *what, or for so long. */
 static bool wait_for(const bool *what, uint64_t ms)
 {
     uint64_t end = now_ns() + ms * NS_PER_MS;
+    struct timer alarm;
 
+    timer_init(&alarm, wake);
+    timer_set(&alarm, end);
     while (!*what && now_ns() < end)
-        loop_turn(false);
+        loop_turn(true);
+    timer_cancel(&alarm);
     return *what;
 }
 
@@ -397,10 +439,6 @@ static bool ask_tally(uint32_t n)
     return src.tally;
 }
 
-static void wake(struct timer *t)
-{
-}
-
 static uint64_t run(unsigned int size, uint32_t n, bool all, uint32_t window)
 {
     uint64_t start = now_ns(), last = start, seen = 0;
@@ -413,15 +451,15 @@ static uint64_t run(unsigned int size, uint32_t n, bool all, uint32_t window)
     src.all = all;
     src.window = window;
     src.sent = src.credit = 0;
-    sink.good = sink.bad = sink.lost = sink.owed = sink.next = 0;
+    came_back = (struct source){ .due = true };
     work_queue(&src.work);
     timer_set_after(&alarm, 3 * NS_PER_S);
-    while (src.sent < n || (comes_back && sink.next < n)) {
+    while (src.sent < n || (comes_back && came_back.next < n)) {
         loop_turn(true);
         if (!timer_is_set(&alarm))
             timer_set_after(&alarm, 3 * NS_PER_S);
-        if (seen != src.sent + sink.next) {
-            seen = src.sent + sink.next;
+        if (seen != src.sent + came_back.next) {
+            seen = src.sent + came_back.next;
             last = now_ns();
         } else if (now_ns() - last > 2 * NS_PER_S) {
             break;
@@ -443,15 +481,15 @@ static void send_size(unsigned int size, uint32_t n, uint32_t window)
         window = MIN(window, 12u);
     full = MIN(n, (uint32_t)FULL_MAX);
     (void)run(size, full, true, window);
-    full_good = comes_back ? sink.good : src.tally_good;
+    full_good = comes_back ? came_back.good : src.tally_good;
     (void)snprintf(text, sizeof(text), "begin %u", size);
     mark(text);
     ns = run(size, n, false, window);
     (void)snprintf(text, sizeof(text), "end %u", size);
     mark(text);
     log_info("frames: size %u sent %u ns %lu right %u of %u every byte of %u %s", size, n, ns,
-             comes_back ? sink.good : src.tally_good, n, full_good,
-             full_good == full && (comes_back ? sink.good : src.tally_good) == n ? "ok" : "WRONG");
+             comes_back ? came_back.good : src.tally_good, n, full_good,
+             full_good == full && (comes_back ? came_back.good : src.tally_good) == n ? "ok" : "WRONG");
 }
 
 static void round_trips(uint32_t n)
@@ -487,8 +525,8 @@ static void source_main(void)
         loop_turn(true);
         up = netfront_is_up(nf);
     }
-    /* The sink may still be starting. */
-    for (unsigned int i = 0; i < 100 && !is_reflect && !src.pong && !comes_back; i++) {
+    /* The other one may still be starting. */
+    for (unsigned int i = 0; i < 100 && !src.pong; i++) {
         (void)send_msg(peer, PING, 0, 0);
         (void)wait_for(&src.pong, 100);
     }

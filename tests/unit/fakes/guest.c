@@ -16,7 +16,7 @@
 #define PORTS  64
 #define NODES  512
 
-static struct grant { domid_t dom; grant_ref_t ref; uint8_t *page; bool readonly; unsigned int maps; }
+static struct grant { domid_t dom; grant_ref_t ref; uint8_t *page; bool readonly, offered; unsigned int maps; }
     grants[GRANTS];
 static struct channel { domid_t dom; evtchn_port_t remote; event_fn fn; void *arg;
                         unsigned int signals; bool pending; } channels[PORTS];
@@ -28,7 +28,8 @@ static unsigned int nr_news;
 static uint64_t clock_ns = 1000000000;
 static unsigned int nr_mapped[16];
 
-unsigned long fake_copies, fake_copy_calls;
+unsigned long fake_copies, fake_copy_calls, fake_flipped, fake_flip_calls;
+bool fake_flips = true, fake_flips_busy;
 char fake_log[4096];
 
 /* Grants ------------------------------------------------------------------------------------ */
@@ -44,6 +45,17 @@ void fake_grant(domid_t dom, grant_ref_t ref, void *page, bool readonly)
 {
     grants[(dom * 1024u + ref) % GRANTS] =
         (struct grant){ .dom = dom, .ref = ref, .page = page, .readonly = readonly };
+}
+
+void fake_offer(domid_t dom, grant_ref_t ref, void *page)
+{
+    fake_grant(dom, ref, page, false);
+    find_grant(dom, ref)->offered = true;
+}
+
+bool fake_is_granted(domid_t dom, grant_ref_t ref)
+{
+    return find_grant(dom, ref) != NULL;
 }
 
 unsigned int fake_mapped(domid_t dom)
@@ -431,8 +443,47 @@ void fake_advance(uint64_t ns)
     fake_run();
 }
 
-/* The run loop's: nothing ever blocks here. */
+/* Frames change places: here, what is in the pages does. */
+static int16_t flip(const struct sluice_flip_op *op)
+{
+    struct grant *from = find_grant(op->from_dom, op->from_ref);
+    struct grant *to = find_grant(op->to_dom, op->to_ref);
+    uint8_t tmp[4096];
+
+    if (from == to)
+        return SLUICE_FLIP_bad_op;
+    if (!from)
+        return SLUICE_FLIP_from_gone;
+    if (!to)
+        return SLUICE_FLIP_to_gone;
+    if (!from->offered || fake_flips_busy)
+        return SLUICE_FLIP_from_busy;
+    if (!to->offered)
+        return SLUICE_FLIP_to_busy;
+    memcpy(tmp, from->page, sizeof(tmp));
+    memcpy(from->page, to->page, sizeof(tmp));
+    memcpy(to->page, tmp, sizeof(tmp));
+    from->page = to->page = NULL;
+    fake_flipped++;
+    return SLUICE_FLIP_okay;
+}
+
 long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
+    struct sluice_flip_op *op = (void *)a2;
+
+    if (nr != __HYPERVISOR_sluice_flip)
+        return 0;               /* the run loop's: nothing ever blocks here */
+    if (!fake_flips)
+        return -XEN_ENOSYS;
+    if (a1 == SLUICE_FLIP_query) {
+        *(struct sluice_flip_query *)a2 = (struct sluice_flip_query){ .version = 1 };
+        return 0;
+    }
+    if (a1 != SLUICE_FLIP_exchange)
+        return -XEN_ENOSYS;
+    fake_flip_calls++;
+    for (uint64_t i = 0; i < a3; i++)
+        op[i].status = flip(&op[i]);
     return 0;
 }

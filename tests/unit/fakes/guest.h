@@ -15,6 +15,9 @@ void fake_reset(void);
 
 /* Page `ref` of domain dom; readonly or not. NULL: takes the grant back. */
 void fake_grant(domid_t dom, grant_ref_t ref, void *page, bool readonly);
+/* Offers that page for flipping, too; it is no grant any more once it was flipped. */
+void fake_offer(domid_t dom, grant_ref_t ref, void *page);
+bool fake_is_granted(domid_t dom, grant_ref_t ref);
 /* How many of a domain's grants are mapped now. */
 unsigned int fake_mapped(domid_t dom);
 
@@ -33,6 +36,9 @@ void fake_remove(const char *path);             /* with all below */
 void fake_run(void);
 void fake_advance(uint64_t ns);                 /* moves the clock, then fake_run() */
 
+/* Does the hypervisor know FLIP_exchange (default), and does it refuse all flips as busy? */
+extern bool fake_flips, fake_flips_busy;
+extern unsigned long fake_flipped, fake_flip_calls;
 /* Copy operations and hypercalls for them so far. */
 extern unsigned long fake_copies, fake_copy_calls;
 /* What was logged since fake_reset(). */
