@@ -35,6 +35,7 @@ include mk/tests.mk
 include mk/cli.mk
 include mk/run.mk
 include mk/bench.mk
+include mk/apps.mk
 
 .PHONY: all help clean
 all: hypervisor dom0   ## build the hypervisor and dom0 (build/sluice, build/dom0)

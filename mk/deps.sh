@@ -24,6 +24,7 @@ gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3
 libcurl4-openssl-dev libjansson-dev libssl-dev openssl mandoc bash-completion bsdutils
 python3-jsonschema
+mmdebstrap e2fsprogs apache2-utils
 dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 '
 

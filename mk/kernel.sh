@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# kernel.sh - fetches a stock Debian kernel: build/kernels/NAME/{vmlinuz,config,modules/}.
+# kernel.sh - fetches a stock Debian kernel: build/kernels/NAME/{vmlinuz,config,modules/,modules.root/}.
 #
 #   mk/kernel.sh amd64          linux-image-amd64: the generic kernel (xz payload)
 #   mk/kernel.sh cloud-amd64    linux-image-cloud-amd64 (lz4 payload)
@@ -15,7 +15,7 @@ fail() { echo "kernel: $*" >&2; exit 1; }
 
 name=${1:?usage: mk/kernel.sh amd64|cloud-amd64|grub|xen}
 out=$PWD/build/kernels/$name
-[ ! -e "$out/vmlinuz" ] || exit 0
+[ ! -e "$out/.complete" ] || exit 0
 
 # The package that a metapackage depends on; lists are fetched when apt has none.
 real_package() {
@@ -54,9 +54,15 @@ xen)
 *)
     mv "$tmp"/x/boot/vmlinuz-* "$tmp/vmlinuz"
     mv "$tmp"/x/boot/config-* "$tmp/config"
-    mkdir "$tmp/modules"
+    # modules.root: what mounting a root file system takes, on paravirtual and on virtio disks.
+    mkdir "$tmp/modules" "$tmp/modules.root"
+    for m in ext4 jbd2 mbcache crc16 crc32c_generic virtio virtio_ring virtio_pci virtio_pci_modern_dev \
+             virtio_pci_legacy_dev virtio_blk virtio_net net_failover failover; do
+        find "$tmp/x/lib/modules" -name "$m.ko*" -exec mv {} "$tmp/modules.root/" \;
+    done
     find "$tmp/x/lib/modules" \( -name 'xen-netfront.ko*' -o -name 'xen-blkfront.ko*' \) \
         -exec mv {} "$tmp/modules/" \;
     ;;
 esac
+touch "$tmp/.complete"
 rm -rf "$tmp/x" "$out" && mv "$tmp" "$out"
