@@ -13,16 +13,16 @@ HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -Wno-unused
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 
-# One compiler run makes a whole test, so any header counts as used by every test.
-HEADERS  := $(sort $(shell find include lib hypervisor runtime netback blkback blkfront toolstack tests -name '*.h'))
+# One compiler run makes a whole test, so the headers that it uses are listed by a run of their own.
+list_headers = $(1) $(HOST_CFLAGS) -MM -MP -MT $@ $(filter %.c,$^) > $@.d
 
 .PHONY: unit fuzz
 unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
 
 .SECONDEXPANSION:
-$(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) $(HEADERS) | $(B)/include/xen
+$(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) | $(B)/include/xen
 	$(call say,HOSTCC)
-	$(Q)mkdir -p $(@D) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c %.a,$^) -lcmocka
+	$(Q)mkdir -p $(@D) && $(call list_headers,$(CC)) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c %.a,$^) -lcmocka
 
 $(UNIT:=.ok): %.ok: %
 	$(call say,TEST)
@@ -30,9 +30,9 @@ $(UNIT:=.ok): %.ok: %
 
 fuzz: $(FUZZ:=.ok)   ## run each fuzz target for FUZZ_SECONDS on its kept corpus
 
-$(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) $(HEADERS) | $(B)/include/xen
+$(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/include/xen
 	$(call say,FUZZCC)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.a,$^)
+	$(Q)mkdir -p $(@D) && $(call list_headers,$(CLANG)) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.a,$^)
 
 $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(call say,FUZZ)
