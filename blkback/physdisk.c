@@ -70,7 +70,7 @@ void phys_part_name(const struct physdisk *p, const struct phys_part *part, char
 
 static void scanned(struct physdisk *p, struct phys_part *parts, uint32_t n)
 {
-    char name[24];
+    char name[PHYS_PART_NAME];
 
     free(p->parts);
     p->parts = parts;
@@ -238,7 +238,7 @@ static enum by kind_of_name(const char **name)
 
 static bool part_matches(const struct physdisk *p, const struct phys_part *part, enum by by, const char *name)
 {
-    char own[24];
+    char own[PHYS_PART_NAME];
 
     if (by == BY_UUID)
         return same_uuid(name, part->uuid);

@@ -22,6 +22,8 @@ struct physdisk_driver {
     void (*kick)(struct physdisk *p);
 };
 
+#define PHYS_PART_NAME 48
+
 /* A partition; sectors of 512 bytes. */
 struct phys_part {
     uint32_t number;
@@ -33,7 +35,7 @@ struct phys_part {
 struct physdisk {
     /* The driver's, before physdisk_add(); constant but for sectors (physdisk_resized). */
     const struct physdisk_driver *driver;
-    char name[16];                      /* as Linux calls such disks: vda, nvme0n1 */
+    char name[32];                      /* as Linux calls such disks: vda, nvme0n1 */
     char model[64];                     /* for the log */
     uint64_t sectors;                   /* of 512 bytes */
     uint32_t logical, physical;         /* bytes */
