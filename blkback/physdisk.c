@@ -17,7 +17,7 @@
 
 #define TIMEOUT_S 30u
 
-/* An open that waits until all controllers are up and all tables read. */
+/* An open that waits until it can be told what its name means; settled(). */
 struct waiter {
     struct list link;
     struct disk_open *open;
@@ -28,6 +28,7 @@ static struct list waiters = LIST_INIT(waiters);
 static unsigned int holds;
 
 static void open_now(struct disk_open *o);
+static bool settled(const char *name);
 
 uint64_t physdisk_timeout_ns(void)
 {
@@ -45,13 +46,24 @@ void physdisk_hold(void)
     holds++;
 }
 
+static struct waiter *ready_waiter(void)
+{
+    struct waiter *w;
+
+    list_for_each(w, &waiters, link) {
+        if (settled(w->open->name))
+            return w;
+    }
+    return NULL;
+}
+
 void physdisk_release(void)
 {
     struct waiter *w;
 
     BUG_ON(!holds);
     holds--;
-    while (!holds && (w = list_first(&waiters, struct waiter, link)) != NULL) {
+    while ((w = ready_waiter()) != NULL) {      /* opening one may change the others */
         struct disk_open *o = w->open;
 
         list_remove(&w->link);
@@ -269,6 +281,20 @@ static void find(struct place *at, const char *name)
     }
 }
 
+/*
+ * Can it be said by now what the name means? A disk found is a disk found, and its partitions are known
+ * when its table was read; for whatever could still turn up, or turn up twice, all have to be there.
+ */
+static bool settled(const char *name)
+{
+    struct place at;
+
+    if (!holds)
+        return true;
+    find(&at, name);
+    return at.matches && kind_of_name(&name) == BY_NAME && (!at.part || !at.phys->scanning);
+}
+
 /* ------------------------------------------------------------------ opening */
 
 static struct phys_open *new_open(const struct place *at, bool readonly)
@@ -328,7 +354,7 @@ static void open_phys(struct disk_open *o)
 {
     struct waiter *w;
 
-    if (!holds) {
+    if (settled(o->name)) {
         open_now(o);
         return;
     }

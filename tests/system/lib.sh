@@ -43,6 +43,7 @@ free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",
 # $tmp/NAME.com2, its pid $host_pid.
 host_start() {
     local name=$1; shift
+    rm -f "$tmp/$name.log" "$tmp/$name.com2"        # of an earlier host of that name
     qemu-system-x86_64 -accel tcg -cpu $cpu -nodefaults -no-user-config -display none -monitor none -no-reboot \
         -rtc base=2026-01-01,clock=vm -device isa-debug-exit,iobase=0xf4,iosize=1 \
         -chardev "file,id=log,path=$tmp/$name.log" -serial chardev:log \

@@ -14,7 +14,7 @@ rounds=${ROUNDS:-6}
 round() {
     local n=$1 backend=$2 port server target=phy:/dev/vda net=() drive=()
     port=$(free_port)
-    rm -f "$tmp/image" "$tmp/h.com2" "$tmp/h.log"
+    rm -f "$tmp/image"
     truncate -s 16M "$tmp/image"
     nbdkit -f -i 127.0.0.1 -p "$port" --filter=cache file "$tmp/image" "cache=$3" > "$tmp/nbdkit" 2>&1 &
     server=$!
