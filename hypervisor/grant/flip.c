@@ -25,13 +25,10 @@
 
 /* A slot that was taken. */
 struct slot {
-    grant_entry_v1_t *entry;
-    struct grant_active *act;
-    struct flip_window *window;
-    pte_t *pte;
-    pte_t old;                  /* what was there */
-    struct page *pg;            /* the frame that was there, claimed, and its count before */
-    uint32_t count;
+    const struct flip_slot *at;
+    pte_t old;                  /* what was in its page table entry */
+    uint64_t state;             /* of the frame that was there, before it was claimed */
+    uint32_t frame;
 };
 
 struct pair {
@@ -41,61 +38,64 @@ struct pair {
 /* Operations in a row between the same two domains, whose locks are taken once. */
 struct run {
     struct domain *from, *to;   /* referenced */
-    uint32_t nr_pairs;
+    struct pair *first, *end;
 };
 
 struct batch {
-    struct sluice_flip_op *ops;
-    uint32_t nr_ops, nr_pairs, nr_runs;
+    uint32_t nr_runs;
+    uint32_t scrub;             /* bit i: the frame that goes back in pair i must be zeroed */
     cpumask_t flush;            /* CPUs that may know an entry that was taken out */
-    uint32_t stamp;
-    struct pair pair[FLIP_BATCH];
+    struct pair *end;
     struct run run[FLIP_BATCH];
+    struct pair pair[FLIP_BATCH];
+};
+
+_Static_assert(FLIP_BATCH <= 32, "batch.scrub");
+
+/* One side of a run while its slots are taken. */
+struct side {
+    const struct domain *d;
+    const struct grant_table *gt;
+    uint64_t state;                 /* of its frames that may be flipped */
+    uint32_t first_ref, slots;      /* the window of the last slot */
+    const struct flip_slot *slot;
 };
 
 /* ------------------------------------------------------------ take */
 
-/* The entry is OFFERED: makes it TAKEN. Lock of d's grants held, as below. */
-static inline enum flip_offer offer_take(const struct domain *d, uint32_t ref, domid_t backend,
-                                         struct slot *s)
+static noinline bool find_window(struct side *s, uint32_t ref)
 {
-    const struct grant_table *gt = d->grant;
-    enum flip_offer offer;
-    uint32_t word;
+    for (uint32_t i = 0; i < FLIP_WINDOWS; i++) {
+        const struct flip_window *w = s->gt->window[i];
 
-    if (unlikely(ref >= gt->nr_frames * GRANTS_PER_FRAME))
-        return FLIP_IS_GONE;
-    s->entry = grant_shared(gt, ref);
-    s->act = grant_active_entry(gt, ref);
-    word = READ_ONCE(*grant_header(s->entry));
-    do {
-        offer = flip_offer(word, backend);
-        if (unlikely(offer != FLIP_IS_OFFERED))
-            return offer;
-        if (unlikely(!s->act->window || (s->act->readers | s->act->writers)))
-            return FLIP_IS_BUSY;
-    } while (unlikely(!atomic_cmpxchg(grant_header(s->entry), &word, word | FLIP_TAKEN)));
-    s->act->readers = GRANT_FLIPPING;
-    s->window = gt->window[s->act->window - 1];
-    s->window->in_flight++;
-    return FLIP_IS_OFFERED;
+        if (w && flip_has_ref(&w->at, ref)) {
+            s->first_ref = w->at.first_ref;
+            s->slots = w->at.slots;
+            s->slot = w->slot;
+            return true;
+        }
+    }
+    return false;
 }
 
-/* The slot is the guest's again. flags: of the entry, as the state after this one has them. */
-static inline void offer_done(struct slot *s)
+/* Why a slot cannot be taken, which is not because of its frame. */
+static noinline enum flip_offer offer_refused(const struct side *s, uint32_t ref, domid_t backend)
 {
-    s->act->readers = 0;
-    s->window->in_flight--;
+    enum flip_offer offer = FLIP_IS_GONE;
+
+    if (ref < s->gt->nr_frames * GRANTS_PER_FRAME)
+        offer = flip_offer(READ_ONCE(*grant_header(grant_shared(s->gt, ref))), backend);
+    /* A perfect one is in no window, or has just changed. */
+    return offer == FLIP_IS_OFFERED ? FLIP_IS_BUSY : offer;
 }
 
-static void offer_give_back(struct slot *s)
+static __always_inline struct page *frame_page(uint32_t frame)
 {
-    atomic_and(&s->entry->flags, (uint16_t)~FLIP_TAKEN);
-    offer_done(s);
+    return mfn_to_page(mfn(frame));
 }
 
 /* What a guest has put into an entry while its slot was taken stays: the frame is then not mapped. */
-static inline void entry_put(const struct domain *d, pte_t *p, pte_t e)
+static __always_inline void entry_put(const struct domain *d, pte_t *p, pte_t e)
 {
     pte_t none = 0;
 
@@ -103,86 +103,102 @@ static inline void entry_put(const struct domain *d, pte_t *p, pte_t e)
         l1e_put(d, e);
 }
 
-/* Takes the frame out of the slot, if it is the slot's alone. */
-static inline bool frame_take(const struct domain *d, uint32_t ref, struct slot *s)
+/* The same of any entry, for a frame that was not claimed. */
+static noinline void entry_give_back(const struct domain *d, pte_t *p, pte_t e)
 {
-    uint32_t frame = READ_ONCE(s->entry->frame);
-    uint32_t slot = s->window->at.first_index + ref - s->window->at.first_ref;
-    pte_t e;
+    pte_t none = 0;
 
-    s->pte = &s->window->table[slot / PTES_PER_TABLE][slot % PTES_PER_TABLE];
-    e = READ_ONCE(*s->pte);
-    if (unlikely(!mfn_valid(mfn(frame))))
-        return false;
-    s->pg = mfn_to_page(mfn(frame));
-    if (unlikely(!flip_frame_looks_free(s->pg)))
-        return false;
-    do {
-        if (unlikely(!flip_pte_maps(e, frame)))
-            return false;
-    } while (unlikely(!atomic_cmpxchg(s->pte, &e, 0)));
-    s->old = e;
-    /* The entry's references are ours now: there can be no others of the type if there are none of
-     * the other kind. */
-    if (unlikely(!page_claim(s->pg, d->id, &s->count))) {
-        entry_put(d, s->pte, e);
-        return false;
-    }
-    ASSERT(s->pg->type == (PGT_WRITABLE | 1));
-    return true;
+    if (!atomic_cmpxchg(p, &none, e) && (e & PTE_P))
+        l1e_put(d, e);
 }
 
-static void frame_give_back(const struct domain *d, struct slot *s)
+static __always_inline void offer_give_back(uint64_t *entry)
 {
-    page_unclaim(s->pg, s->count);
-    entry_put(d, s->pte, s->old);
+    (void)__atomic_fetch_and(entry, ~(uint64_t)FLIP_TAKEN, __ATOMIC_SEQ_CST);
+}
+
+/* The slot as it was. */
+static noinline void slot_give_back(const struct domain *d, const struct slot *s)
+{
+    store_release(&frame_page(s->frame)->state, s->state);
+    entry_put(d, s->at->pte, s->old);
+    offer_give_back(s->at->entry);
+}
+
+/* Takes the offer, then the frame, if it is the slot's alone. Lock of the grants held. */
+static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref, domid_t backend,
+                                                 struct slot *s)
+{
+    const struct flip_slot *at;
+    uint64_t word, state;
+    uint32_t frame;
+    struct page *pg;
+    pte_t e;
+
+    if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
+        return offer_refused(side, ref, backend);
+    at = &side->slot[ref - side->first_ref];
+    word = READ_ONCE(*at->entry);
+    if (unlikely((uint32_t)word != flip_offer_to(backend)) ||
+        unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN)))
+        return offer_refused(side, ref, backend);
+    frame = (uint32_t)(word >> 32);
+    /* What can be seen to fail is not even tried. Frames that are not RAM have count 0. */
+    if (unlikely(frame > max_mfn))
+        goto refused;
+    pg = frame_page(frame);
+    state = READ_ONCE(pg->state);
+    if (unlikely(!page_mapped_once(state, side->state)))
+        goto refused;
+    /* The slot is not the guest's at the moment, so its entry may be gone for a while. */
+    e = atomic_xchg(at->pte, 0);
+    if (unlikely(!flip_pte_maps(e, frame)))
+        goto entry;
+    /* The entry's references are ours now. If nobody has another one, nobody has one of the type. */
+    if (unlikely(!page_claim(pg, state)))
+        goto entry;
+    ASSERT(pg->type == (PGT_WRITABLE | 1));
+    s->at = at;
+    s->old = e;
+    s->state = state;
+    s->frame = frame;
+    return FLIP_IS_OFFERED;
+entry:
+    entry_give_back(side->d, at->pte, e);
+refused:
+    offer_give_back(at->entry);
+    return FLIP_IS_BUSY;
 }
 
 static const int16_t from_status[] = {
-    [FLIP_IS_OFFERED] = SLUICE_FLIP_okay,
-    [FLIP_IS_BUSY] = SLUICE_FLIP_from_busy,
-    [FLIP_IS_GONE] = SLUICE_FLIP_from_gone,
+    [FLIP_IS_BUSY] = SLUICE_FLIP_from_busy, [FLIP_IS_GONE] = SLUICE_FLIP_from_gone,
 };
 static const int16_t to_status[] = {
-    [FLIP_IS_OFFERED] = SLUICE_FLIP_okay,
-    [FLIP_IS_BUSY] = SLUICE_FLIP_to_busy,
-    [FLIP_IS_GONE] = SLUICE_FLIP_to_gone,
+    [FLIP_IS_BUSY] = SLUICE_FLIP_to_busy, [FLIP_IS_GONE] = SLUICE_FLIP_to_gone,
 };
 
-/* The result is the operation's status. */
-static inline int16_t pair_take(const struct run *r, const struct sluice_flip_op *op, domid_t backend,
-                                struct pair *p)
+/* Both slots of an operation; the result is its status. */
+static __always_inline int16_t pair_take(struct side *from, struct side *to,
+                                         const struct sluice_flip_op *op, domid_t backend,
+                                         struct pair *p)
 {
     enum flip_offer offer;
-    int16_t status;
 
-    if (unlikely(op->flags || (r->from == r->to && op->from_ref == op->to_ref)))
+    if (unlikely(op->flags))
         return SLUICE_FLIP_bad_op;
-    offer = offer_take(r->from, op->from_ref, backend, &p->from);
+    offer = slot_take(from, op->from_ref, backend, &p->from);
     if (unlikely(offer != FLIP_IS_OFFERED))
         return from_status[offer];
-    offer = offer_take(r->to, op->to_ref, backend, &p->to);
-    status = to_status[offer];
-    if (unlikely(offer != FLIP_IS_OFFERED))
-        goto give_back_from;
-    status = SLUICE_FLIP_from_busy;
-    if (unlikely(!frame_take(r->from, op->from_ref, &p->from)))
-        goto give_back_to;
-    status = SLUICE_FLIP_to_busy;
-    if (likely(frame_take(r->to, op->to_ref, &p->to)))
+    offer = slot_take(to, op->to_ref, backend, &p->to);
+    if (likely(offer == FLIP_IS_OFFERED))
         return SLUICE_FLIP_okay;
-    frame_give_back(r->from, &p->from);
-give_back_to:
-    offer_give_back(&p->to);
-give_back_from:
-    offer_give_back(&p->from);
-    return status;
+    slot_give_back(from->d, &p->from);
+    return from->d == to->d && op->from_ref == op->to_ref ? SLUICE_FLIP_bad_op : to_status[offer];
 }
 
 /* Both domains of a run, referenced; or an error status. */
 static int16_t run_open(struct run *r, const struct sluice_flip_op *op)
 {
-    r->nr_pairs = 0;
     r->from = domain_of_arg(op->from_dom);
     if (unlikely(!r->from))
         return SLUICE_FLIP_from_gone;
@@ -207,139 +223,161 @@ static inline bool same_run(const struct sluice_flip_op *a, const struct sluice_
     return a->from_dom == b->from_dom && a->to_dom == b->to_dom;
 }
 
-/* Operations from i on that form a run; the number of the next one. */
-static uint32_t run_take(struct batch *b, uint32_t i)
+/* All operations from op on that form a run have that status; the one behind them. */
+static noinline struct sluice_flip_op *run_refuse(struct sluice_flip_op *op,
+                                                  const struct sluice_flip_op *end, int16_t status)
 {
-    const struct sluice_flip_op *first = &b->ops[i];
-    domid_t backend = current->domain->id;
-    struct run *r = &b->run[b->nr_runs];
-    int16_t status = run_open(r, first);
+    const struct sluice_flip_op *first = op;
 
-    if (unlikely(status)) {
-        for (; i < b->nr_ops && same_run(first, &b->ops[i]); i++) {
-            b->ops[i].status = status;
-            count(CNT_FLIP_REFUSED);
-        }
-        return i;
+    for (; op < end && same_run(first, op); op++) {
+        op->status = status;
+        count(CNT_FLIP_REFUSED);
     }
-    b->nr_runs++;
-    spin_lock_pair(&r->from->grant->lock, &r->to->grant->lock);
-    for (; i < b->nr_ops && same_run(first, &b->ops[i]); i++) {
-        struct pair *p = &b->pair[b->nr_pairs];
+    return op;
+}
 
-        status = pair_take(r, &b->ops[i], backend, p);
-        b->ops[i].status = status;
+static struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
+                                       const struct sluice_flip_op *end)
+{
+    const struct sluice_flip_op *first = op;
+    struct run *r = &b->run[b->nr_runs];
+    domid_t backend = current->domain->id;
+    int16_t status = run_open(r, first);
+    struct grant_table *from_gt, *to_gt;
+    struct pair *p = b->end;
+    uint64_t states = 0;
+    uint16_t tag;
+
+    if (unlikely(status))
+        return run_refuse(op, end, status);
+    b->nr_runs++;
+    from_gt = r->from->grant;
+    to_gt = r->to->grant;
+    r->first = r->end = p;
+    spin_lock_pair(&from_gt->lock, &to_gt->lock);
+    if (unlikely(from_gt->windows_leaving | to_gt->windows_leaving)) {
+        spin_unlock_pair(&from_gt->lock, &to_gt->lock);
+        return run_refuse(op, end, from_gt->windows_leaving ? SLUICE_FLIP_from_busy
+                                                            : SLUICE_FLIP_to_busy);
+    }
+    struct side from = { r->from, from_gt, page_state_mapped_once(r->from->id), 0, 0, NULL };
+    struct side to = { r->to, to_gt, page_state_mapped_once(r->to->id), 0, 0, NULL };
+
+    tag = from_gt->flip_tag;
+    for (; op < end && same_run(first, op); op++) {
+        op->status = status = pair_take(&from, &to, op, backend, p);
         if (unlikely(status)) {
             count(CNT_FLIP_REFUSED);
             continue;
         }
-        r->nr_pairs++;
-        b->nr_pairs++;
-        if (unlikely((p->from.count | p->to.count) & PGC_FOREIGN))
-            b->flush = cpu_online_map;
+        states |= p->from.state | p->to.state;
+        if (unlikely(flip_must_scrub(p->to.state, tag, p->to.old)) && from.d != to.d)
+            b->scrub |= 1u << (p - b->pair);
+        p++;
     }
-    spin_unlock_pair(&r->from->grant->lock, &r->to->grant->lock);
-    /* After the entries were changed: a CPU that begins to run one of them now sees that. */
+    if (likely(p != r->end)) {
+        from_gt->flips++;
+        to_gt->flips++;
+    }
+    spin_unlock_pair(&from_gt->lock, &to_gt->lock);
+    b->end = r->end = p;
+    /* Read after the entries were changed: a CPU that begins to run one of them now sees that. */
     b->flush |= load_relaxed(&r->from->dirty_cpus) | load_relaxed(&r->to->dirty_cpus);
-    return i;
+    if (unlikely(states & PGC_FOREIGN))
+        b->flush = cpu_online_map;
+    return op;
 }
 
 /* ------------------------------------------------------------ flush */
 
-static void batch_flush(struct batch *b)
+/* The stamp of the flush. */
+static uint32_t batch_flush(const struct batch *b)
 {
-    cpumask_t mask;
+    uint32_t stamp = tlbflush_now();
+    cpumask_t mask = tlbflush_filter(b->flush, stamp);
 
-    b->stamp = tlbflush_now();
-    mask = tlbflush_filter(b->flush, b->stamp);
     if (mask)
         tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
+    return stamp;
 }
 
-/* The frames that go back, and where all have come from. */
-static void run_scrub(const struct run *r, struct pair *p)
+static noinline void batch_scrub(const struct batch *b)
 {
-    uint16_t sender = r->from->grant->flip_tag;
-
-    if (r->from == r->to)
-        return;
-    for (uint32_t i = 0; i < r->nr_pairs; i++, p++) {
-        struct page *back = p->to.pg;
-
-        if (flip_must_scrub(back->source, sender, p->to.count)) {
-            memset(mfn_to_virt(page_to_mfn(back)), 0, PAGE_SIZE);
-            back->source = sender;
-            count_add(CNT_FLIP_SCRUBBED, PAGE_SIZE);
-        }
-        p->from.pg->source = sender;
+    for (uint32_t left = b->scrub; left; left &= left - 1) {
+        memset(mfn_to_virt(mfn(b->pair[__builtin_ctz(left)].to.frame)), 0, PAGE_SIZE);
+        count_add(CNT_FLIP_SCRUBBED, PAGE_SIZE);
     }
 }
 
 /* ------------------------------------------------------------ give */
 
-static inline void slot_give(const struct domain *d, struct slot *s, struct page *pg, uint64_t pfn,
-                             uint32_t stamp)
+/* The frames are on the list of the other domain now, still nobody's to refer to. */
+static inline void run_exchange_lists(const struct run *r)
 {
-    mfn_t m = page_to_mfn(pg);
+    struct domain *from = r->from, *to = r->to;
 
-    m2p_set(m, pfn);
-    page_publish(pg, stamp);
-    entry_put(d, s->pte, flip_pte(s->old, m));
-    WRITE_ONCE(s->entry->frame, (uint32_t)m.v);
-    store_release(&s->entry->flags, (uint16_t)0);
-    offer_done(s);
+    spin_lock_pair(&from->page_lock, &to->page_lock);
+    ASSERT(!from->relinquish_begun && !to->relinquish_begun);
+    for (const struct pair *p = r->first; p != r->end; p++)
+        page_lists_exchange(&from->page_list, p->from.frame, &to->page_list, p->to.frame);
+    spin_unlock_pair(&from->page_lock, &to->page_lock);
 }
 
-/* The frames of the other domain now, still nobody's to refer to. */
-static void run_exchange_owners(const struct run *r, const struct pair *p)
+/* Within one domain nothing is known about whose data it is any more. */
+static inline void run_give(const struct run *r, uint32_t stamp, domid_t backend)
 {
-    if (r->from == r->to)
-        return;
-    spin_lock_pair(&r->from->page_lock, &r->to->page_lock);
-    for (uint32_t i = 0; i < r->nr_pairs; i++, p++)
-        pages_exchange_locked(r->from, p->from.pg, r->to, p->to.pg);
-    spin_unlock_pair(&r->from->page_lock, &r->to->page_lock);
-}
+    struct domain *from = r->from, *to = r->to;
+    struct grant_table *from_gt = from->grant, *to_gt = to->grant;
+    uint64_t writable = page_writable_once(stamp), from_state = page_state_mapped_once(from->id);
+    uint64_t to_state = page_state_mapped_once(to->id) |
+                        page_state(0, 0, from == to ? 0 : from_gt->flip_tag);
 
-static void run_give(const struct run *r, struct pair *p, uint32_t stamp)
-{
-    spin_lock_pair(&r->from->grant->lock, &r->to->grant->lock);
-    for (uint32_t i = 0; i < r->nr_pairs; i++, p++) {
-        uint64_t from_pfn = m2p_get(page_to_mfn(p->from.pg));
-        uint64_t to_pfn = m2p_get(page_to_mfn(p->to.pg));
+    spin_lock_pair(&from_gt->lock, &to_gt->lock);
+    for (const struct pair *p = r->first; p != r->end; p++) {
+        uint32_t sent = p->from.frame, back = p->to.frame;
+        uint64_t from_pfn = m2p_get(mfn(sent)), to_pfn = m2p_get(mfn(back));
 
-        slot_give(r->from, &p->from, p->to.pg, from_pfn, stamp);
-        slot_give(r->to, &p->to, p->from.pg, to_pfn, stamp);
+        m2p_set(mfn(sent), to_pfn);
+        m2p_set(mfn(back), from_pfn);
+        page_publish(frame_page(sent), writable, to_state);
+        page_publish(frame_page(back), writable, from_state);
+        entry_put(from, p->from.at->pte, flip_pte_sender(p->from.old, sent, back));
+        entry_put(to, p->to.at->pte, flip_pte_receiver(p->to.old, back, sent));
+        store_release(p->from.at->entry, flip_idle(backend, back));
+        store_release(p->to.at->entry, flip_idle(backend, sent));
     }
-    spin_unlock_pair(&r->from->grant->lock, &r->to->grant->lock);
+    from_gt->flips--;
+    to_gt->flips--;
+    spin_unlock_pair(&from_gt->lock, &to_gt->lock);
 }
 
 /* ------------------------------------------------------------ the call */
 
-/* Sets the status of ops[0..n), n <= FLIP_BATCH. */
-static void exchange_batch(struct sluice_flip_op *ops, uint32_t n)
+/* Sets the status of ops [op, end), FLIP_BATCH at most. */
+static void exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_op *end)
 {
+    domid_t backend = current->domain->id;
+    uint32_t stamp = 0;
     struct batch b;
-    struct pair *p = b.pair;
 
-    b.ops = ops;
-    b.nr_ops = n;
-    b.nr_pairs = b.nr_runs = 0;
+    b.nr_runs = b.scrub = 0;
     b.flush = CPUMASK_NONE;
-    for (uint32_t i = 0; i < n; )
-        i = run_take(&b, i);
-    if (b.nr_pairs) {
-        batch_flush(&b);
-        count_add(CNT_FLIP, b.nr_pairs);
+    b.end = b.pair;
+    while (op < end)
+        op = run_take(&b, op, end);
+    if (likely(b.end != b.pair)) {
+        stamp = batch_flush(&b);
+        if (unlikely(b.scrub))
+            batch_scrub(&b);
+        count_add(CNT_FLIP, (uint64_t)(b.end - b.pair));
     }
     for (uint32_t i = 0; i < b.nr_runs; i++) {
         const struct run *r = &b.run[i];
 
-        if (r->nr_pairs) {
-            run_scrub(r, p);
-            run_exchange_owners(r, p);
-            run_give(r, p, b.stamp);
-            p += r->nr_pairs;
+        if (likely(r->first != r->end)) {
+            if (likely(r->from != r->to))
+                run_exchange_lists(r);
+            run_give(r, stamp, backend);
         }
         domain_put(r->to);
         domain_put(r->from);
@@ -360,7 +398,7 @@ static long exchange(guest_ptr_t arg, uint32_t count)
                                       at.v, (uint64_t)(count - done));
         if (copy_from_guest(ops, at, n * sizeof(ops[0])))
             return -XEN_EFAULT;
-        exchange_batch(ops, n);
+        exchange_batch(ops, ops + n);
         if (copy_to_guest(at, ops, n * sizeof(ops[0])))
             return -XEN_EFAULT;
         done += n;
@@ -384,15 +422,16 @@ long do_sluice_flip(uint64_t cmd, guest_ptr_t arg, uint64_t count)
 {
     if ((uint32_t)cmd == SLUICE_FLIP_exchange)
         return exchange(arg, (uint32_t)count);
+    if ((uint32_t)cmd > SLUICE_FLIP_exchange)
+        return -XEN_ENOSYS;
     if ((uint32_t)count != 1)
-        return (uint32_t)cmd <= SLUICE_FLIP_exchange ? -XEN_EINVAL : -XEN_ENOSYS;
+        return -XEN_EINVAL;
     switch ((uint32_t)cmd) {
     case SLUICE_FLIP_query:
         return query(arg);
     case SLUICE_FLIP_register:
         return flip_register(arg);
-    case SLUICE_FLIP_unregister:
+    default:
         return flip_unregister(arg);
     }
-    return -XEN_ENOSYS;
 }

@@ -19,6 +19,7 @@
 
 /* ------------------------------------------------------------ entries */
 
+/* Flags and domid of a shared entry as one word, as everywhere here. */
 #define FLIP_OFFER      (GTF_permit_access | SLUICE_GTF_flip)
 #define FLIP_TAKEN      (GTF_reading | GTF_writing)
 
@@ -28,14 +29,25 @@ enum flip_offer {
     FLIP_IS_GONE,       /* no grant to the backend at all */
 };
 
-/* word: flags and domid of a shared entry, as one. OFFERED is exactly one value. */
+/* State OFFERED is exactly one value. */
+static inline uint32_t flip_offer_to(domid_t backend)
+{
+    return (uint32_t)backend << 16 | FLIP_OFFER;
+}
+
 static inline enum flip_offer flip_offer(uint32_t word, domid_t backend)
 {
-    if (likely(word == ((uint32_t)backend << 16 | FLIP_OFFER)))
+    if (word == flip_offer_to(backend))
         return FLIP_IS_OFFERED;
     if (word >> 16 != backend || (word & GTF_type_mask) != GTF_permit_access)
         return FLIP_IS_GONE;
     return FLIP_IS_BUSY;
+}
+
+/* The whole entry (frame in the upper half) of a slot that was exchanged: IDLE, with its new frame. */
+static inline uint64_t flip_idle(domid_t backend, uint32_t frame)
+{
+    return (uint64_t)frame << 32 | (uint32_t)backend << 16;
 }
 
 /* ------------------------------------------------------------ page table entries */
@@ -43,30 +55,32 @@ static inline enum flip_offer flip_offer(uint32_t word, domid_t backend)
 /* A slot's entry: is that frame mapped there, and writable? */
 static inline bool flip_pte_maps(pte_t e, uint32_t frame)
 {
-    return (e & (PTE_ADDR | PTE_P | PTE_RW)) == pte_make(mfn(frame), PTE_P | PTE_RW);
+    return ((e ^ pte_make(mfn(frame), 0)) & (PTE_ADDR | PTE_P | PTE_RW)) == (PTE_P | PTE_RW);
 }
 
-/* The slot's entry for another frame: everything but the address stays. Accessed and dirty are set,
- * so that the processor need not. */
-static inline pte_t flip_pte(pte_t old, mfn_t m)
+/* The entries for each other's frames: everything but the address stays, and the accessed bit is
+ * set, so that the processor need not. So is the dirty bit for whoever has sent: it is going to
+ * write. For the receiver it is cleared: it tells whether the receiver has written to the frame. */
+static inline pte_t flip_pte_sender(pte_t old, uint32_t had, uint32_t gets)
 {
-    return (old & ~PTE_ADDR) | pte_make(m, PTE_A | PTE_D);
+    return (old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A | PTE_D;
+}
+
+static inline pte_t flip_pte_receiver(pte_t old, uint32_t had, uint32_t gets)
+{
+    return ((old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A) & ~PTE_D;
 }
 
 /* ------------------------------------------------------------ frames */
 
-/* Is it worth taking the entry out? What is seen here can change at once; page_claim() decides. */
-static inline bool flip_frame_looks_free(const struct page *pg)
+/*
+ * The frame that goes back to the sender, from a slot with entry e: must it be zeroed? Not if what is
+ * in it came from that very domain (tag; 0: it has none) and nobody has written to it since: the
+ * holder by this entry, or another domain that mapped it. state: of the page.
+ */
+static inline bool flip_must_scrub(uint64_t state, uint16_t tag, pte_t e)
 {
-    return (READ_ONCE(pg->count) & ~PGC_FOREIGN) == (PGC_ALLOCATED | 2) &&
-           READ_ONCE(pg->type) == (PGT_WRITABLE | 1);
-}
-
-/* May the domain with this tag get a frame as it is, or must it be zeroed? count: as claimed; who
- * has mapped a frame of another domain may have written anything into it. */
-static inline bool flip_must_scrub(uint16_t source, uint16_t receiver, uint32_t count)
-{
-    return source == 0 || source != receiver || (count & PGC_FOREIGN);
+    return state >> 48 != tag || (e & PTE_D) || (state & PGC_FOREIGN) || tag == 0;
 }
 
 /* ------------------------------------------------------------ windows */
@@ -75,6 +89,22 @@ struct flip_geometry {
     uint32_t first_ref, slots;
     uint32_t first_index;           /* of slot 0 in the first table */
 };
+
+static inline bool flip_has_ref(const struct flip_geometry *g, uint32_t ref)
+{
+    return ref - g->first_ref < g->slots;
+}
+
+/* Number of a reference's entry, counted from the beginning of the first table. */
+static inline uint32_t flip_index(const struct flip_geometry *g, uint32_t ref)
+{
+    return ref - g->first_ref + g->first_index;
+}
+
+static inline bool flip_refs_overlap(const struct flip_geometry *a, const struct flip_geometry *b)
+{
+    return flip_has_ref(a, b->first_ref) || flip_has_ref(b, a->first_ref);
+}
 
 static inline uint32_t flip_nr_tables(const struct flip_geometry *g)
 {

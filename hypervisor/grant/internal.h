@@ -22,18 +22,18 @@
 struct grant_active {
     uint32_t frame;             /* MFN; valid while pinned */
     domid_t grantee;            /* the same */
-    uint16_t readers, writers;  /* pins; readers == GRANT_FLIPPING: a flip has taken the offer */
-    uint16_t window;            /* number of the flip window that it belongs to, + 1; or 0 */
+    uint16_t readers, writers;  /* pins */
 };
 
-/* So many readers that nobody can pin it. */
-#define GRANT_FLIPPING      UINT16_MAX
-
 /* A range of slots whose frames may be flipped (grant/window.c). */
+struct flip_slot {
+    uint64_t *entry;            /* shared entry, as one word */
+    pte_t *pte;
+};
+
 struct flip_window {
     struct flip_geometry at;
-    bool leaving;               /* being unregistered */
-    uint32_t in_flight;         /* slots that flips have taken */
+    struct flip_slot *slot;     /* at.slots of them */
     pte_t *table[FLIP_TABLES];  /* the L1 tables, in order: existence and type reference each */
 };
 
@@ -60,6 +60,8 @@ struct grant_table {
 
     /* Under lock. */
     struct flip_window *window[FLIP_WINDOWS];
+    uint32_t flips;             /* runs of exchanges that have taken slots and not given them back */
+    uint32_t windows_leaving;   /* somebody waits for that: no new ones */
     uint16_t flip_tag;          /* the domain in struct page.source; 0: none */
 };
 
@@ -74,6 +76,12 @@ static inline uint32_t *grant_header(grant_entry_v1_t *e)
     return (uint32_t *)(void *)e;
 }
 
+/* All of it as one word, frame in the upper half: for flips. */
+static inline uint64_t *grant_word(grant_entry_v1_t *e)
+{
+    return (uint64_t *)(void *)e;
+}
+
 static inline grant_entry_v1_t *grant_shared(const struct grant_table *gt, grant_ref_t ref)
 {
     return &gt->shared[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME];
@@ -85,8 +93,8 @@ static inline struct grant_active *grant_active_entry(const struct grant_table *
 }
 
 /* Checks the shared entry and marks it in use, atomically: the guest revokes a grant by
- * compare-and-swap on the same word. */
-static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write)
+ * compare-and-swap on the same word. first: there is no pin yet. */
+static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write, bool first)
 {
     uint32_t *word = grant_header(e);
     uint32_t old = READ_ONCE(*word);
@@ -98,6 +106,9 @@ static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write)
         if ((flags & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != grantee)
             return GNTST_general_error;
         if (write && (flags & GTF_readonly))
+            return GNTST_general_error;
+        /* Nobody has pinned it, and still it is in use: a flip has taken it. */
+        if (first && unlikely(flags & (GTF_reading | GTF_writing)))
             return GNTST_general_error;
         if ((flags & mark) == mark)
             break;
@@ -157,7 +168,7 @@ static inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domi
     if (act->readers == UINT16_MAX || act->writers == UINT16_MAX)
         return GNTST_general_error;
     if (!(act->readers | act->writers)) {
-        rc = grant_mark(e, grantee, write);
+        rc = grant_mark(e, grantee, write, true);
         if (rc)
             return rc;
         /* Read after the mark is visible: from now on the guest must leave it alone; what it
@@ -167,7 +178,7 @@ static inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domi
     } else {
         if (act->grantee != grantee)
             return GNTST_general_error;
-        rc = grant_mark(e, grantee, write);
+        rc = grant_mark(e, grantee, write, false);
         if (rc)
             return rc;
     }

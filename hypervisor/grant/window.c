@@ -4,8 +4,8 @@
  *
  * A window holds an existence and a type reference to each of its L1 tables, so these stay L1
  * tables of the domain, and their entries stay where they are, whatever the guest does with
- * the tables above. The active entries of its grants have its number. Both are changed under the
- * grant lock, under which flips take slots; a window goes when it has none in flight.
+ * the tables above. Windows come and go under the grant lock, under which flips take slots and
+ * give them back; one goes when no flip of the domain is under way.
  */
 #include "grant/internal.h"
 #include "mm/heap.h"
@@ -18,10 +18,26 @@
 
 /* ------------------------------------------------------------ tables */
 
-static void tables_put(struct flip_window *w)
+static void window_free(struct flip_window *w)
 {
     for (uint32_t i = 0; i < FLIP_TABLES && w->table[i]; i++)
         page_put_and_type(mfn_to_page(virt_to_mfn(w->table[i])));
+    xfree(w->slot);
+    xfree(w);
+}
+
+static struct flip_window *window_alloc(const struct flip_geometry *at)
+{
+    struct flip_window *w = xzalloc(struct flip_window);
+
+    if (!w)
+        return NULL;
+    w->at = *at;
+    w->slot = xzalloc_array(struct flip_slot, at->slots);
+    if (w->slot)
+        return w;
+    xfree(w);
+    return NULL;
 }
 
 /* The L1 tables behind va and what follows it in the current address space. */
@@ -87,25 +103,16 @@ static int may_attach(const struct grant_table *gt, const struct flip_window *w,
     for (uint32_t i = FLIP_WINDOWS; i-- > 0; ) {
         if (!gt->window[i])
             *id = i;
-        else if (windows_overlap(w, gt->window[i]))
+        else if (flip_refs_overlap(&w->at, &gt->window[i]->at) || windows_overlap(w, gt->window[i]))
             return -XEN_EEXIST;
     }
     for (uint32_t ref = w->at.first_ref; ref < end; ref++) {
         const struct grant_active *act = grant_active_entry(gt, ref);
 
-        if (act->window)
-            return -XEN_EEXIST;
         if (act->readers | act->writers)
             return -XEN_EBUSY;
     }
     return *id == FLIP_WINDOWS ? -XEN_ENOSPC : 0;
-}
-
-/* The entries of w say n. Lock held. */
-static void mark_entries(const struct grant_table *gt, const struct flip_window *w, uint16_t n)
-{
-    for (uint32_t i = 0; i < w->at.slots; i++)
-        grant_active_entry(gt, w->at.first_ref + i)->window = n;
 }
 
 /*
@@ -125,6 +132,16 @@ static uint16_t new_tag(void)
     return (uint16_t)(n + 1);
 }
 
+static void locate_slots(const struct grant_table *gt, struct flip_window *w)
+{
+    for (uint32_t i = 0; i < w->at.slots; i++) {
+        uint32_t at = w->at.first_index + i;
+
+        w->slot[i].entry = grant_word(grant_shared(gt, w->at.first_ref + i));
+        w->slot[i].pte = &w->table[at / PTES_PER_TABLE][at % PTES_PER_TABLE];
+    }
+}
+
 static int attach(struct domain *d, struct flip_window *w, uint32_t *id)
 {
     struct grant_table *gt = d->grant;
@@ -135,59 +152,37 @@ static int attach(struct domain *d, struct flip_window *w, uint32_t *id)
     if (rc == 0) {
         if (!gt->flip_tag)
             gt->flip_tag = new_tag();
+        locate_slots(gt, w);
         gt->window[*id] = w;
-        mark_entries(gt, w, (uint16_t)(*id + 1));
     }
     spin_unlock(&gt->lock);
     return rc;
 }
 
-/* No flip takes a slot of the window from here on. False: there is none of that number, or somebody
- * else is at it. */
-static bool leave(struct grant_table *gt, uint32_t id)
-{
-    struct flip_window *w;
-    bool ok;
-
-    spin_lock(&gt->lock);
-    w = id < FLIP_WINDOWS ? gt->window[id] : NULL;
-    ok = w && !w->leaving;
-    if (ok) {
-        w->leaving = true;
-        mark_entries(gt, w, 0);
-    }
-    spin_unlock(&gt->lock);
-    return ok;
-}
-
-/* Frees a window that is leaving; false: flips are still at it. */
-static bool detach(struct grant_table *gt, uint32_t id)
-{
-    struct flip_window *w;
-    bool idle;
-
-    spin_lock(&gt->lock);
-    w = gt->window[id];
-    idle = w->in_flight == 0;
-    if (idle)
-        gt->window[id] = NULL;
-    spin_unlock(&gt->lock);
-    if (!idle)
-        return false;
-    tables_put(w);
-    xfree(w);
-    return true;
-}
-
+/* Takes a window away: no flip takes a slot of it from here on. Those that have taken one are
+ * waited for: at most one batch on each CPU, which is not preempted, as new ones are refused
+ * meanwhile. */
 static long unregister(struct grant_table *gt, uint32_t id)
 {
-    if (!leave(gt, id))
-        return -XEN_ENOENT;
-    /* At most one batch on each CPU is on its way, which is not preempted. */
-    while (!detach(gt, id)) {
+    struct flip_window *w = NULL;
+
+    spin_lock(&gt->lock);
+    if (id < FLIP_WINDOWS) {
+        w = gt->window[id];
+        gt->window[id] = NULL;
+    }
+    gt->windows_leaving++;
+    while (w && gt->flips) {
+        spin_unlock(&gt->lock);
         tlb_poll();
         cpu_relax();
+        spin_lock(&gt->lock);
     }
+    gt->windows_leaving--;
+    spin_unlock(&gt->lock);
+    if (!w)
+        return -XEN_ENOENT;
+    window_free(w);
     return 0;
 }
 
@@ -206,20 +201,18 @@ long flip_register(guest_ptr_t arg)
     end = req.va + req.slots * PAGE_SIZE;
     if ((req.va & ~PAGE_MASK) || req.slots - 1 >= FLIP_SLOTS || req.flags || end < req.va)
         return -XEN_EINVAL;
-    w = xzalloc(struct flip_window);
-    if (!w)
-        return -XEN_ENOMEM;
-    w->at = (struct flip_geometry){
+    w = window_alloc(&(struct flip_geometry){
         .first_ref = req.first_ref,
         .slots = req.slots,
         .first_index = (uint32_t)l1_index(req.va),
-    };
+    });
+    if (!w)
+        return -XEN_ENOMEM;
     rc = tables_get(d, w, req.va);
     if (rc == 0)
         rc = attach(d, w, &req.id);
     if (rc) {
-        tables_put(w);
-        xfree(w);
+        window_free(w);
         return rc;
     }
     if (copy_to_guest(arg, &req, sizeof(req))) {
@@ -247,8 +240,8 @@ int grant_release_windows(struct domain *d)
     for (uint32_t id = 0; gt && id < FLIP_WINDOWS; id++) {
         if (!gt->window[id])
             continue;
-        (void)leave(gt, id);
-        if (!detach(gt, id) || hypercall_preempt_check())
+        (void)unregister(gt, id);
+        if (hypercall_preempt_check())
             return -XEN_ERESTART;
     }
     return 0;

@@ -292,36 +292,6 @@ bool page_steal(struct domain *d, struct page *pg)
     return true;
 }
 
-/* pg takes the place of a frame on d's list whose links were these. */
-static inline void list_substitute(struct domain *d, struct page *pg, uint32_t next, uint32_t prev)
-{
-    uint32_t m = (uint32_t)page_to_mfn(pg).v;
-
-    pg->next = next;
-    pg->prev = prev;
-    if (prev == FRAME_NIL)
-        d->page_list = m;
-    else
-        mfn_to_page(mfn(prev))->next = m;
-    if (next != FRAME_NIL)
-        mfn_to_page(mfn(next))->prev = m;
-}
-
-void pages_exchange_locked(struct domain *a, struct page *of_a, struct domain *b,
-                           struct page *of_b)
-{
-    uint32_t next_a = of_a->next, prev_a = of_a->prev, next_b = of_b->next, prev_b = of_b->prev;
-
-    ASSERT_HELD(&a->page_lock);
-    ASSERT_HELD(&b->page_lock);
-    ASSERT(of_a->owner == a->id && of_b->owner == b->id && !of_a->count && !of_b->count);
-    ASSERT(a != b && !a->relinquish_begun && !b->relinquish_begun);
-    list_substitute(a, of_b, next_a, prev_a);
-    list_substitute(b, of_a, next_b, prev_b);
-    of_a->owner = b->id;
-    of_b->owner = a->id;
-}
-
 void page_release(struct page *pg)
 {
     ASSERT(pg->owner == DOMID_NONE && !(pg->count & PGC_COUNT_MASK));

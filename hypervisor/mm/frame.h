@@ -38,14 +38,19 @@ struct page {
         };
         uint64_t type_stamp;    /* both, for compare-and-swap */
     };
-    uint32_t count;             /* PGC_* | references */
-    uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
-    uint16_t owner;             /* domid; DOMID_NONE: hypervisor or free */
     union {
-        uint16_t nr_validated;  /* PGT_PARTIAL table: entries done. Free block: buddy order */
-        uint16_t source;        /* not a table: whose data is in it, a grant_table.flip_tag; 0: not
-                                   known. Stored by holders of a writable reference only */
+        struct {
+            uint32_t count;     /* PGC_* | references */
+            uint16_t owner;     /* domid; DOMID_NONE: hypervisor or free */
+            union {
+                uint16_t nr_validated;  /* PGT_PARTIAL table: entries done. Free block: buddy order */
+                uint16_t source;        /* not a table: whose data is in it, a grant_table.flip_tag;
+                                           0: not known. Holders of a writable reference store it */
+            };
+        };
+        uint64_t state;         /* all three, for flips */
     };
+    uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
 };
 
 #define FRAME_NIL       (~0u)
@@ -228,37 +233,67 @@ void page_release(struct page *pg);
 
 /*
  * Frames that change hands while mapped (grant/flip.c). The caller holds the two references of one
- * writable mapping, whose entry is gone from its table already.
- *
- * page_claim(): true if those and the owner's own are all there are, and the owner is d: the frame
- * is then the caller's alone, as nobody can get a reference. *count: what it was, for
- * page_unclaim(), which undoes it; PGC_FOREIGN says where stale TLB entries may be.
+ * writable mapping, whose entry is gone from its table already. If those and the owner's own are
+ * all, page_mapped_once() is true of the state. page_claim() swaps the count for 0: the frame is then
+ * the caller's alone, as nobody can get a reference to it. Storing the state again undoes it.
  */
-static inline __must_check bool page_claim(struct page *pg, const uint16_t owner, uint32_t *count)
+static inline uint64_t page_state(uint32_t count, uint16_t owner, uint16_t source)
 {
-    uint32_t x = load_relaxed(&pg->count);
-
-    if (unlikely((x & ~PGC_FOREIGN) != (PGC_ALLOCATED | 2) || READ_ONCE(pg->owner) != owner))
-        return false;
-    *count = x;
-    return atomic_cmpxchg(&pg->count, &x, 0);
+    return count | (uint64_t)owner << 32 | (uint64_t)source << 48;
 }
 
-static inline void page_unclaim(struct page *pg, uint32_t count)
+/* The state of a frame of that domain, mapped once, whose contents are not known. */
+static inline uint64_t page_state_mapped_once(uint16_t owner)
 {
-    store_release(&pg->count, count);
+    return page_state(PGC_ALLOCATED | 2, owner, 0);
 }
 
-/* Gives claimed frames, one of each domain, to the other one: owners and places on their lists.
- * Both page_locks are held; a != b; neither has begun to give back its memory. */
-void pages_exchange_locked(struct domain *a, struct page *of_a, struct domain *b,
-                           struct page *of_b);
-/* A claimed frame, flushed from TLBs, gets the references of its owner and of one writable mapping.
- * stamp: as for a last use. */
-static inline void page_publish(struct page *pg, uint32_t stamp)
+static inline bool page_mapped_once(uint64_t state, uint64_t want)
 {
-    pg->type_stamp = (uint64_t)stamp << 32 | PGT_WRITABLE | 1;
-    store_release(&pg->count, PGC_ALLOCATED | 2);
+    return (state & ~page_state(PGC_FOREIGN, 0, 0xffff)) == want;
+}
+
+static inline __must_check bool page_claim(struct page *pg, uint64_t state)
+{
+    return atomic_cmpxchg(&pg->state, &state, state & ~page_state(~0u, 0, 0));
+}
+
+/* A claimed frame, flushed from TLBs, gets that state: its owner, and the references of that and of
+ * one writable mapping. type_stamp: page_writable_once() of when the last use ended. */
+static inline uint64_t page_writable_once(uint32_t stamp)
+{
+    return (uint64_t)stamp << 32 | PGT_WRITABLE | 1;
+}
+
+static inline void page_publish(struct page *pg, uint64_t type_stamp, uint64_t state)
+{
+    pg->type_stamp = type_stamp;
+    store_release(&pg->state, state);
+}
+
+/* Claimed frames of two domains change places on their lists, whose heads these are. Both page_locks
+ * are held; neither domain has begun to give back its memory. */
+static inline void page_list_substitute(uint32_t *head, uint32_t m, struct page *pg, uint32_t next,
+                                        uint32_t prev)
+{
+    pg->next = next;
+    pg->prev = prev;
+    if (unlikely(prev == FRAME_NIL))
+        *head = m;
+    else
+        mfn_to_page(mfn(prev))->next = m;
+    if (likely(next != FRAME_NIL))
+        mfn_to_page(mfn(next))->prev = m;
+}
+
+static inline void page_lists_exchange(uint32_t *head_a, uint32_t of_a, uint32_t *head_b,
+                                       uint32_t of_b)
+{
+    struct page *a = mfn_to_page(mfn(of_a)), *b = mfn_to_page(mfn(of_b));
+    uint32_t next = a->next, prev = a->prev;
+
+    page_list_substitute(head_b, of_a, a, b->next, b->prev);
+    page_list_substitute(head_a, of_b, b, next, prev);
 }
 
 /* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,

@@ -11,15 +11,7 @@
 #include "runtime/loop.h"
 #include "runtime/pagetable.h"
 
-#define OFFER   (GTF_permit_access | SLUICE_GTF_flip)
-
-struct end {
-    uint32_t id;
-    struct grant_mapping map;
-    struct peer_page *page;
-    evtchn_port_t port;
-};
-static struct end a, b;
+struct end end_a, end_b;
 
 static void on_event(void *arg)
 {
@@ -45,7 +37,7 @@ static void connect(struct end *e, const char *node)
     CHECK(event_bind_interdomain((domid_t)e->id, n[1], on_event, NULL, &e->port) == 0);
 }
 
-static int64_t ask(struct end *e, uint32_t cmd, uint32_t p, uint32_t q, uint32_t r)
+int64_t ask(struct end *e, uint32_t cmd, uint32_t p, uint32_t q, uint32_t r)
 {
     uint32_t n = e->page->asked + 1;
 
@@ -60,10 +52,16 @@ static int64_t ask(struct end *e, uint32_t cmd, uint32_t p, uint32_t q, uint32_t
     return e->page->result;
 }
 
+void back_connect(void)
+{
+    publish("data/back", "1");
+    connect(&end_a, "data/a");
+    connect(&end_b, "data/b");
+}
+
 static struct sluice_flip_op ops[4 * NR_SLOTS];
 
-static struct sluice_flip_op op_between(uint32_t from, uint32_t from_slot, uint32_t to,
-                                        uint32_t to_slot)
+struct sluice_flip_op op_between(uint32_t from, uint32_t from_slot, uint32_t to, uint32_t to_slot)
 {
     return (struct sluice_flip_op){
         .from_dom = (domid_t)from, .from_ref = FIRST_REF + from_slot,
@@ -96,28 +94,28 @@ static int16_t flip_one(uint32_t from, uint32_t from_slot, uint32_t to, uint32_t
 /* All slots of a to b: what a wrote arrives, frames change places, b's old data is seen by nobody. */
 static void test_third_party(void)
 {
-    int64_t pages_a = ask(&a, CMD_PAGES, 0, 0, 0), pages_b = ask(&b, CMD_PAGES, 0, 0, 0);
-    int64_t ma = ask(&a, CMD_MFN, 5, 0, 0), mb = ask(&b, CMD_MFN, 5, 0, 0);
+    int64_t pages_a = ask(&end_a, CMD_PAGES, 0, 0, 0), pages_b = ask(&end_b, CMD_PAGES, 0, 0, 0);
+    int64_t ma = ask(&end_a, CMD_MFN, 5, 0, 0), mb = ask(&end_b, CMD_MFN, 5, 0, 0);
 
-    CHECK(ask(&a, CMD_FILL, 0, NR_SLOTS, 1000) == 0);
-    CHECK(ask(&b, CMD_FILL, 0, NR_SLOTS, 2000) == 0);
-    CHECK(ask(&a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
-    CHECK(ask(&b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
-    CHECK(flip_range(a.id, b.id, 0, NR_SLOTS) == 0);
-    CHECK(ask(&a, CMD_MFN, 5, 0, 0) == mb && ask(&b, CMD_MFN, 5, 0, 0) == ma);
-    CHECK(ask(&a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
-    CHECK(ask(&b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
-    CHECK(ask(&b, CMD_DIFFERS, 0, NR_SLOTS, 1000) == 0);
-    CHECK(ask(&a, CMD_ZERO, 0, NR_SLOTS, 0) == 0);
-    CHECK(ask(&a, CMD_PAGES, 0, 0, 0) == pages_a && ask(&b, CMD_PAGES, 0, 0, 0) == pages_b);
+    CHECK(ask(&end_a, CMD_FILL, 0, NR_SLOTS, 1000) == 0);
+    CHECK(ask(&end_b, CMD_FILL, 0, NR_SLOTS, 2000) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    CHECK(ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    CHECK(flip_range(end_a.id, end_b.id, 0, NR_SLOTS) == 0);
+    CHECK(ask(&end_a, CMD_MFN, 5, 0, 0) == mb && ask(&end_b, CMD_MFN, 5, 0, 0) == ma);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, NR_SLOTS, 1000) == 0);
+    CHECK(ask(&end_a, CMD_ZERO, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_a, CMD_PAGES, 0, 0, 0) == pages_a && ask(&end_b, CMD_PAGES, 0, 0, 0) == pages_b);
 
     /* The other way round, b gets what it has written into its own. */
-    CHECK(ask(&b, CMD_FILL, 0, NR_SLOTS, 3000) == 0);
-    CHECK(ask(&a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
-    CHECK(ask(&b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
-    CHECK(flip_range(b.id, a.id, 0, NR_SLOTS) == 0);
-    CHECK(ask(&a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0 && ask(&b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
-    CHECK(ask(&a, CMD_DIFFERS, 0, NR_SLOTS, 3000) == 0);
+    CHECK(ask(&end_b, CMD_FILL, 0, NR_SLOTS, 3000) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    CHECK(ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    CHECK(flip_range(end_b.id, end_a.id, 0, NR_SLOTS) == 0);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_a, CMD_DIFFERS, 0, NR_SLOTS, 3000) == 0);
 }
 
 /* The backend's own slots: offered to itself. */
@@ -128,9 +126,9 @@ static void test_own(void)
         slot_fill(i, 4000 + i);
         slot_offer(i, (domid_t)my_id, OFFER);
     }
-    CHECK(ask(&b, CMD_OFFER, 0, 4, OFFER) == 0);
-    CHECK(flip_range(DOMID_SELF, b.id, 0, 4) == 0);
-    CHECK(ask(&b, CMD_ACCEPT, 0, 4, 0) == 0 && ask(&b, CMD_DIFFERS, 0, 4, 4000) == 0);
+    CHECK(ask(&end_b, CMD_OFFER, 0, 4, OFFER) == 0);
+    CHECK(flip_range(DOMID_SELF, end_b.id, 0, 4) == 0);
+    CHECK(ask(&end_b, CMD_ACCEPT, 0, 4, 0) == 0 && ask(&end_b, CMD_DIFFERS, 0, 4, 4000) == 0);
     for (uint32_t i = 0; i < 4; i++)
         CHECK(slot_accept(i) == 0 && slot_is_zero(i));
     /* Within one domain. */
@@ -145,64 +143,64 @@ static void test_own(void)
 static void test_contents(void)
 {
     for (unsigned int round = 0; round < 3; round++) {
-        CHECK(ask(&a, CMD_FILL, 0, 1, 5000 + round) == 0);
-        CHECK(ask(&a, CMD_OFFER, 0, 1, OFFER) == 0 && ask(&b, CMD_OFFER, 0, 1, OFFER) == 0);
-        CHECK(flip_one(a.id, 0, b.id, 0) == SLUICE_FLIP_okay);
-        CHECK(ask(&a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&b, CMD_ACCEPT, 0, 1, 0) == 0);
-        CHECK(ask(&b, CMD_DIFFERS, 0, 1, 5000 + round) == 0);
+        CHECK(ask(&end_a, CMD_FILL, 0, 1, 5000 + round) == 0);
+        CHECK(ask(&end_a, CMD_OFFER, 0, 1, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, 1, OFFER) == 0);
+        CHECK(flip_one(end_a.id, 0, end_b.id, 0) == SLUICE_FLIP_okay);
+        CHECK(ask(&end_a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, 1, 0) == 0);
+        CHECK(ask(&end_b, CMD_DIFFERS, 0, 1, 5000 + round) == 0);
         /* What came back was a's of the round before, or is zero. */
-        CHECK(ask(&a, round ? CMD_DIFFERS : CMD_ZERO, 0, 1, 5000 + round - 1) == 0);
+        CHECK(ask(&end_a, round ? CMD_DIFFERS : CMD_ZERO, 0, 1, 5000 + round - 1) == 0);
     }
     /* b has a's data; the backend's frame for it must come without. */
     slot_fill(0, 6000);
     slot_offer(0, (domid_t)my_id, OFFER);
-    CHECK(ask(&b, CMD_OFFER, 0, 1, OFFER) == 0);
-    CHECK(flip_one(my_id, 0, b.id, 0) == SLUICE_FLIP_okay);
+    CHECK(ask(&end_b, CMD_OFFER, 0, 1, OFFER) == 0);
+    CHECK(flip_one(my_id, 0, end_b.id, 0) == SLUICE_FLIP_okay);
     CHECK(slot_accept(0) == 0 && slot_is_zero(0));
-    CHECK(ask(&b, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&b, CMD_DIFFERS, 0, 1, 6000) == 0);
+    CHECK(ask(&end_b, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&end_b, CMD_DIFFERS, 0, 1, 6000) == 0);
 }
 
 /* What is refused, and that it is left as it was. */
 static void test_refused(void)
 {
     struct sluice_flip_op op;
-    int64_t m = ask(&a, CMD_MFN, 0, 0, 0);
+    int64_t m = ask(&end_a, CMD_MFN, 0, 0, 0);
 
-    CHECK(ask(&a, CMD_FILL, 0, 2, 7000) == 0);
-    CHECK(ask(&b, CMD_OFFER, 0, 2, OFFER) == 0);
-    CHECK(flip_one(a.id, 0, b.id, 0) == SLUICE_FLIP_from_gone);
-    CHECK(flip_one(b.id, 0, a.id, 0) == SLUICE_FLIP_to_gone);
-    CHECK(flip_one(4000, 0, b.id, 0) == SLUICE_FLIP_from_gone);
-    CHECK(flip_one(b.id, 0, 4000, 0) == SLUICE_FLIP_to_gone);
-    CHECK(flip_one(b.id, 100000, b.id, 0) == SLUICE_FLIP_from_gone);
-    CHECK(ask(&a, CMD_OFFER, 0, 1, GTF_permit_access) == 0);
-    CHECK(flip_one(a.id, 0, b.id, 0) == SLUICE_FLIP_from_busy);
-    CHECK(ask(&a, CMD_OFFER, 0, 1, OFFER | GTF_readonly) == 0);
-    CHECK(flip_one(b.id, 0, a.id, 0) == SLUICE_FLIP_to_busy);
-    CHECK(ask(&a, CMD_OFFER, 0, 1, OFFER) == 0);
-    op = op_between(a.id, 0, b.id, 0);
+    CHECK(ask(&end_a, CMD_FILL, 0, 2, 7000) == 0);
+    CHECK(ask(&end_b, CMD_OFFER, 0, 2, OFFER) == 0);
+    CHECK(flip_one(end_a.id, 0, end_b.id, 0) == SLUICE_FLIP_from_gone);
+    CHECK(flip_one(end_b.id, 0, end_a.id, 0) == SLUICE_FLIP_to_gone);
+    CHECK(flip_one(4000, 0, end_b.id, 0) == SLUICE_FLIP_from_gone);
+    CHECK(flip_one(end_b.id, 0, 4000, 0) == SLUICE_FLIP_to_gone);
+    CHECK(flip_one(end_b.id, 100000, end_b.id, 0) == SLUICE_FLIP_from_gone);
+    CHECK(ask(&end_a, CMD_OFFER, 0, 1, GTF_permit_access) == 0);
+    CHECK(flip_one(end_a.id, 0, end_b.id, 0) == SLUICE_FLIP_from_busy);
+    CHECK(ask(&end_a, CMD_OFFER, 0, 1, OFFER | GTF_readonly) == 0);
+    CHECK(flip_one(end_b.id, 0, end_a.id, 0) == SLUICE_FLIP_to_busy);
+    CHECK(ask(&end_a, CMD_OFFER, 0, 1, OFFER) == 0);
+    op = op_between(end_a.id, 0, end_b.id, 0);
     op.flags = 1;
     CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_bad_op);
     /* Twice in a batch: the first one wins. */
-    ops[0] = op_between(a.id, 0, b.id, 0);
-    ops[1] = op_between(a.id, 0, b.id, 1);
+    ops[0] = op_between(end_a.id, 0, end_b.id, 0);
+    ops[1] = op_between(end_a.id, 0, end_b.id, 1);
     CHECK(hc_flip(SLUICE_FLIP_exchange, ops, 2) == 0);
     CHECK(ops[0].status == SLUICE_FLIP_okay && ops[1].status == SLUICE_FLIP_from_busy);
-    CHECK(ask(&a, CMD_MFN, 0, 0, 0) != m);
-    CHECK(ask(&a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&b, CMD_ACCEPT, 0, 1, 0) == 0);
-    CHECK(ask(&b, CMD_DIFFERS, 0, 1, 7000) == 0);
-    CHECK(ask(&b, CMD_WITHDRAW, 1, 0, 0) == 1);
-    CHECK(ask(&b, CMD_WITHDRAW, 0, 0, 0) == 1);
+    CHECK(ask(&end_a, CMD_MFN, 0, 0, 0) != m);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, 1, 0) == 0);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, 1, 7000) == 0);
+    CHECK(ask(&end_b, CMD_WITHDRAW, 1, 0, 0) == 1);
+    CHECK(ask(&end_b, CMD_WITHDRAW, 0, 0, 0) == 1);
 
     /* Without a window an offer is a grant: it can be copied. */
-    CHECK(ask(&b, CMD_UNREGISTER, 0, 0, 0) == 0);
-    CHECK(ask(&b, CMD_UNREGISTER, 0, 0, 0) == -XEN_ENOENT);
-    CHECK(ask(&a, CMD_OFFER, 0, 1, OFFER) == 0 && ask(&b, CMD_OFFER, 0, 1, OFFER) == 0);
-    CHECK(flip_one(a.id, 0, b.id, 0) == SLUICE_FLIP_to_busy);
-    CHECK(ask(&b, CMD_REGISTER, 0, 0, 0) == 0);
-    CHECK(ask(&b, CMD_REGISTER, 0, 0, 0) == -XEN_EEXIST);
-    CHECK(flip_one(a.id, 0, b.id, 0) == SLUICE_FLIP_okay);
-    CHECK(ask(&a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&b, CMD_ACCEPT, 0, 1, 0) == 0);
+    CHECK(ask(&end_b, CMD_UNREGISTER, 0, 0, 0) == 0);
+    CHECK(ask(&end_b, CMD_UNREGISTER, 0, 0, 0) == -XEN_ENOENT);
+    CHECK(ask(&end_a, CMD_OFFER, 0, 1, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, 1, OFFER) == 0);
+    CHECK(flip_one(end_a.id, 0, end_b.id, 0) == SLUICE_FLIP_to_busy);
+    CHECK(ask(&end_b, CMD_REGISTER, 0, 0, 0) == 0);
+    CHECK(ask(&end_b, CMD_REGISTER, 0, 0, 0) == -XEN_EEXIST);
+    CHECK(flip_one(end_a.id, 0, end_b.id, 0) == SLUICE_FLIP_okay);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, 1, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, 1, 0) == 0);
 }
 
 void back_run(void)
@@ -211,9 +209,7 @@ void back_run(void)
 
     CHECK(hc_flip(SLUICE_FLIP_query, &q, 1) == 0 && q.version == SLUICE_FLIP_VERSION);
     CHECK(hc_flip(SLUICE_FLIP_query, NULL, 1) == -XEN_EFAULT || hc_flip(99, &q, 1) == -XEN_ENOSYS);
-    publish("data/back", "1");
-    connect(&a, "data/a");
-    connect(&b, "data/b");
+    back_connect();
     test_third_party();
     test_own();
     test_contents();

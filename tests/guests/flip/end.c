@@ -28,6 +28,11 @@ static int64_t over_slots(uint32_t cmd, uint32_t a, uint32_t n, uint32_t seed)
         case CMD_ACCEPT:
             rc = slot_accept(a + i);
             break;
+        case CMD_AGAIN:
+            rc = slot_accept(a + i);
+            if (rc == 0)
+                slot_offer(a + i, backend, (uint16_t)seed);
+            break;
         case CMD_FILL:
             slot_fill(a + i, seed + i);
             break;

@@ -53,9 +53,12 @@ void pv_main(void)
     CHECK(xs_read(0, "domid", word, sizeof(word)) > 0);
     for (const char *s = word; *s; s++)
         my_id = my_id * 10 + (uint32_t)(*s - '0');
-    if (strcmp(my_role, "back"))
+    if (!strcmp(my_role, "back"))
+        back_run();
+    else if (!strcmp(my_role, "bench"))
+        bench_run();
+    else
         end_run();
-    back_run();
     log_info("flip %s: ok", my_role);
     loop_run();
 }

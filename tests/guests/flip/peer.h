@@ -20,6 +20,7 @@ enum peer_cmd {
     CMD_REGISTER,       /* the window again */
     CMD_UNREGISTER,
     CMD_PAGES,          /* how many frames the domain has */
+    CMD_AGAIN,          /* CMD_ACCEPT of slots [a, a + b), then CMD_OFFER with flags c */
     CMD_TRICK,          /* trick a on slot b; tricks.h */
     CMD_END,            /* the end powers off */
 };
