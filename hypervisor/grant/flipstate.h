@@ -95,12 +95,6 @@ static inline bool flip_has_ref(const struct flip_geometry *g, uint32_t ref)
     return ref - g->first_ref < g->slots;
 }
 
-/* Number of a reference's entry, counted from the beginning of the first table. */
-static inline uint32_t flip_index(const struct flip_geometry *g, uint32_t ref)
-{
-    return ref - g->first_ref + g->first_index;
-}
-
 static inline bool flip_refs_overlap(const struct flip_geometry *a, const struct flip_geometry *b)
 {
     return flip_has_ref(a, b->first_ref) || flip_has_ref(b, a->first_ref);
