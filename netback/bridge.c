@@ -30,6 +30,7 @@ struct bridge {
 static struct list bridges = LIST_INIT(bridges);
 static struct list touched = LIST_INIT(touched);    /* ports to flush at the end of the turn */
 static struct list shaped = LIST_INIT(shaped);      /* frames whose copies are queued */
+uint32_t bridge_changes;
 static struct work flush_work;
 static struct timer wait_timer;
 
@@ -290,6 +291,7 @@ int port_join(struct port *p, struct bridge *b)
 
     if (mac && !(p->caps & PORT_UPLINK) && !fdb_add_static(&b->fdb, mac, p))
         return -XEN_EEXIST;
+    bridge_changes++;
     p->bridge = b;
     p->nr_waiting = p->waiting_frags = 0;
     p->stalled = false;
@@ -309,6 +311,7 @@ void port_leave(struct port *p)
     drop_waiting(p, NULL, DROP_NO_ROOM);
     for (q = port_next(NULL); q; q = port_next(q))
         drop_waiting(q, p, DROP_NO_ROOM);
+    bridge_changes++;
     fdb_remove_port(&p->bridge->fdb, p);
     list_remove(&p->link);
     list_remove(&p->touched);

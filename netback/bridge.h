@@ -16,6 +16,10 @@
 /* Ends the turn now: does all copies, flushes all ports. Not from inside send() or flush(). */
 void bridge_flush(void);
 
+/* Changes whenever a port joins or leaves any bridge: what bridge_unicast() said holds until then, for stations
+ * of ports that are no uplinks. */
+extern uint32_t bridge_changes;
+
 /*
  * The port of the station that a frame from `from`, which is in a bridge, is for. NULL: nobody's, its own, or
  * not one station's: the frame must go through port_receive(). head: at least an Ethernet header.

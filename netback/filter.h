@@ -37,4 +37,18 @@ bool filter_parse_ips(struct filter *f, const char *text);
  * frame_len bytes. True: it may pass. */
 bool filter_pass(const struct filter *f, const uint8_t *head, size_t head_len, size_t frame_len);
 
+/*
+ * Bytes 6 to 13 of the frames that pass whatever else is in them, as one word: source and type of IPv4 from a vif
+ * without a list of IP addresses. 0: each frame must be looked at.
+ */
+static inline uint64_t filter_plain(const struct filter *f)
+{
+    uint64_t plain = 0x0008000000000000UL;
+
+    if (f->by_ip)
+        return 0;
+    __builtin_memcpy(&plain, f->mac, sizeof(f->mac));
+    return plain;
+}
+
 #endif

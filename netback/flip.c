@@ -109,6 +109,7 @@ int vif_flip_connect(struct vif *vif)
     v->tx_slot = (const void *)((uint8_t *)v->tx_map.va + PAGE_SIZE);
     v->rx = v->rx_map.va;
     v->rx_slot = (void *)((uint8_t *)v->rx_map.va + PAGE_SIZE);
+    v->plain = filter_plain(&vif->filter);
     vif->port.send = flip_send;
     vif->port.flush = flip_flush;
     return bind_events(v, vif->dev.peer);

@@ -56,8 +56,18 @@ struct vif_flip {
     evtchn_port_t rx_port;          /* == tx_port: one for both */
     struct flip_packet packets[NETFLIP_SLOTS];
 
+    /* Frames that went the short way since the turn began. */
+    uint32_t short_frames, short_bytes;
+    /* Source and type of the frames that need no more filter than this; 0: all do. */
+    uint64_t plain;
+    /* Where the last frame went: bridge_unicast() of that address, while the bridge stays as it is. */
+    uint64_t to_key;
+    struct vif_flip *to;
+    uint32_t to_changes;
+
     struct grant_mapping tx_map, rx_map;
 };
+
 
 /* flip.c ----------------------------------------------------------------------------------- */
 
@@ -84,11 +94,8 @@ void flip_tx_flush(struct vif_flip *v);
 bool flip_send(struct port *p, struct frame *f);
 void flip_flush(struct port *p);
 
-/*
- * Writes a frame that is all head into the guest's ring: `words` of it, the first of which is the start of a
- * struct netflip_head. False: no room.
- */
-bool flip_send_small(struct vif_flip *v, const uint64_t *w, unsigned int words);
+/* Is there room for so many slots and pages? False: we hear of it when there is. */
+bool flip_has_room(struct vif_flip *v, unsigned int slots, unsigned int refs);
 
 /* Would send() succeed again? */
 bool flip_rx_has_room(struct vif_flip *v);

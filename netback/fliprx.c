@@ -52,8 +52,7 @@ static bool look_again(struct vif_flip *v, unsigned int slots, unsigned int refs
     return room_now(v, slots, refs);
 }
 
-/* False: we hear of it when there is. */
-static bool has_room(struct vif_flip *v, unsigned int slots, unsigned int refs)
+bool flip_has_room(struct vif_flip *v, unsigned int slots, unsigned int refs)
 {
     if (likely(room_now(v, slots, refs)))
         return true;
@@ -69,24 +68,7 @@ static bool has_room(struct vif_flip *v, unsigned int slots, unsigned int refs)
 
 bool flip_rx_has_room(struct vif_flip *v)
 {
-    return has_room(v, 1, 1);
-}
-
-/* Small frames ----------------------------------------------------------------------------- */
-
-bool flip_send_small(struct vif_flip *v, const uint64_t *w, unsigned int words)
-{
-    uint64_t *to;
-
-    if (unlikely(v->vif->failed) || unlikely(!has_room(v, 1, 0)))
-        return false;
-    to = (uint64_t *)(void *)&v->rx_slot[v->rx_prod++ % NETFLIP_SLOTS];
-    for (unsigned int i = 0; i < words; i++)
-        to[i] = w[i];
-    v->frames++;
-    v->bytes += (uint16_t)w[0];
-    port_touch(&v->vif->port);
-    return true;
+    return flip_has_room(v, 1, 0);
 }
 
 /* Frames ----------------------------------------------------------------------------------- */
@@ -168,7 +150,7 @@ bool flip_send(struct port *port, struct frame *f)
 
     lay_out(&l, f);
     if (unlikely(v->vif->failed) || l.pages > NETFLIP_FRAGS_MAX ||
-        !has_room(v, netflip_slots(l.inline_len, l.pages), l.pages))
+        !flip_has_room(v, netflip_slots(l.inline_len, l.pages), l.pages))
         return false;
     h = &v->rx_slot[v->rx_prod++ % NETFLIP_SLOTS];
     h->len = f->len;

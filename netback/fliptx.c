@@ -2,11 +2,14 @@
 /*
  * fliptx.c - guest to bridge over the flip channel.
  *
- * A slot is read once. A frame that is all head is judged and written into its receiver's ring at once, if that is a flip
- * channel too and has room (forward_small). Every other becomes a struct frame and goes through the bridge; such
- * frames are handed over in groups, but before the next small one, so that all stay in order.
+ * A slot is read once. A frame whose receiver has a flip channel too, and room, is written into that ring as soon as the
+ * filter has seen our copy of it (forward): no struct frame, its pages queued to be flipped. Every other becomes a
+ * struct frame and goes through the bridge, in groups; a group is handed over before the next frame that takes the
+ * short way, so that all stay in order.
  */
 #include "netback/bridge.h"
+#include "netback/fdb.h"
+#include "netback/exchange.h"
 #include "netback/flip.h"
 #include "netback/headers.h"
 #include "lib/string.h"
@@ -18,6 +21,7 @@
 #define FRAMES_PER_PAGE (PAGE_SIZE / sizeof(struct flip_frame))
 #define MEMORY_RETRY    (10 * NS_PER_MS)
 #define GROUP           64
+#define SHORT_HEAD      64      /* bytes that are always copied */
 
 static struct list free_frames = LIST_INIT(free_frames);
 
@@ -34,6 +38,11 @@ union first_word {
     };
 };
 _Static_assert(sizeof(union first_word) == 8, "one word");
+
+/* The first 14 bytes of a frame, and two more, as words in memory order. */
+struct start {
+    uint64_t w1, w2;
+};
 
 /* Frames ----------------------------------------------------------------------------------- */
 
@@ -88,124 +97,189 @@ static struct flip_frame *frame_get_free(struct vif_flip *v)
 
 /* Taking ----------------------------------------------------------------------------------- */
 
-static void copy_words(uint64_t *to, const uint64_t *from, unsigned int n)
-{
-    barrier();
-    for (unsigned int i = 0; i < n; i++)
-        to[i] = from[i];
-    barrier();
-}
-
 /* What every frame must keep to. */
 static bool first_is_sane(struct vif_flip *v, union first_word h)
 {
     if (likely(h.inline_len >= FRAME_LEN_MIN && h.inline_len <= NETFLIP_INLINE_MAX &&
                h.len >= h.inline_len && h.nr_frags <= NETFLIP_FRAGS_MAX &&
-               !h.nr_frags == (h.len == h.inline_len)))
+               !h.nr_frags == (h.len == h.inline_len)) &&
+        likely(!h.flags || h.gso_size || !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6))))
         return true;
-    vif_fail(v->vif, "flip tx frame of %u bytes, %u in its slot, %u fragments", h.len, h.inline_len,
-             h.nr_frags);
+    vif_fail(v->vif, "flip tx frame of %u bytes, %u in its slot, %u fragments, flags %x, gso %u",
+             h.len, h.inline_len, h.nr_frags, h.flags, h.gso_size);
     return false;
 }
 
-/* The fragments, behind the head or in slots that follow. What is in the frame comes back to the guest. */
-static bool take_frags(struct vif_flip *v, uint32_t prod, union first_word h,
-                       const struct netflip_head *slot, struct frame *f)
+/*
+ * The fragments of the frame that begins at tx_cons, behind the head or in slots that follow. Returns how many slots the
+ * frame has, 0: the vif has failed. tx_cons stays.
+ */
+static unsigned int read_frags(struct vif_flip *v, uint32_t prod, union first_word h,
+                               const struct netflip_head *slot, struct netflip_frag *to)
 {
     const struct netflip_frag *from = (const void *)(slot->data + ((h.inline_len + 7u) & ~7u));
-    unsigned int here = netflip_head_frags(h.inline_len), sum = h.inline_len;
+    unsigned int here = netflip_head_frags(h.inline_len), sum = h.inline_len, slots = 1;
 
-    for (unsigned int i = 0; i < h.nr_frags; i++) {
-        struct netflip_frag g;
-
-        if (!here--) {
-            if (v->tx_cons == prod) {
+    for (unsigned int i = 0; i < h.nr_frags; i++, to++) {
+        if (unlikely(!here--)) {
+            if (v->tx_cons + slots == prod) {
                 vif_fail(v->vif, "flip tx fragments without end");
-                return false;
+                return 0;
             }
-            from = (const void *)&v->tx_slot[v->tx_cons++ % NETFLIP_SLOTS];
+            from = (const void *)&v->tx_slot[(v->tx_cons + slots++) % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        ring_copy_in(&g, from++, sizeof(g));
-        if (!g.len || g.len > PAGE_SIZE || g.offset > PAGE_SIZE - g.len) {
-            vif_fail(v->vif, "flip tx fragment of %u bytes at %u", g.len, g.offset);
-            return false;
+        ring_copy_in(to, from++, sizeof(*to));
+        if (unlikely(!to->len || to->len > PAGE_SIZE || to->offset > PAGE_SIZE - to->len)) {
+            vif_fail(v->vif, "flip tx fragment of %u bytes at %u", to->len, to->offset);
+            return 0;
         }
-        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_GRANT, .dom = v->vif->dom,
-                                                 .ref = g.ref, .offset = g.offset, .len = g.len };
-        sum += g.len;
+        sum += to->len;
     }
-    if (sum == h.len)
-        return true;
+    if (likely(sum == h.len))
+        return slots;
     vif_fail(v->vif, "flip tx frame of %u bytes has %u", h.len, sum);
-    return false;
+    return 0;
 }
 
-static bool take_gso(struct vif_flip *v, union first_word h, struct frame *f)
-{
-    f->gso = GSO_NONE;
-    f->gso_size = 0;
-    if (!(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))
-        return true;
-    if (!h.gso_size) {
-        vif_fail(v->vif, "flip tx segmentation of size 0");
-        return false;
-    }
-    f->gso = h.flags & NETFLIP_GSO_TCPV4 ? GSO_TCPV4 : GSO_TCPV6;
-    f->gso_size = h.gso_size;
-    return true;
-}
-
-/* The frame whose first slot was taken, as a struct. NULL: the vif has failed. */
-static struct frame *take_frame(struct vif_flip *v, uint32_t prod, union first_word h,
-                                const struct netflip_head *slot, struct flip_frame *ff)
+/* The frame as a struct, for the bridge. */
+static struct frame *make_frame(struct vif_flip *v, union first_word h, struct start st,
+                                const struct netflip_head *slot, const struct netflip_frag *frags,
+                                struct flip_frame *ff)
 {
     struct frame *f = &ff->f;
 
-    copy_words((uint64_t *)(void *)ff->head, (const uint64_t *)(const void *)slot->data,
-               (h.inline_len + 7u) / 8);
+    /* Once more, and then what was read at first. */
+    ring_copy_in(ff->head, slot->data, sizeof(ff->head));
+    __builtin_memcpy(ff->head, &st, sizeof(st));
     f->len = h.len;
     f->head_len = h.inline_len;
     f->flags = h.flags & NETFLIP_CSUM_BLANK ? FRAME_CSUM_BLANK
              : h.flags & NETFLIP_CSUM_VALID ? FRAME_CSUM_VALID : 0;
     if (!(h.flags & NETFLIP_COPY))
         f->flags |= FRAME_FLIP;
-    if (take_gso(v, h, f) && (!h.nr_frags || take_frags(v, prod, h, slot, f)))
-        return f;
-    frame_put(f);
-    return NULL;
+    f->gso = h.flags & NETFLIP_GSO_TCPV4 ? GSO_TCPV4 : h.flags & NETFLIP_GSO_TCPV6 ? GSO_TCPV6
+                                                                                   : GSO_NONE;
+    f->gso_size = f->gso == GSO_NONE ? 0 : h.gso_size;
+    f->nr_frags = h.nr_frags;
+    for (unsigned int i = 0; i < h.nr_frags; i++)
+        f->frags[i] = (struct frag){ .kind = FRAG_GRANT, .dom = v->vif->dom, .ref = frags[i].ref,
+                                     .offset = frags[i].offset, .len = frags[i].len };
+    return f;
 }
 
 /* The bridge ------------------------------------------------------------------------------- */
 
-/*
- * The short way of a frame without payload. False: it must go the long one; nothing has happened.
- */
-static bool forward_small(struct vif_flip *v, union first_word h, const struct netflip_head *slot,
-                          uint64_t now)
-{
-    struct port *from = &v->vif->port, *to;
-    uint64_t w[1 + NETFLIP_INLINE_MAX / 8];
-    unsigned int n = (h.inline_len + 7u) / 8;
-    const uint8_t *head = (const uint8_t *)&w[1];
+#define MAC_MASK 0xffffffffffffUL
 
-    copy_words(w + 1, (const uint64_t *)(const void *)slot->data, n);
-    to = bridge_unicast(from, head, now);
-    if (!to || to->send != flip_send || !to->up || !list_empty(&to->waiting) ||
-        (h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)) ||
-        ((h.flags & NETFLIP_CSUM_BLANK) && (~to->caps & (PORT_CSUM | PORT_CSUM6))))
-        return false;
-    if (unlikely(!filter_pass(&v->vif->filter, head, h.inline_len, h.len))) {
-        port_count_rx_drop(from, DROP_SPOOFED);
-        return true;
+static inline uint64_t source_and_type(struct start st)
+{
+    return st.w1 >> 48 | st.w2 << 16;
+}
+
+/* The flip channel that has the station with this address; else NULL. */
+static struct vif_flip *find_target(struct vif_flip *v, struct start st, uint64_t now)
+{
+    struct port *to = bridge_unicast(&v->vif->port, (const uint8_t *)&st.w1, now);
+
+    v->to_key = st.w1 & MAC_MASK;
+    v->to_changes = bridge_changes;
+    v->to = to && to->send == flip_send ? container_of(to, struct vif, port)->flip : NULL;
+    return v->to;
+}
+
+static inline struct vif_flip *target(struct vif_flip *v, struct start st, uint64_t now)
+{
+    if (likely(v->to_key == (st.w1 & MAC_MASK) && v->to_changes == bridge_changes))
+        return v->to;
+    return find_target(v, st, now);
+}
+
+/* What a frame with these flags needs of its receiver's port. */
+static uint32_t caps_needed(uint8_t flags)
+{
+    uint32_t caps = 0;
+
+    if (flags & NETFLIP_CSUM_BLANK)
+        caps |= PORT_CSUM | PORT_CSUM6;
+    if (flags & NETFLIP_GSO_TCPV4)
+        caps |= PORT_TSO4;
+    if (flags & NETFLIP_GSO_TCPV6)
+        caps |= PORT_TSO6;
+    return caps;
+}
+
+/* Can each page be flipped for what is in it? */
+static bool worth_flipping(const struct netflip_frag *frags, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++) {
+        if (frags[i].len < FLIP_MIN)
+            return false;
     }
-    h.flags &= (uint8_t)~(NETFLIP_COPY | NETFLIP_LOST);
-    h.zero = 0;
-    w[0] = h.w;
-    if (unlikely(!flip_send_small(container_of(to, struct vif, port)->flip, w, n + 1)))
+    return true;
+}
+
+/* Fragments for slots of the receiver, laid out as in the sender's; each page is queued to be flipped. */
+static void forward_frags(struct vif_flip *v, struct vif_flip *to, union first_word h,
+                          const struct netflip_frag *g, struct netflip_head *head)
+{
+    struct netflip_frag *out = (void *)(head->data + ((h.inline_len + 7u) & ~7u));
+    unsigned int here = netflip_head_frags(h.inline_len);
+
+    for (unsigned int i = 0; i < h.nr_frags; i++, g++) {
+        grant_ref_t ref = READ_ONCE(to->rx->ref[to->rx_ref_cons++ % NETFLIP_REFS]);
+
+        if (unlikely(!here--)) {
+            out = (void *)&to->rx_slot[to->rx_prod++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        *out++ = (struct netflip_frag){ ref, g->offset, g->len };
+        exchange_add_direct(v, g->ref, g->offset, g->len, to->vif->dom, ref, head);
+    }
+}
+
+/*
+ * The short way, from ring to ring. The bytes that decide where the frame goes and whether it passes have been read once,
+ * and are what is delivered; the rest of the head goes straight over. (The receiver could change what lies in its
+ * ring, but only for itself.) False: it must go the long way; nothing has happened.
+ */
+static __always_inline bool forward(struct vif_flip *v, struct vif_flip *to, union first_word h,
+                                    struct start st, const struct netflip_head *from,
+                                    unsigned int slots, const struct netflip_frag *frags)
+{
+    struct port *port = &to->vif->port;
+    uint64_t *out;
+
+    if (unlikely(source_and_type(st) != v->plain) || unlikely(!v->plain) ||
+        unlikely(!port->up || !list_empty(&port->waiting) || to->vif->failed) ||
+        (h.flags && (caps_needed(h.flags) & ~port->caps)))
         return false;
-    from->stats.rx_frames++;
-    from->stats.rx_bytes += h.len;
+    if (h.nr_frags && ((h.flags & NETFLIP_COPY) || !worth_flipping(frags, h.nr_frags) ||
+                       (h.len > port->mtu + 18u &&
+                        !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))))
+        return false;
+    if (unlikely(to->rx_prod + slots - to->rx_cons > NETFLIP_SLOTS ||
+                 to->rx_ref_prod - to->rx_ref_cons < h.nr_frags) &&
+        !flip_has_room(to, slots, h.nr_frags))
+        return false;
+    h.flags &= NETFLIP_CSUM_BLANK | NETFLIP_CSUM_VALID | NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6;
+    h.zero = 0;
+    out = (uint64_t *)(void *)&to->rx_slot[to->rx_prod++ % NETFLIP_SLOTS];
+    out[0] = h.w;
+    out[1] = st.w1;
+    out[2] = st.w2;
+    __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
+    if (h.inline_len > SHORT_HEAD)
+        __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
+                         NETFLIP_INLINE_MAX - SHORT_HEAD);
+    if (h.nr_frags)
+        forward_frags(v, to, h, frags, (struct netflip_head *)(void *)out);
+    to->frames++;
+    to->bytes += h.len;
+    v->short_frames++;
+    v->short_bytes += h.len;
+    if (list_empty(&port->touched))
+        port_touch(port);
     return true;
 }
 
@@ -242,6 +316,16 @@ enum stop {
     STOP_LATER,             /* timer or a freed frame brings us back */
 };
 
+/* May another frame pass the rate limit? If not, a timer brings us back. */
+static bool rate_allows(struct vif_flip *v, uint64_t now)
+{
+    uint64_t wait = rate_wait(&v->vif->rate, now);
+
+    if (wait)
+        timer_set(&v->rate_timer, now + wait);
+    return !wait;
+}
+
 static enum stop take_frames(struct vif_flip *v, struct group *g)
 {
     uint32_t prod = ring_read_prod(&v->tx->slot_prod);
@@ -254,24 +338,33 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
     }
     for (unsigned int taken = 0; v->tx_cons != prod; taken++) {
         const struct netflip_head *slot = &v->tx_slot[v->tx_cons % NETFLIP_SLOTS];
-        union first_word h = { .w = READ_ONCE(*(const uint64_t *)(const void *)slot) };
+        const uint64_t *word = (const uint64_t *)(const void *)slot;
+        union first_word h = { .w = READ_ONCE(word[0]) };
+        struct start st = { READ_ONCE(word[1]), READ_ONCE(word[2]) };
+        struct netflip_frag frags[NETFLIP_FRAGS_MAX];
         struct flip_frame *ff;
-        struct frame *f;
-        uint64_t wait;
+        struct vif_flip *to;
+        unsigned int slots = 1;
 
         if (taken == FLIP_BUDGET)
             return STOP_BUDGET;
-        wait = rate_wait(&vif->rate, now);
-        if (unlikely(wait)) {
-            timer_set(&v->rate_timer, now + wait);
+        if (unlikely(vif->rate.per_second) && !rate_allows(v, now))
             return STOP_LATER;
-        }
         if (unlikely(!first_is_sane(v, h)))
             return STOP_LATER;
-        if (!h.nr_frags && !g->n && forward_small(v, h, slot, now)) {
-            v->tx_cons++;
-            rate_charge(&vif->rate, h.len);
-            continue;
+        if (h.nr_frags)
+            slots = read_frags(v, prod, h, slot, frags);
+        if (unlikely(!slots))
+            return STOP_LATER;
+        to = target(v, st, now);
+        if (to) {
+            if (g->n)
+                hand_over(v, g);        /* what came before must not be overtaken */
+            if (forward(v, to, h, st, slot, slots, frags)) {
+                v->tx_cons += slots;
+                rate_charge(&vif->rate, h.len);
+                continue;
+            }
         }
         ff = frame_get_free(v);
         if (unlikely(!ff)) {
@@ -279,15 +372,9 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
                 timer_set(&v->rate_timer, now + MEMORY_RETRY);
             return STOP_LATER;
         }
-        v->tx_cons++;
+        v->tx_cons += slots;
         rate_charge(&vif->rate, h.len);
-        f = take_frame(v, prod, h, slot, ff);
-        if (unlikely(!f))
-            return STOP_LATER;
-        judge(v, f, g);
-        /* What follows must not overtake it. */
-        if (!f->nr_frags && g->n)
-            hand_over(v, g);
+        judge(v, make_frame(v, h, st, slot, frags, ff), g);
     }
     return STOP_EMPTY;
 }
@@ -303,6 +390,9 @@ void flip_tx_work(struct work *w)
     stop = take_frames(v, &g);
     if (g.n)
         hand_over(v, &g);
+    v->vif->port.stats.rx_frames += v->short_frames;
+    v->vif->port.stats.rx_bytes += v->short_bytes;
+    v->short_frames = v->short_bytes = 0;
     if (v->vif->failed)
         return;
     port_touch(&v->vif->port);

@@ -34,9 +34,14 @@ static inline uint32_t glue_frame(const void *va)
 }
 
 /* Another frame is behind a page now: what the kernel keeps of it (for suspend) is to follow. */
-static inline void glue_frame_changed(const void *va, uint32_t frame)
+static inline void glue_frame_changed(uint64_t pfn, uint32_t frame)
 {
-    p2m_set(virt_to_pfn(va).v, mfn(frame));
+    p2m_set(pfn, mfn(frame));
+}
+
+static inline uint64_t glue_pfn(const void *va)
+{
+    return virt_to_pfn(va).v;
 }
 
 /* Takes a grant back. False: the other end is still at it. */

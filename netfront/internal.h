@@ -69,6 +69,7 @@ struct netfront {
     const struct netfront_ops *ops;
     void *arg;
     unsigned int flags;
+    uint8_t copy_flag;              /* NETFLIP_COPY, if flags say so */
     uint8_t mac[6];
     const struct wire *wire;        /* while connected or connecting; else NULL */
     bool up;
@@ -80,6 +81,7 @@ struct netfront {
 
     /* The pool. */
     uint8_t *window;
+    uint64_t first_pfn;             /* of page 0; the others follow */
     struct grant_entry_v1 *entry;   /* of page i */
     grant_ref_t first_ref;
     uint32_t window_id;
@@ -111,7 +113,7 @@ static inline bool page_take(struct netfront *nf, unsigned int page, uint64_t *f
     struct grant_entry_v1 *e = &nf->entry[page];
 
     if (load_acquire(&e->flags) == 0) {
-        glue_frame_changed(nf->window + ((size_t)page << PAGE_SHIFT), e->frame);
+        glue_frame_changed(nf->first_pfn + page, e->frame);
         (*flipped)++;
         return true;
     }
@@ -135,14 +137,14 @@ static inline void *page_at(const struct netfront *nf, unsigned int page)
     return nf->window + ((size_t)page << PAGE_SHIFT);
 }
 
-/* Words of a head, to a multiple of 8 bytes. */
-static __always_inline void copy_words(void *to, const void *from, unsigned int bytes)
+/* The first bytes of a frame, in few moves: all that there is room for, or HEAD_SHORT of them if those will do. */
+#define HEAD_SHORT 64
+static __always_inline void copy_head(void *to, const void *from, unsigned int bytes)
 {
-    uint64_t *d = to;
-    const uint64_t *s = from;
-
-    for (unsigned int i = 0; i < (bytes + 7) / 8; i++)
-        __builtin_memcpy(&d[i], &s[i], 8);
+    __builtin_memcpy(to, from, HEAD_SHORT);
+    if (bytes > HEAD_SHORT)
+        __builtin_memcpy((uint8_t *)to + HEAD_SHORT, (const uint8_t *)from + HEAD_SHORT,
+                         NETFRONT_HEAD_MAX - HEAD_SHORT);
 }
 
 #endif

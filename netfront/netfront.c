@@ -16,6 +16,7 @@ static int pool_init(struct netfront *nf)
     nf->window = glue_pages(POOL_ORDER);
     if (!nf->window)
         return -XEN_ENOMEM;
+    nf->first_pfn = glue_pfn(nf->window);
     nf->first_ref = grant_range(NETFRONT_PAGES, &nf->entry);
     if (nf->first_ref == GRANT_NONE)
         return -XEN_ENOSPC;
@@ -322,6 +323,7 @@ struct netfront *netfront_open(unsigned int handle, unsigned int flags,
     nf->ops = ops;
     nf->arg = arg;
     nf->flags = flags;
+    nf->copy_flag = flags & NETFRONT_COPY ? NETFLIP_COPY : 0;
     work_init(&nf->work, turn);
     work_init(&nf->kick_work, kick_work);
     (void)snprintf(path, sizeof(path), "device/vif/%u", handle);

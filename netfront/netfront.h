@@ -40,7 +40,8 @@ struct netfront_frag {
 
 /* A frame: head, then the fragments. All headers up to TCP's or UDP's are in head. */
 struct netfront_frame {
-    const uint8_t *head;                /* own memory; of a received frame: until receive() returns */
+    const uint8_t *head;                /* own memory of NETFRONT_HEAD_MAX bytes; of a received
+                                           frame: until receive() returns */
     uint16_t head_len;                  /* 14..NETFRONT_HEAD_MAX */
     uint16_t len;                       /* head_len and all fragments */
     uint16_t gso_size;

@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: MIT */
+/* test_netflip.c - vifs on the flip channel, from the rings' side: what arrives where, what is refused. */
+/* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
+/* LINK: netback/frame.c netback/shape.c netback/fdb.c netback/filter.c lib/rate.c */
+/* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c */
+/* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "netback/exchange.h"
+#include "netback/headers.h"
+#include "netback/netback.h"
+#include "runtime/port.h"
+#include "runtime/time.h"
+#include "sluice/netflip.h"
+#include "tests/unit/fakes/guest.h"
+
+#define BACK  "/local/domain/0/backend/vif/%u/0/"
+#define FRONT "/local/domain/%u/device/vif/0/"
+#define PAGES 64                /* sent from 0 on, offered from 32 on */
+#define REF   100
+
+/* A guest with one vif on the channel. */
+struct guest {
+    domid_t dom;
+    uint8_t half[2][NETFLIP_PAGES][4096] __aligned(4096);
+    struct netflip_index *tx, *rx;
+    struct netflip_head *tx_slot, *rx_slot;
+    uint32_t tx_prod, rx_cons, tx_ref_cons, rx_ref_prod;
+    uint8_t page[PAGES][4096] __aligned(4096);
+};
+
+static struct guest a = { .dom = 1 }, b = { .dom = 2 }, c = { .dom = 3 };
+static struct netflip_head got;         /* the slot that rx_take() took */
+static struct netflip_frag got_frag[NETFLIP_FRAGS_MAX];
+static uint8_t got_bytes[70000];
+
+/* A NIC: keeps what is sent to it. */
+static struct port nic;
+static uint8_t nic_frame[80][2048];
+static unsigned int nic_len[80], nic_got;
+
+static bool nic_send(struct port *p, struct frame *f)
+{
+    assert_true(frame_is_flat(f));
+    assert_true(nic_got < 80);
+    memcpy(nic_frame[nic_got], f->head, f->len);
+    nic_len[nic_got++] = f->len;
+    return true;
+}
+
+static void put(const struct guest *g, const char *fmt, const char *key, const char *value)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), fmt, g->dom);
+    strcat(path, key);
+    fake_write(path, value);
+}
+
+static int state(const struct guest *g)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), BACK "state", g->dom);
+    return atoi(fake_read(path));
+}
+
+static void make(struct guest *g)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "00:16:3e:00:00:%02x", g->dom);
+    put(g, FRONT, "mac", text);
+    put(g, FRONT, "state", "1");
+    snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", g->dom);
+    put(g, BACK, "frontend", text);
+    snprintf(text, sizeof(text), "%u", g->dom);
+    put(g, BACK, "frontend-id", text);
+    put(g, BACK, "state", "1");
+    fake_run();
+}
+
+static void come_up(struct guest *g)
+{
+    static const char *const key[2] = { "flip-tx-refs", "flip-rx-refs" };
+    char text[128];
+
+    memset(g->half, 0, sizeof(g->half));
+    g->tx = (void *)g->half[0];
+    g->rx = (void *)g->half[1];
+    g->tx_slot = (void *)g->half[0][1];
+    g->rx_slot = (void *)g->half[1][1];
+    g->tx->slot_event = g->rx->slot_event = g->rx->cons_event = g->rx->ref_event = 1;
+    g->tx_prod = g->rx_cons = g->tx_ref_cons = g->rx_ref_prod = 0;
+    for (unsigned int h = 0; h < 2; h++) {
+        text[0] = '\0';
+        for (unsigned int i = 0; i < NETFLIP_PAGES; i++) {
+            fake_grant(g->dom, 300 + h * 10 + i, g->half[h][i], false);
+            sprintf(text + strlen(text), "%u ", 300 + h * 10 + i);
+        }
+        text[strlen(text) - 1] = '\0';
+        put(g, FRONT, key[h], text);
+    }
+    put(g, FRONT, "request-sluice-flip", "1");
+    put(g, FRONT, "event-channel-tx", "7");
+    put(g, FRONT, "event-channel-rx", "8");
+    put(g, FRONT, "feature-gso-tcpv4", "1");
+    put(g, FRONT, "state", "4");
+    fake_run();
+}
+
+static int setup(void **unused)
+{
+    fake_reset();
+    fake_flips_busy = false;
+    assert_int_equal(netback_init(), 0);
+    nic = (struct port){ .name = "nic0", .mtu = 1500, .caps = PORT_UPLINK, .up = true,
+                         .send = nic_send };
+    assert_int_equal(port_join(&nic, bridge_get(NULL)), 0);
+    nic_got = 0;
+    make(&a);
+    make(&b);
+    make(&c);
+    come_up(&a);
+    come_up(&b);
+    come_up(&c);
+    assert_int_equal(state(&a) + state(&b) + state(&c), 12);
+    fake_flipped = fake_flip_calls = fake_copies = 0;
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    fake_remove("/local/domain/0/backend/vif/1");
+    fake_remove("/local/domain/0/backend/vif/2");
+    fake_remove("/local/domain/0/backend/vif/3");
+    fake_run();
+    assert_int_equal(fake_mapped(1) + fake_mapped(2) + fake_mapped(3), 0);
+    assert_int_equal(fake_bound(), 0);
+    port_leave(&nic);
+    assert_null(port_next(NULL));
+    return 0;
+}
+
+/* The frontend's side ------------------------------------------------------------------------ */
+
+static void ether(uint8_t *p, unsigned int from, unsigned int to)
+{
+    static const uint8_t mac[6] = { 0, 0x16, 0x3e, 0, 0, 0 };
+
+    memcpy(p, mac, 6);
+    p[5] = (uint8_t)to;
+    memcpy(p + 6, mac, 6);
+    p[11] = (uint8_t)from;
+    put_be16(p + 12, ETH_P_IP);
+    if (to == 0xff)
+        memset(p, 0xff, 6);
+}
+
+/* A head slot with `len` bytes in it, to be completed by the caller. */
+static struct netflip_head *head(struct guest *g, unsigned int to, unsigned int len)
+{
+    struct netflip_head *h = &g->tx_slot[g->tx_prod++ % NETFLIP_SLOTS];
+
+    memset(h, 0, sizeof(*h));
+    h->len = (uint16_t)len;
+    h->inline_len = (uint8_t)len;
+    for (unsigned int i = 0; i < len && i < sizeof(h->data); i++)
+        h->data[i] = (uint8_t)(i * 3 + g->tx_prod);
+    ether(h->data, g->dom, to);
+    return h;
+}
+
+static struct netflip_frag *frags_of(struct netflip_head *h)
+{
+    return (void *)(h->data + ((h->inline_len + 7) & ~7));
+}
+
+/* Frame of 66 bytes and n pages of `len` bytes from the guest's page i on. */
+static void send_pages(struct guest *g, unsigned int to, unsigned int i, unsigned int n,
+                       unsigned int offset, unsigned int len)
+{
+    struct netflip_head *h = head(g, to, 66);
+    struct netflip_frag *f = frags_of(h);
+    unsigned int here = netflip_head_frags(66);
+
+    h->nr_frags = (uint8_t)n;
+    h->len = (uint16_t)(66 + n * len);
+    for (unsigned int k = 0; k < n; k++) {
+        if (!here--) {
+            f = (void *)&g->tx_slot[g->tx_prod++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        memset(g->page[i + k], (int)(0x40 + i + k), 4096);
+        fake_offer(g->dom, REF + i + k, g->page[i + k]);
+        *f++ = (struct netflip_frag){ REF + i + k, (uint16_t)offset, (uint16_t)len };
+    }
+}
+
+static void push(struct guest *g)
+{
+    g->tx->slot_prod = g->tx_prod;
+    fake_signal(g->dom, 7);
+    fake_run();
+}
+
+static void offer(struct guest *g, unsigned int n)
+{
+    while (n--) {
+        unsigned int i = 32 + g->rx_ref_prod % 32;
+
+        memset(g->page[i], 0xee, 4096);
+        fake_offer(g->dom, REF + i, g->page[i]);
+        g->rx->ref[g->rx_ref_prod++ % NETFLIP_REFS] = REF + i;
+    }
+    g->rx->ref_prod = g->rx_ref_prod;
+    fake_signal(g->dom, 8);
+    fake_run();
+}
+
+/* Takes a frame into got, got_frag and got_bytes; its length, or 0. */
+static unsigned int rx_take(struct guest *g)
+{
+    struct netflip_frag *f = frags_of(&got);
+    unsigned int here, len;
+
+    if (g->rx_cons == g->rx->slot_prod)
+        return 0;
+    got = g->rx_slot[g->rx_cons++ % NETFLIP_SLOTS];
+    here = netflip_head_frags(got.inline_len);
+    f = frags_of(&got);
+    memcpy(got_bytes, got.data, got.inline_len);
+    len = got.inline_len;
+    for (unsigned int i = 0; i < got.nr_frags; i++) {
+        if (!here--) {
+            assert_true(g->rx_cons != g->rx->slot_prod);
+            f = (void *)&g->rx_slot[g->rx_cons++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        got_frag[i] = *f++;
+        assert_in_range(got_frag[i].ref, REF + 32, REF + 63);
+        assert_in_range(got_frag[i].offset + got_frag[i].len, 1, 4096);
+        memcpy(got_bytes + len, g->page[got_frag[i].ref - REF] + got_frag[i].offset, got_frag[i].len);
+        len += got_frag[i].len;
+    }
+    g->rx->slot_cons = g->rx_cons;
+    assert_int_equal(len, got.len);
+    return len;
+}
+
+/* Pages that the backend gave back since the last call. */
+static unsigned int given_back(struct guest *g)
+{
+    unsigned int n = g->tx->ref_prod - g->tx_ref_cons;
+
+    for (; g->tx_ref_cons != g->tx->ref_prod; g->tx_ref_cons++)
+        assert_in_range(g->tx->ref[g->tx_ref_cons % NETFLIP_REFS], REF, REF + 31);
+    return n;
+}
+
+static void expect_bytes(unsigned int at, unsigned int len, unsigned int value)
+{
+    for (unsigned int i = 0; i < len; i++)
+        assert_int_equal(got_bytes[at + i], value);
+}
+
+/* Frames ------------------------------------------------------------------------------------ */
+
+static void small_frames_go_from_ring_to_ring(void **unused)
+{
+    static const unsigned int sizes[] = { 14, 60, 64, 65, 72, 73, 112 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++)
+        (void)head(&a, 2, sizes[i]);
+    push(&a);
+    assert_int_equal(a.tx->slot_cons, ARRAY_SIZE(sizes));
+    for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        assert_int_equal(rx_take(&b), sizes[i]);
+        assert_memory_equal(got.data, a.tx_slot[i].data, sizes[i]);
+        assert_int_equal(got.flags, 0);
+    }
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(fake_copies + fake_flip_calls, 0);
+    assert_int_equal(fake_signalled(2, 8), 1);
+    assert_int_equal(fake_signalled(1, 7), 0);
+}
+
+static void pages_are_flipped_in_one_call(void **unused)
+{
+    offer(&b, 20);
+    for (unsigned int i = 0; i < 20; i++)
+        send_pages(&a, 2, i, 1, 100, 1400);
+    push(&a);
+    assert_int_equal(fake_flipped, 20);
+    assert_int_equal(fake_flip_calls, 1);
+    assert_int_equal(fake_copies, 0);
+    assert_int_equal(given_back(&a), 20);
+    for (unsigned int i = 0; i < 20; i++) {
+        assert_int_equal(rx_take(&b), 1466);
+        expect_bytes(66, 1400, 0x40 + i);
+        assert_int_equal(got_frag[0].offset, 100);
+        assert_false(fake_is_granted(2, got_frag[0].ref));
+        assert_false(fake_is_granted(1, REF + i));
+    }
+    assert_int_equal(fake_signalled(2, 8), 1);
+}
+
+static void big_frames_take_more_slots(void **unused)
+{
+    offer(&b, 32);
+    send_pages(&a, 2, 0, 15, 0, 4096);
+    a.tx_slot[0].flags = NETFLIP_CSUM_BLANK | NETFLIP_GSO_TCPV4;
+    a.tx_slot[0].gso_size = 1448;
+    push(&a);
+    assert_int_equal(fake_flipped, 15);
+    assert_int_equal(rx_take(&b), 66 + 15 * 4096);
+    for (unsigned int i = 0; i < 15; i++)
+        expect_bytes(66 + i * 4096, 4096, 0x40 + i);
+    assert_int_equal(got.flags, NETFLIP_CSUM_BLANK | NETFLIP_GSO_TCPV4);
+    assert_int_equal(got.gso_size, 1448);
+    assert_int_equal(given_back(&a), 15);
+}
+
+static void what_is_refused_is_copied(void **unused)
+{
+    offer(&b, 8);
+    fake_flips_busy = true;
+    send_pages(&a, 2, 0, 2, 20, 700);
+    push(&a);
+    assert_int_equal(rx_take(&b), 1466);
+    expect_bytes(66, 700, 0x40);
+    expect_bytes(766, 700, 0x41);
+    assert_int_equal(got.flags, 0);
+    assert_int_equal(fake_flipped, 0);
+    assert_int_equal(fake_copies, 2);
+    assert_int_equal(given_back(&a), 2);
+    /* The sender asks for it. */
+    fake_flips_busy = false;
+    send_pages(&a, 2, 4, 1, 0, 1400);
+    a.tx_slot[1].flags = NETFLIP_COPY;
+    push(&a);
+    assert_int_equal(rx_take(&b), 1466);
+    expect_bytes(66, 1400, 0x44);
+    assert_int_equal(got.flags, 0);
+    assert_int_equal(fake_flipped, 0);
+    assert_int_equal(given_back(&a), 1);
+}
+
+/* Not granted, granted to read only, sent twice: the receiver hears of it, the pages are not lost. */
+static void what_cannot_be_moved_is_lost(void **unused)
+{
+    offer(&b, 8);
+    send_pages(&a, 2, 0, 1, 0, 1400);
+    fake_grant(1, REF, NULL, false);
+    send_pages(&a, 2, 1, 2, 0, 700);
+    frags_of(&a.tx_slot[1])[1].ref = REF + 1;
+    (void)head(&a, 2, 60);
+    push(&a);
+    assert_int_equal(rx_take(&b), 1466);
+    assert_int_equal(got.flags, NETFLIP_LOST);
+    assert_int_equal(rx_take(&b), 1466);
+    assert_int_equal(got.flags, NETFLIP_LOST);
+    assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(got.flags, 0);
+    assert_int_equal(given_back(&a), 3);
+    assert_int_equal(state(&a) + state(&b), 8);
+}
+
+static void a_flood_is_copied(void **unused)
+{
+    offer(&b, 4);
+    offer(&c, 4);
+    send_pages(&a, 0xff, 0, 1, 0, 1400);
+    push(&a);
+    assert_int_equal(rx_take(&b), 1466);
+    expect_bytes(66, 1400, 0x40);
+    assert_int_equal(rx_take(&c), 1466);
+    expect_bytes(66, 1400, 0x40);
+    assert_int_equal(nic_got, 1);
+    assert_int_equal(nic_len[0], 1466);
+    assert_int_equal(fake_flipped, 0);
+    assert_int_equal(given_back(&a), 1);
+}
+
+static void order_is_kept(void **unused)
+{
+    offer(&b, 8);
+    for (unsigned int i = 0; i < 6; i++) {
+        (void)head(&a, 2, 60 + i);
+        send_pages(&a, 2, i, 1, 0, 1200 + i);
+    }
+    push(&a);
+    for (unsigned int i = 0; i < 6; i++) {
+        assert_int_equal(rx_take(&b), 60 + i);
+        assert_int_equal(rx_take(&b), 66 + 1200 + i);
+    }
+}
+
+static void a_frame_from_the_wire(void **unused)
+{
+    struct frame *f = frame_new(&nic);
+
+    offer(&b, 4);
+    f->len = f->head_len = 1514;
+    for (unsigned int i = 0; i < 1514; i++)
+        f->head[i] = (uint8_t)(i * 11);
+    ether(f->head, 0x77, 2);
+    port_receive(&nic, &f, 1);
+    fake_run();
+    assert_int_equal(rx_take(&b), 1514);
+    assert_memory_equal(got_bytes, f->head, 1514);
+    assert_int_equal(got.inline_len, NETFLIP_INLINE_MAX);
+    frame_put(f);
+}
+
+static void spoofed_frames_are_dropped(void **unused)
+{
+    head(&a, 2, 60)->data[11] = 9;
+    send_pages(&a, 2, 0, 1, 0, 1400);
+    a.tx_slot[1].data[11] = 3;
+    offer(&b, 4);
+    push(&a);
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(given_back(&a), 1);
+    assert_int_equal(state(&a), 4);
+}
+
+/* Waiting ------------------------------------------------------------------------------------ */
+
+static void frames_wait_for_slots_and_pages(void **unused)
+{
+    for (unsigned int i = 0; i < NETFLIP_SLOTS; i++)
+        (void)head(&a, 2, 60);
+    push(&a);
+    for (unsigned int i = 0; i < 10; i++)
+        (void)head(&a, 2, 61);
+    send_pages(&a, 2, 0, 1, 0, 1400);
+    push(&a);
+    assert_int_equal(a.tx->slot_cons, a.tx_prod);
+    for (unsigned int i = 0; i < NETFLIP_SLOTS; i++)
+        assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(rx_take(&b), 0);
+    fake_signal(2, 8);
+    fake_run();
+    for (unsigned int i = 0; i < 10; i++)
+        assert_int_equal(rx_take(&b), 61);
+    assert_int_equal(rx_take(&b), 0);
+    offer(&b, 1);
+    assert_int_equal(rx_take(&b), 1466);
+    assert_int_equal(given_back(&a), 1);
+}
+
+/* Who takes nothing loses what waits, costs others nothing, and gets frames again when it takes some. */
+static void a_vif_that_stops_consuming(void **unused)
+{
+    for (unsigned int round = 0; round < 8; round++) {
+        for (unsigned int i = 0; i < 200; i++)
+            (void)head(&a, 2, 60);
+        push(&a);
+        assert_int_equal(a.tx->slot_cons, a.tx_prod);
+    }
+    (void)head(&a, 3, 77);
+    push(&a);
+    assert_int_equal(rx_take(&c), 77);
+    fake_advance(2 * NS_PER_S);
+    for (unsigned int i = 0; i < NETFLIP_SLOTS; i++)
+        assert_int_equal(rx_take(&b), 60);
+    assert_int_equal(rx_take(&b), 0);
+    fake_signal(2, 8);
+    fake_run();
+    (void)head(&a, 2, 62);
+    push(&a);
+    assert_int_equal(rx_take(&b), 62);
+}
+
+static void closing_with_frames_under_way(void **unused)
+{
+    for (unsigned int i = 0; i < 3; i++)
+        send_pages(&a, 2, i, 1, 0, 1400);
+    push(&a);
+    put(&b, FRONT, "state", "6");
+    fake_run();
+    assert_int_equal(fake_mapped(2), 0);
+    assert_int_equal(given_back(&a), 3);
+    put(&b, FRONT, "state", "1");
+    fake_run();
+    come_up(&b);
+    assert_int_equal(state(&b), 4);
+    (void)head(&a, 2, 60);
+    push(&a);
+    assert_int_equal(rx_take(&b), 60);
+    for (unsigned int i = 0; i < 3; i++)
+        send_pages(&a, 2, i, 1, 0, 1400);
+    push(&a);
+    fake_remove("/local/domain/0/backend/vif/1");
+    fake_run();
+    assert_int_equal(fake_mapped(1), 0);
+}
+
+/* Hostile ------------------------------------------------------------------------------------ */
+
+static void bad_len(struct netflip_head *h) { h->len = 20; }
+static void bad_inline(struct netflip_head *h) { h->inline_len = 13; }
+static void bad_inline_long(struct netflip_head *h) { h->inline_len = 113; h->len = 113; }
+static void bad_nr(struct netflip_head *h) { h->nr_frags = NETFLIP_FRAGS_MAX + 1; }
+static void bad_no_frags(struct netflip_head *h) { h->nr_frags = 0; }
+static void bad_all_inline(struct netflip_head *h) { h->len = h->inline_len; }
+static void bad_sum(struct netflip_head *h) { h->len++; }
+static void bad_frag_len(struct netflip_head *h) { frags_of(h)->len = 0; }
+static void bad_frag_long(struct netflip_head *h) { frags_of(h)->len = 4097; }
+static void bad_frag_end(struct netflip_head *h) { frags_of(h)->offset = 4000; }
+static void bad_chain(struct netflip_head *h) { h->nr_frags = 10; }
+static void bad_gso(struct netflip_head *h) { h->flags = NETFLIP_GSO_TCPV6; }
+
+static void bad_frames_fail_the_vif(void **unused)
+{
+    static void (*const bad[])(struct netflip_head *) = {
+        bad_len, bad_inline, bad_inline_long, bad_nr, bad_no_frags, bad_all_inline, bad_sum,
+        bad_frag_len, bad_frag_long, bad_frag_end, bad_chain, bad_gso,
+    };
+
+    offer(&b, 4);
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        send_pages(&a, 2, 0, 1, 0, 1400);
+        bad[i](&a.tx_slot[a.tx_prod - 1]);
+        push(&a);
+        assert_int_equal(state(&a), 5);
+        assert_int_equal(fake_mapped(1), 0);
+        put(&a, FRONT, "state", "6");
+        fake_run();
+        put(&a, FRONT, "state", "1");
+        fake_run();
+        come_up(&a);
+        assert_int_equal(state(&a), 4);
+    }
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(fake_flipped, 0);
+    (void)head(&a, 2, 60);
+    push(&a);
+    assert_int_equal(rx_take(&b), 60);
+}
+
+static void bad_indices_fail_the_vif(void **unused)
+{
+    static const uint32_t steps[] = { NETFLIP_SLOTS + 1, 0x10000, 0x80000000u, 0xffffffffu };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+        a.tx_prod += steps[i];
+        push(&a);
+        assert_int_equal(state(&a), 5);
+        put(&a, FRONT, "state", "6");
+        fake_run();
+        put(&a, FRONT, "state", "1");
+        fake_run();
+        come_up(&a);
+        /* The receiving half: read when the backend thinks that there is no room. */
+        b.rx->ref_prod = NETFLIP_REFS + 1 + i * 1000;
+        send_pages(&a, 2, 0, 1, 0, 1400);
+        push(&a);
+        assert_int_equal(state(&b), 5);
+        put(&b, FRONT, "state", "6");
+        fake_run();
+        put(&b, FRONT, "state", "1");
+        fake_run();
+        come_up(&b);
+        b.rx->slot_cons = 1 + i;        /* nothing was published yet */
+        send_pages(&a, 2, 1, 1, 0, 1400);
+        push(&a);
+        assert_int_equal(state(&b), 5);
+        put(&b, FRONT, "state", "6");
+        fake_run();
+        put(&b, FRONT, "state", "1");
+        fake_run();
+        come_up(&b);
+    }
+    assert_int_equal(state(&a) + state(&c), 8);
+}
+
+static void bad_references_of_rings(void **unused)
+{
+    static const char *const bad[] = { "", "300", "300 301 302 303 304 305 306 307", "a b c",
+                                       "300 301 302 303 304 305 306 307 308 309",
+                                       "300 301 302 303 304 305 306 307 4294967296",
+                                       "300 301 302 303 304 305 306 307 999" };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        put(&a, FRONT, "state", "6");
+        fake_run();
+        put(&a, FRONT, "state", "1");
+        put(&a, FRONT, "flip-tx-refs", bad[i]);
+        fake_run();
+        put(&a, FRONT, "state", "4");
+        fake_run();
+        assert_int_equal(state(&a), 5);
+        assert_int_equal(fake_mapped(1), 0);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(small_frames_go_from_ring_to_ring), T(pages_are_flipped_in_one_call),
+        T(big_frames_take_more_slots), T(what_is_refused_is_copied),
+        T(what_cannot_be_moved_is_lost), T(a_flood_is_copied), T(order_is_kept),
+        T(a_frame_from_the_wire), T(spoofed_frames_are_dropped), T(frames_wait_for_slots_and_pages),
+        T(a_vif_that_stops_consuming), T(closing_with_frames_under_way),
+        T(bad_frames_fail_the_vif), T(bad_indices_fail_the_vif), T(bad_references_of_rings),
+    };
+
+    bridge_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
