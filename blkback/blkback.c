@@ -98,7 +98,7 @@ static void detached(void *arg)
     v->closing = false;
     if (v->removed)
         vbd_free(v);
-    else
+    else if (!v->dropped)
         xbdev_set_state(&v->dev, XenbusStateClosed);
 }
 
@@ -241,7 +241,8 @@ static void write_features(struct vbd *v)
               d->max_segs ? MIN(d->max_segs, BLK_SEGS_MAX) : BLK_SEGS_MAX);
     xs_printf(XS_NO_TXN, path, "max-ring-page-order", "%u", VBD_RING_ORDER);
     xs_printf(XS_NO_TXN, path, "multi-queue-max-queues", "%u", VBD_QUEUES);
-    if (!(d->caps & DISK_CAP_DISCARD) || d->readonly)
+    if (!(d->caps & DISK_CAP_DISCARD) || d->readonly ||
+        !xs_read_default(XS_NO_TXN, path, "discard-enable", 1))
         return;
     xs_printf(XS_NO_TXN, path, "discard-granularity", "%u",
               d->discard_granularity ? d->discard_granularity : d->logical);
@@ -272,7 +273,8 @@ static void disk_is_open(struct disk_open *o, int rc, struct disk *d, const char
     if (rc) {
         log_error("%s: %s", v->name, why);
         xs_printf(XS_NO_TXN, v->dev.path, "error", "%d %s", -rc, why);
-        return;                 /* stays, closed, until its directory goes */
+        xbdev_set_state(&v->dev, XenbusStateClosed);
+        return;                 /* stays so until its directory goes */
     }
     v->disk = d;
     d->user = v;
@@ -300,7 +302,7 @@ static void open_disk(struct vbd *v)
     v->cdrom = !strcmp(type, "cdrom");
     v->open.opened = disk_is_open;
     v->open.arg = v;
-    disk_open(&v->open);
+    disk_open_parked(&v->open);
 }
 
 static void vbd_new(domid_t dom, uint32_t id, const char *path)
@@ -386,15 +388,21 @@ const struct disk *blkback_disk(domid_t dom, uint32_t device)
     return v ? v->disk : NULL;
 }
 
+/* The disks go at once, too: a domain that is started again wants them. */
 void blkback_drop_domain(domid_t dom)
 {
     struct vbd *v;
 
     list_for_each(v, &vbds, link) {
-        if (v->dom == dom) {
-            v->dropped = true;
-            vbd_disconnect(v);
-        }
+        if (v->dom != dom || v->dropped)
+            continue;
+        v->dropped = true;
+        vbd_disconnect(v);
+        disk_open_cancel(&v->open);
+        if (!v->disk || v->closing)
+            continue;
+        v->closing = true;
+        disk_close(v->disk, detached, v);
     }
 }
 

@@ -10,6 +10,7 @@
 
 static struct list kinds = LIST_INIT(kinds);
 static struct list disks = LIST_INIT(disks);        /* open ones */
+static struct list waiting = LIST_INIT(waiting);    /* opens, for a disk that is being closed */
 
 /* ------------------------------------------------------------------ requests */
 
@@ -121,6 +122,8 @@ void disk_open(struct disk_open *o)
 {
     o->under_way = true;
     o->priv = NULL;
+    o->disk = NULL;
+    list_init(&o->waiting);
     o->kind = find_kind(o->spec.target, &o->name);
     if (o->kind)
         o->kind->open(o);
@@ -133,34 +136,42 @@ void disk_open_cancel(struct disk_open *o)
     if (!o->under_way)
         return;
     o->under_way = false;
-    o->kind->cancel(o);
+    if (!o->disk) {
+        o->kind->cancel(o);
+        return;
+    }
+    list_remove(&o->waiting);
+    o->disk->closing = true;
+    o->disk->driver->close(o->disk);
 }
 
 /* Who has it open so that the two cannot have it together? */
-static const struct disk *in_the_way(const struct disk *d)
+static struct disk *in_the_way(const struct disk *d)
 {
-    const struct disk *other;
+    struct disk *other;
 
     list_for_each(other, &disks, link) {
         bool overlap = other->id_start < d->id_start + d->sectors &&
                        d->id_start < other->id_start + other->sectors;
 
-        if (!strcmp(other->id, d->id) && overlap && !(other->readonly && d->readonly) &&
-            !other->shared && !d->shared)
+        if (d->id[0] && !strcmp(other->id, d->id) && overlap &&
+            !(other->readonly && d->readonly) && !other->shared && !d->shared)
             return other;
     }
     return NULL;
 }
 
-void disk_opened(struct disk_open *o, struct disk *d)
+/* It is open as far as its provider is concerned: may the user have it? */
+static void admit(struct disk_open *o)
 {
-    const struct disk *other;
+    struct disk *d = o->disk;
+    const struct disk *other = in_the_way(d);
 
-    d->closing = false;
-    d->shared = o->spec.shared;
-    other = d->id[0] ? in_the_way(d) : NULL;
-    d->closed = NULL;
-    list_init(&d->link);
+    if (other && other->closing) {
+        list_push_back(&waiting, &o->waiting);
+        return;
+    }
+    o->disk = NULL;
     if (other) {
         d->closing = true;
         disk_not_opened(o, -XEN_EBUSY, "already in use%s; \"w!\" shares it all the same",
@@ -168,10 +179,21 @@ void disk_opened(struct disk_open *o, struct disk *d)
         d->driver->close(d);
         return;
     }
-    if (d->id[0])
-        list_push_back(&disks, &d->link);
+    list_push_back(&disks, &d->link);
     o->under_way = false;
     o->opened(o, 0, d, "");
+}
+
+void disk_opened(struct disk_open *o, struct disk *d)
+{
+    d->closing = false;
+    d->shared = o->spec.shared;
+    d->spec = o->spec;
+    d->parked_by = NULL;
+    d->closed = NULL;
+    list_init(&d->link);
+    o->disk = d;
+    admit(o);
 }
 
 void disk_not_opened(struct disk_open *o, int rc, const char *fmt, ...)
@@ -200,9 +222,59 @@ void disk_close(struct disk *d, void (*closed)(void *arg), void *arg)
 void disk_closed(struct disk *d)
 {
     void (*closed)(void *arg) = d->closed;
+    struct list again = LIST_INIT(again);
     void *arg = d->closed_arg;
 
     list_remove(&d->link);
     if (closed)
         closed(arg);
+    while (!list_empty(&waiting)) {
+        struct disk_open *o = list_first(&waiting, struct disk_open, waiting);
+
+        list_remove(&o->waiting);
+        list_push_back(&again, &o->waiting);
+    }
+    while (!list_empty(&again)) {
+        struct disk_open *o = list_first(&again, struct disk_open, waiting);
+
+        list_remove(&o->waiting);
+        admit(o);
+    }
+}
+
+/* ------------------------------------------------------------------ parking */
+
+void disk_park(struct disk *d, const void *by)
+{
+    d->parked_by = by;
+}
+
+static bool same_spec(const struct disk_spec *a, const struct disk_spec *b)
+{
+    return a->readonly == b->readonly && a->shared == b->shared && !strcmp(a->target, b->target);
+}
+
+void disk_open_parked(struct disk_open *o)
+{
+    struct disk *d;
+
+    list_for_each(d, &disks, link) {
+        if (d->parked_by && !d->closing && same_spec(&d->spec, &o->spec)) {
+            d->parked_by = NULL;
+            o->under_way = false;
+            o->opened(o, 0, d, "");
+            return;
+        }
+    }
+    disk_open(o);
+}
+
+void disk_unpark(const void *by)
+{
+    struct disk *d, *tmp;
+
+    list_for_each_safe(d, tmp, &disks, link) {
+        if (d->parked_by == by && !d->closing)
+            disk_close(d, NULL, NULL);
+    }
 }

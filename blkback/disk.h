@@ -105,6 +105,13 @@ struct disk_stats {
     uint32_t in_flight;
 };
 
+/* What is to be opened, and how. */
+struct disk_spec {
+    char target[DISK_TARGET_MAX];   /* as in xl.cfg: docs/disks.md */
+    bool readonly;
+    bool shared;                /* xl's "w!": others may have it open, whatever they do with it */
+};
+
 struct disk_driver {
     /* A valid request. Ends with disk_done(). */
     void (*submit)(struct disk *d, struct disk_io *io);
@@ -140,6 +147,8 @@ struct disk {
     /* disk.c's. */
     struct list link;
     bool shared, closing;
+    const void *parked_by;      /* NULL: in use */
+    struct disk_spec spec;      /* as it was opened */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -156,12 +165,6 @@ void disk_close(struct disk *d, void (*closed)(void *arg), void *arg);
 
 /* ------------------------------------------------------------------ opening */
 
-struct disk_spec {
-    char target[DISK_TARGET_MAX];   /* as in xl.cfg: docs/disks.md */
-    bool readonly;
-    bool shared;                /* xl's "w!": others may have it open, whatever they do with it */
-};
-
 /* An open under way. The caller's memory; spec and opened are set by it. */
 struct disk_open {
     struct disk_spec spec;
@@ -174,16 +177,29 @@ struct disk_open {
     void *priv;
     /* disk.c's. */
     const struct disk_kind *kind;
+    struct list waiting;        /* for `disk` to be free */
+    struct disk *disk;
     bool under_way;
 };
 
 /*
  * Opens what the target names. Only one may have a medium open for writing, and then nobody may
- * have it open at all (overlapping partitions included), unless all but one say "shared": EBUSY.
+ * have it open at all (overlapping partitions included), unless all but one say "shared": EBUSY. One
+ * that is being closed is waited for.
  */
 void disk_open(struct disk_open *o);
 /* Gives up: opened() does not run any more. */
 void disk_open_cancel(struct disk_open *o);
+
+/*
+ * Between those who see to it that a domain's disks are there before it is built, and the backend that
+ * opens them later: an open disk that nobody uses yet. disk_open_parked() is disk_open(), but takes a
+ * parked one that was opened just so. by: whoever parks it, not NULL.
+ */
+void disk_park(struct disk *d, const void *by);
+void disk_open_parked(struct disk_open *o);
+/* Closes what is still parked by him. */
+void disk_unpark(const void *by);
 
 /* ------------------------------------------------------------------ for providers */
 

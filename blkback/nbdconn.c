@@ -373,17 +373,24 @@ static void connected(void *arg, int rc)
     nbd_hello_init(&c->hello, c->nbd->target.export);
 }
 
+/* The server has nothing more to say. Aborted, because pages that were given by reference must not
+ * stay behind in a connection that is being closed. */
+static void finished(void *arg)
+{
+    drop_because(arg, "the server closed the connection", false);
+}
+
 static void closed(void *arg, int rc)
 {
     struct nbd_conn *c = arg;
 
-    why(c, rc ? "the connection broke" : "the server closed the connection");
+    why(c, "the connection broke");
     ended(c, false);
 }
 
 static const struct stream_events events = {
     .connected = connected, .received = received, .writable = writable, .acked = acked,
-    .closed = closed,
+    .finished = finished, .closed = closed,
 };
 
 /* ------------------------------------------------------------------ the beginning of it */

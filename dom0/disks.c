@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* disks.c - hands blkback the files that dom0 holds, and starts it. */
+#include <stdlib.h>
 #include "dom0/disks.h"
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
@@ -7,6 +8,7 @@
 #include "blkback/physdisk.h"
 #include "lib/string.h"
 #include "runtime/log.h"
+#include "runtime/time.h"
 #include "toolstack/net/net.h"
 #include "toolstack/vm/file.h"
 #include "toolstack/vm/vm.h"
@@ -44,12 +46,18 @@ static void opened(struct disk_open *o, int rc, struct disk *d, const char *why)
         disk_close(d, NULL, NULL);
 }
 
+static void fill_spec(struct disk_spec *s, const struct vm_disk *d)
+{
+    strlcpy(s->target, d->target, sizeof(s->target));
+    s->readonly = d->readonly;
+    s->shared = d->shared;
+}
+
 static int check(const struct vm_disk *d, char *why)
 {
     struct result r = { .why = why };
 
-    strlcpy(r.open.spec.target, d->target, sizeof(r.open.spec.target));
-    r.open.spec.readonly = d->readonly;
+    fill_spec(&r.open.spec, d);
     r.open.opened = opened;
     r.open.arg = &r;
     disk_open(&r.open);
@@ -57,17 +65,109 @@ static int check(const struct vm_disk *d, char *why)
     return r.rc;
 }
 
+/* The disks of a domain that is being created: opened, and parked until blkback takes them. */
+struct opening {
+    struct list link;
+    struct vm *vm;              /* NULL: it has what it wanted, or nothing any more */
+    struct disk_open open[VM_DISKS];
+    uint32_t nr, answered;
+    int rc;
+    char why[WHY_MAX];
+    struct work work;
+    struct timer timer;
+};
+
+#define TAKE_TIME (10 * NS_PER_S)       /* for blkback, once the domain's nodes are there */
+
+static struct list openings = LIST_INIT(openings);
+
+static void all_answered(struct work *w)
+{
+    struct opening *o = container_of(w, struct opening, work);
+
+    vm_disks_opened(o->vm, o->rc, o->why);
+}
+
+static void one_opened(struct disk_open *open, int rc, struct disk *d, const char *why)
+{
+    struct opening *o = open->arg;
+
+    if (d)
+        disk_park(d, o);
+    if (rc && !o->rc) {
+        o->rc = rc;
+        strlcpy(o->why, why, sizeof(o->why));
+    }
+    if (++o->answered == o->nr)
+        work_queue(&o->work);
+}
+
+static void opening_free(struct opening *o)
+{
+    for (uint32_t i = 0; i < o->nr; i++)
+        disk_open_cancel(&o->open[i]);
+    disk_unpark(o);
+    work_cancel(&o->work);
+    timer_cancel(&o->timer);
+    list_remove(&o->link);
+    free(o);
+}
+
+static void take_time_is_over(struct timer *t)
+{
+    opening_free(container_of(t, struct opening, timer));
+}
+
+static void open_disks(struct vm *vm)
+{
+    const struct vm_config *c = &vm->cfg;
+    struct opening *o = calloc(1, sizeof(*o));
+
+    if (!o)
+        panic("out of memory for the disks of a domain");
+    o->vm = vm;
+    o->nr = c->nr_disks;
+    work_init(&o->work, all_answered);
+    timer_init(&o->timer, take_time_is_over);
+    list_push_back(&openings, &o->link);
+    for (uint32_t i = 0; i < o->nr; i++) {
+        fill_spec(&o->open[i].spec, &c->disk[i]);
+        o->open[i].opened = one_opened;
+        o->open[i].arg = o;
+        disk_open(&o->open[i]);
+    }
+}
+
+static void disks_done(struct vm *vm)
+{
+    struct opening *o;
+
+    list_for_each(o, &openings, link) {
+        if (o->vm != vm)
+            continue;
+        o->vm = NULL;
+        if (o->answered == o->nr && !o->rc && vm->has_nodes)
+            timer_set_after(&o->timer, TAKE_TIME);
+        else
+            opening_free(o);
+        return;
+    }
+}
+
 void disks_start(void)
 {
     static const struct disk_files files = { .open = open_file, .close = close_file };
+    static const struct vm_disk_server server = { .open = open_disks, .done = disks_done };
     int rc;
 
     nbd_init(net_streams());
     ramdisk_init(&files);
     physdisk_init();
     rc = blkback_init();
-    if (rc)
+    if (rc) {
         log_error("dom0: blkback does not start: %d", rc);
-    else
-        vm_disk_check = check;
+        return;
+    }
+    vm_disk_check = check;
+    vm_disk_server = &server;
 }

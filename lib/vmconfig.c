@@ -510,8 +510,10 @@ static int disk_access(struct parse *p, struct xlcfg_node *n, struct word w, str
 {
     if (word_is(w, "r") || word_is(w, "ro"))
         d->readonly = true;
+    else if (word_is(w, "w!") || word_is(w, "rw!"))
+        d->shared = true;
     else if (!word_is(w, "w") && !word_is(w, "rw"))
-        return BAD(p, n, "disk: access is r or w, not '%.*s'", (int)w.len, w.s);
+        return BAD(p, n, "disk: access is r, w or w!, not '%.*s'", (int)w.len, w.s);
     return 0;
 }
 
@@ -532,6 +534,38 @@ static int disk_field(struct parse *p, struct xlcfg_node *n, unsigned int field,
     return BAD(p, n, "disk: too many fields; see xl-disk-configuration(5)");
 }
 
+static int disk_iops(struct parse *p, struct xlcfg_node *n, struct word w, struct vm_disk *d)
+{
+    uint64_t v;
+
+    if (!word_number(&w, 10000000, &v) || w.len)
+        return BAD(p, n, "disk: iops is a number of requests a second, up to 10000000");
+    d->iops = (uint32_t)v;
+    return 0;
+}
+
+static int disk_bps(struct parse *p, struct xlcfg_node *n, struct word w, struct vm_disk *d)
+{
+    struct vm_vif rate = { .rate = 0 };
+
+    if (memchr(w.s, '@', w.len) || !parse_rate(w, &rate))
+        return BAD(p, n, "disk: bps is a rate such as 20MB/s, not '%.*s'", (int)w.len, w.s);
+    d->bps = rate.rate;
+    return 0;
+}
+
+/* Words that stand alone; 1: this is none of them. */
+static int disk_word(struct parse *p, struct xlcfg_node *n, struct word w, struct vm_disk *d)
+{
+    if (word_is(w, "cdrom"))
+        d->cdrom = d->readonly = true;
+    else if (word_is(w, "no-discard"))
+        d->no_discard = true;
+    else if (!word_is(w, "discard") && !word_is(w, "direct-io-safe"))
+        return 1;
+    return 0;
+}
+
 static int disk_option(struct parse *p, struct xlcfg_node *n, struct word key, struct word value,
                        struct vm_disk *d)
 {
@@ -543,20 +577,26 @@ static int disk_option(struct parse *p, struct xlcfg_node *n, struct word key, s
         return disk_field(p, n, 2, value, d);
     if (word_is(key, "access"))
         return disk_field(p, n, 3, value, d);
+    if (word_is(key, "devtype") && (word_is(value, "disk") || word_is(value, "cdrom")))
+        return word_is(value, "disk") ? 0 : disk_word(p, n, value, d);
+    if (word_is(key, "iops"))
+        return disk_iops(p, n, value, d);
+    if (word_is(key, "bps"))
+        return disk_bps(p, n, value, d);
     return BAD(p, n, "disk: key '%.*s' is not supported", (int)key.len, key.s);
 }
 
 /* The old way of writing it, "phy:/dev/vda,xvda,w", has no format between target and vdev. */
 static bool skips_format(const struct vm_disk *d, struct word w)
 {
-    return (strncmp(d->target, "phy:", 4) == 0 || strncmp(d->target, "file:", 5) == 0) && w.len &&
-           !word_is(w, "raw");
+    return (strncmp(d->target, "phy:", 4) == 0 || strncmp(d->target, "file:", 5) == 0 ||
+            strncmp(d->target, "nbd:", 4) == 0) && w.len && !word_is(w, "raw");
 }
 
 static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk *d)
 {
     static const char *const options[] = { "target", "format", "vdev", "access", "backendtype",
-                                           "script", "devtype", "backend" };
+                                           "script", "devtype", "backend", "iops", "bps" };
     const char *rest = e->string;
     unsigned int field = 0;
 
@@ -570,17 +610,15 @@ static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk 
             for (size_t i = 0; i < ARRAY_SIZE(options); i++)
                 option |= word_is(key, options[i]);
         if (option) {
-            /* target= takes everything up to the end, commas included. */
-            if (word_is(key, "target")) {
+            /* target= takes everything up to the end, commas included; but if that would leave the
+             * disk without a vdev, other keys follow. */
+            if (word_is(key, "target") && d->vdev[0]) {
                 const char *eq = strchr(here, '=');
                 value = (struct word){ eq + 1, strlen(eq + 1) };
                 rest = here + strlen(here);
             }
             rc = disk_option(p, e, key, value, d);
-        } else if (word_is(w, "cdrom")) {
-            d->cdrom = d->readonly = true;
-            rc = 0;
-        } else {
+        } else if ((rc = disk_word(p, e, w, d)) != 0) {
             field += field == 1 && skips_format(d, w);
             rc = disk_field(p, e, field++, w, d);
         }

@@ -33,11 +33,15 @@ struct vm_vif {
 };
 
 struct vm_disk {
-    char target[VM_FILE_MAX];   /* image: file name, or nbd://host:port/export */
+    char target[VM_FILE_MAX];   /* docs/disks.md */
     char vdev[16];              /* "xvda", "xvdb1", "hda" ... as given */
     uint32_t device;            /* its number in xenstore: xvda = 51712 */
     bool readonly;
+    bool shared;                /* "w!": others may have it, too */
     bool cdrom;
+    bool no_discard;
+    uint32_t iops;              /* requests a second, 0 = unlimited */
+    uint64_t bps;               /* bytes a second, 0 = unlimited */
 };
 
 struct vm_config {

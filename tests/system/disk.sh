@@ -13,7 +13,7 @@ cat > "$tmp/guest.cfg" <<'EOF'
 name = "guest"
 kernel = "vmlinuz"
 ramdisk = "initramfs.gz"
-memory = 128
+memory = 192
 vcpus = 2
 disk = [ "image,raw,xvda,w", "image,raw,xvdb,r" ]
 extra = "console=hvc0 quiet ip=none test=disk blkfront=max_ring_page_order=4,max_indirect_segments=256"
@@ -27,7 +27,7 @@ wait_for 20 'is gone' "$tmp/h.log"
 check "both are let go of at the end" test "$(grep -c 'vbd[0-9.]*: removed' "$tmp/h.log")" -ge 2
 grep -a 'disk:' "$tmp/h.com2" | sed 's/^/# /'
 host_stop "$host_pid"
-tests/run-guest --config "$tmp/guest.cfg" --timeout 60 "$kernel" > "$tmp/out" 2> "$tmp/err"
+tests/run-guest --config "$tmp/guest.cfg" --timeout 60 "$kernel" "$initramfs" > "$tmp/out" 2> "$tmp/err"
 check "a disk that is not there: the domain is refused" test $? -eq 1
 check "  with one clear line" has 'error: guest: disk "image": no such file' "$tmp/err"
 [ $bad -eq 0 ] || { tail -n 25 "$tmp/h.log"; tail -n 20 "$tmp/h.com2"; }

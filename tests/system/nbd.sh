@@ -18,7 +18,7 @@ cat > "$tmp/guest.cfg" <<EOP
 name = "guest"
 kernel = "vmlinuz"
 ramdisk = "initramfs.gz"
-memory = 128
+memory = 192
 vcpus = 2
 disk = [ "nbd:10.0.2.2:$pa/a,raw,xvda,w", "nbd:10.0.2.2:$pb/b,raw,xvdb,r" ]
 extra = "console=hvc0 quiet ip=none test=disk blkfront=max_ring_page_order=4,max_indirect_segments=256"

@@ -745,7 +745,7 @@ static void wrong_rings(void **unused)
 static void no_such_file(void **unused)
 {
     connect("w", "nowhere");
-    assert_int_equal(state(), 1);
+    assert_int_equal(state(), 6);
     assert_non_null(strstr(fake_log, "nowhere"));
     assert_int_equal(fake_mapped(DOM), 0);
 }

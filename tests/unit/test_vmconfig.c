@@ -133,11 +133,13 @@ static void refusals(void **state)
         { BASE "vif=['','','','','','','','','']", "more than 8" },
         { BASE "disk=['/d,qcow2,xvda,w']", "only raw" },
         { BASE "disk=['/d,raw,vda,w']", "no virtual disk" },
-        { BASE "disk=['/d,raw,xvda,x']", "access is r or w" },
+        { BASE "disk=['/d,raw,xvda,x']", "access is r, w or w!" },
         { BASE "disk=[',raw,xvda,w']", "no target" },
         { BASE "disk=['/a,raw,xvda,w','/b,raw,xvda,w']", "two disks are called xvda" },
         { BASE "disk=['/a,raw,xvda,w,more']", "too many fields" },
         { BASE "disk=['/a,raw,xvda,backendtype=qdisk']", "not supported" },
+        { BASE "disk=['/a,raw,xvda,w,iops=x']", "iops is a number" },
+        { BASE "disk=['/a,raw,xvda,w,bps=10']", "bps is a rate" },
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -195,6 +197,31 @@ static void key_table(void **state)
     assert_null(xlkey_find("colour"));
 }
 
+/* By keys, with target first or last; limits; shared. */
+static void disk_keys(void **state)
+{
+    static const char *const same[] = {
+        "target=nbd:h:1/e, vdev=xvda, access=rw",
+        "target=nbd:h:1/e, access=w, vdev=xvda", "nbd:h:1/e,xvda,w", "nbd:h:1/e,,xvda,w",
+        "vdev=xvda,access=w,target=nbd:h:1/e", "nbd:h:1/e,raw,xvda,w,devtype=disk,discard",
+    };
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        char text[300];
+
+        sprintf(text, BASE "disk=['%s']", same[i]);
+        assert_int_equal(parse(text), 0);
+        assert_string_equal(c.disk[0].target, "nbd:h:1/e");
+        assert_string_equal(c.disk[0].vdev, "xvda");
+        assert_false(c.disk[0].readonly || c.disk[0].shared || c.disk[0].no_discard);
+    }
+    assert_int_equal(parse(BASE "disk=['nbd:h/e?timeout=5,raw,xvda,w!,iops=100,bps=20MB/s,no-discard']"), 0);
+    assert_string_equal(c.disk[0].target, "nbd:h/e?timeout=5");
+    assert_true(c.disk[0].shared && c.disk[0].no_discard);
+    assert_int_equal(c.disk[0].iops, 100);
+    assert_int_equal(c.disk[0].bps, 20000000);
+}
+
 /* Old and new ways of naming a disk of the host. */
 static void disks_of_the_host(void **state)
 {
@@ -222,6 +249,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(disk_keys),
         cmocka_unit_test(disks_of_the_host),
         cmocka_unit_test(review),
         cmocka_unit_test(key_table),

@@ -165,7 +165,12 @@ static void write_disk(struct writer *w, const struct vm_disk *d)
     write_ends(w, "vbd", d->device, front, back);
     put(w, back, "params", "%s", d->target);
     put(w, back, "dev", "%s", d->vdev);
-    put(w, back, "mode", "%s", d->readonly ? "r" : "w");
+    put(w, back, "mode", "%s", d->readonly ? "r" : d->shared ? "w!" : "w");
+    put(w, back, "discard-enable", "%u", !d->no_discard);
+    if (d->iops)
+        put(w, back, "limit-iops", "%u", d->iops);
+    if (d->bps)
+        put(w, back, "limit-bytes", "%luB/s", d->bps);
     put(w, back, "device-type", "%s", type);
     put(w, back, "removable", "%u", d->cdrom);
     put(w, back, "bootable", "1");

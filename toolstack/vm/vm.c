@@ -35,6 +35,7 @@
 
 struct list vm_list = LIST_INIT(vm_list);
 int (*vm_disk_check)(const struct vm_disk *d, char *why);
+const struct vm_disk_server *vm_disk_server;
 static struct list hooks = LIST_INIT(hooks);
 
 static void vm_work(struct work *w);
@@ -131,12 +132,20 @@ static void drop_sources(struct vm *vm)
     vm->ramdisk = NULL;
 }
 
+static void release_disks(struct vm *vm)
+{
+    if (vm->has_disks)
+        vm_disk_server->done(vm);
+    vm->has_disks = vm->opening_disks = false;
+}
+
 static void vm_free(struct vm *vm)
 {
     work_cancel(&vm->work);
     timer_cancel(&vm->timer);
     list_remove(&vm->link);
     drop_sources(vm);
+    release_disks(vm);
     free(vm);
 }
 
@@ -160,6 +169,7 @@ static void begin_dying(struct vm *vm, uint32_t reason, bool restart)
     vm->shutdown_reason = reason;
     vm->restart_after = restart;
     drop_sources(vm);
+    release_disks(vm);
     hotplug_domain_ends(vm);
     if (vm->hooked)
         stop_hooks_before(vm, NULL);
@@ -214,6 +224,19 @@ static void tear_down(struct vm *vm)
     if (rc && rc != -XEN_ESRCH)
         log_error("%s: cannot destroy domain %u (error %d)", vm->cfg.name, vm->domid, -rc);
     dead(vm);
+}
+
+/* Disks -------------------------------------------------------------------------------------- */
+
+/* First its disks, then the building. */
+static void open_disks(struct vm *vm)
+{
+    if (!vm->cfg.nr_disks || !vm_disk_server) {
+        work_queue(&vm->work);
+        return;
+    }
+    vm->has_disks = vm->opening_disks = true;
+    vm_disk_server->open(vm);
 }
 
 /* Building ----------------------------------------------------------------------------------- */
@@ -293,6 +316,7 @@ static void built(struct vm *vm)
         return;
     }
     drop_sources(vm);
+    release_disks(vm);
     vm->state = vm->start_paused ? VM_PAUSED : VM_RUNNING;
     vm->announced = true;
     vm_event(vm, VM_EVENT_CREATED, "%s", "");
@@ -375,6 +399,17 @@ static void begin_building(struct vm *vm)
     if (rc)
         give_up(vm, rc, why);
     else
+        open_disks(vm);
+}
+
+void vm_disks_opened(struct vm *vm, int rc, const char *why)
+{
+    char line[WHY_MAX];
+
+    vm->opening_disks = false;
+    if (rc)
+        give_up(vm, why_set(line, rc, "%s: %s", vm->cfg.name, why), line);
+    else
         work_queue(&vm->work);
 }
 
@@ -390,7 +425,7 @@ static void vm_work(struct work *w)
 {
     struct vm *vm = container_of(w, struct vm, work);
 
-    if (vm->state == VM_BUILDING)
+    if (vm->state == VM_BUILDING && !vm->opening_disks)
         build_some(vm);
     else if (vm->state == VM_DYING)
         tear_down(vm);
@@ -427,7 +462,7 @@ static int complete_config(struct vm_config *c, char *why)
         log_warn("%s: disk: this host serves no disks; the domain runs without", c->name);
         c->nr_disks = 0;
     }
-    for (uint32_t i = 0; i < c->nr_disks; i++) {
+    for (uint32_t i = 0; i < c->nr_disks && !vm_disk_server; i++) {
         char what[WHY_MAX];
 
         rc = vm_disk_check(&c->disk[i], what);
@@ -491,9 +526,9 @@ int vm_create(const struct vm_config *cfg, bool paused,
     vm->done = done;
     vm->done_arg = arg;
     list_push_back(&vm_list, &vm->link);
-    work_queue(&vm->work);
     if (out)
         *out = vm;
+    open_disks(vm);
     return 0;
 }
 

@@ -54,6 +54,7 @@ struct vm {
     bool retargeted;            /* tune.c's: target_kib was changed */
     struct file *ramdisk;
     struct kernel *kernel;
+    bool opening_disks, has_disks;
     struct build *build;
     struct work work;
     struct timer timer;
@@ -67,6 +68,19 @@ struct vm {
  * for a disk that is not there: its kernel would wait for it for minutes.
  */
 extern int (*vm_disk_check)(const struct vm_disk *d, char *why);
+
+/*
+ * Before a domain is built its disks are opened, which may take a while: `open` begins that for those of
+ * vm->cfg and ends, later, with vm_disks_opened(). Its backends have them then. `done`: the domain
+ * runs, or will not be built; called once for each open, before or after it has ended.
+ */
+struct vm_disk_server {
+    void (*open)(struct vm *vm);
+    void (*done)(struct vm *vm);
+};
+extern const struct vm_disk_server *vm_disk_server;     /* NULL: only vm_disk_check says */
+
+void vm_disks_opened(struct vm *vm, int rc, const char *why);
 
 extern struct list vm_list;     /* in order of creation */
 #define vm_for_each(vm) list_for_each(vm, &vm_list, link)
