@@ -150,7 +150,7 @@ void nbd_set_timer(struct nbd *n)
 {
     uint64_t due = timeout_at(n);
 
-    for (uint32_t i = 0; i < n->nr_conns; i++)
+    for (uint32_t i = 0; i < n->nr_conns && !n->closing; i++)
         due = MIN(due, conn_due(&n->conn[i]));
     if (n->open)
         due = MIN(due, n->open_until);
@@ -188,10 +188,15 @@ static void timer_due(struct timer *t)
     struct nbd *n = container_of(t, struct nbd, timer);
     uint64_t now = now_ns();
 
-    if (n->closing && now >= n->close_until)
+    /* Once each: a timer that is set to what is over would never let the work run. */
+    if (n->closing && now >= n->close_until) {
+        n->close_until = ~0UL;
         work_queue(&n->end_work);
-    if (n->open && now >= n->open_until)
+    }
+    if (n->open && now >= n->open_until) {
+        n->open_until = ~0UL;
         not_opened(n, -XEN_ETIMEDOUT);
+    }
     if (now >= timeout_at(n)) {
         n->gave_up = true;
         log_error("%s: the server has been gone for %u s: requests fail now", n->disk.id,
@@ -405,8 +410,6 @@ static void close_disk(struct disk *d)
     n->close_until = now_ns() + CLOSE_TIME;
     fail_queue(n);
     if (!any_ready(n) || !n->nr_slots)
-        n->close_until = 0;
-    if (!n->close_until)
         work_queue(&n->end_work);
     else
         nbd_set_timer(n);
