@@ -104,5 +104,11 @@ python3 tests/system/api_schema.py "$pki" "$port" "$top" > "$tmp/schema" 2>&1
 check "openapi.json against the server" test $? -eq 0
 cat "$tmp/schema"
 
+# ------------------------------------------------------------------ clients that are hostile, many, at odds
+python3 tests/system/api_hostile.py "$pki" "$port" > "$tmp/hostile" 2>&1
+check "hostile clients" test $? -eq 0
+cat "$tmp/hostile"
+check "no panic in the host's log" test "$(grep -acE 'PANIC|BUG' "$tmp/api.log")" -eq 0
+
 host_stop "$host_pid"
 finish
