@@ -17,6 +17,7 @@
 #include "lwip/tcp.h"
 
 #define STREAMS_MAX 256u        /* connections at one time, both directions */
+#define ACCEPTED_MAX 128u       /* of them from others: they leave room for those of our own */
 
 typedef int (*accept_fn)(void *arg, struct stream *s, struct stream_addr peer);
 
@@ -42,10 +43,11 @@ struct tcp_stream {
     bool got_fin, fin_told;
     bool want_room, room;       /* a write was cut; acknowledgements came since */
     size_t acked;               /* bytes, of which the owner was not told yet */
+    bool accepted;              /* counts in nr_accepted */
     bool in_work, gone;         /* gone: free it when its work returns */
 };
 
-static unsigned int nr_streams;
+static unsigned int nr_streams, nr_accepted;
 
 static const struct stream_ops ops;
 
@@ -121,6 +123,7 @@ static void release(struct tcp_stream *s)
         return;
     }
     nr_streams--;
+    nr_accepted -= s->accepted;
     free(s);
 }
 
@@ -433,11 +436,13 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 
     if (err != ERR_OK || !pcb)
         return ERR_VAL;
-    s = stream_new(pcb);
+    s = nr_accepted < ACCEPTED_MAX ? stream_new(pcb) : NULL;
     if (!s) {
         tcp_abort(pcb);
         return ERR_ABRT;
     }
+    nr_accepted++;
+    s->accepted = true;
     s->listener = arg;
     work_queue(&s->work);
     return ERR_OK;
