@@ -8,7 +8,7 @@ BENCH   := $(B)/bench
 release:   ## build hypervisor and dom0 without assertions, as they are shipped (build/release)
 	$(Q)$(MAKE) --no-print-directory B=$(RELEASE) DEPS=$(DEPS) DEBUG=0 all $(RELEASE)/guests/frames
 
-bench: release $(BENCH)/initrd.gz $(BENCH)/pv $(BENCH)/vmlinux   ## measure: make bench [PARTS="boot cpu native min net"]
+bench: release guests $(BENCH)/initrd.gz $(BENCH)/pv $(BENCH)/vmlinux   ## measure: make bench [PARTS="boot cpu native min net"]
 	$(Q)tests/bench/run $(PARTS)
 
 $(BENCH)/bench: tests/bench/bench.c
