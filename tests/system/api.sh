@@ -86,6 +86,10 @@ check "  with a reader's token beside it" is "$(status $(cert nobody) "${reader[
 for c in expired stranger server; do
     check "$c certificate: no connection" refused https $(cert $c) "${admin[@]}" $api/v1/host
 done
+check "a page of another site does not get far with a browser's certificate" is \
+    "$(status $(cert admin) -H 'Origin: https://evil.example' -X POST $api/v1/domains/none/pause)" 401
+check "  and one of the host's own does" is \
+    "$(status $(cert admin) -H "Origin: $api" -X POST $api/v1/domains/none/pause)" 404
 check "no credential" is "$(status $api/v1/host)" 401
 check "  says how" has 'WWW-Authenticate: Bearer' <(https -i $api/v1/host)
 check "a token that was never given out" is "$(status -H "Authorization: Bearer $(openssl rand -hex 24)" $api/v1/host)" 401

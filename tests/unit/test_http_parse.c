@@ -42,6 +42,31 @@ static void tokens(void **state)
                            "Authorization: Bearer b\r\n\r\n"), -400);
 }
 
+static bool cross_site(const char *fields)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "POST /v1/domains HTTP/1.1\r\n%s\r\n", fields);
+    assert_true(parse(text) > 0);
+    return rq.cross_site;
+}
+
+/* What a browser sends for a page from elsewhere. */
+static void sites(void **state)
+{
+    assert_false(cross_site("Host: h\r\n"));
+    assert_false(cross_site("Host: h:443\r\nOrigin: https://h:443\r\nSec-Fetch-Site: same-origin\r\n"));
+    assert_false(cross_site("Origin: https://h\r\nHost: h\r\n"));
+    assert_false(cross_site("Host: h\r\nSec-Fetch-Site: none\r\n"));
+    assert_true(cross_site("Host: h\r\nOrigin: https://evil.example\r\n"));
+    assert_true(cross_site("Host: h\r\nOrigin: https://h.evil.example\r\n"));
+    assert_true(cross_site("Host: h\r\nOrigin: null\r\n"));
+    assert_true(cross_site("Origin: https://\r\n"));
+    assert_true(cross_site("Host: h\r\nSec-Fetch-Site: cross-site\r\n"));
+    assert_true(cross_site("Host: h\r\nOrigin: https://h\r\nSec-Fetch-Site: same-site\r\n"));
+    assert_int_equal(parse("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), -400);
+}
+
 static void connections(void **state)
 {
     assert_true(parse("GET / HTTP/1.0\r\n\r\n") > 0);
@@ -110,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
         cmocka_unit_test(tokens),
+        cmocka_unit_test(sites),
         cmocka_unit_test(connections),
         cmocka_unit_test(incomplete),
         cmocka_unit_test(refusals),

@@ -150,6 +150,24 @@ static int parse_length(const char *s, size_t n, struct http_request *rq)
     return 0;
 }
 
+static void copy_text(char *to, size_t size, const char *s, size_t n)
+{
+    n = n < size ? n : 0;
+    memcpy(to, s, n);
+    to[n] = '\0';
+}
+
+/* "https://HOST[:PORT]"; "null" and what is no URL is of nobody's site. */
+static void parse_origin(const char *s, size_t n, struct http_request *rq)
+{
+    const char *colon = memchr(s, ':', n);
+    size_t at = colon ? (size_t)(colon - s) + 3 : n;
+
+    rq->cross_site = true;              /* until Host says the same */
+    if (at < n && s[at - 2] == '/' && s[at - 1] == '/')
+        copy_text(rq->origin, sizeof(rq->origin), s + at, n - at);
+}
+
 /* "Bearer TOKEN" (RFC 6750). Other schemes and what is too long count as none. */
 static int parse_authorization(const char *s, size_t n, struct http_request *rq)
 {
@@ -190,7 +208,17 @@ static int parse_field(const char *s, size_t n, struct http_request *rq)
         return refuse(rq, 501, "Transfer-Encoding is not supported: send Content-Length");
     if (equal_nocase(s, k, "authorization"))
         return parse_authorization(s + v, n - v, rq);
-    if (equal_nocase(s, k, "connection")) {
+    if (equal_nocase(s, k, "host")) {
+        if (rq->has_host)
+            return refuse(rq, 400, "Host twice");
+        rq->has_host = true;
+        copy_text(rq->host, sizeof(rq->host), s + v, n - v);
+    } else if (equal_nocase(s, k, "origin")) {
+        parse_origin(s + v, n - v, rq);
+    } else if (equal_nocase(s, k, "sec-fetch-site")) {
+        rq->fetch_elsewhere |= !equal_nocase(s + v, n - v, "same-origin") &&
+                               !equal_nocase(s + v, n - v, "none");
+    } else if (equal_nocase(s, k, "connection")) {
         if (lists(s + v, n - v, "close"))
             rq->keep_alive = false;
         else if (lists(s + v, n - v, "keep-alive"))
@@ -231,6 +259,9 @@ int http_parse_head(const char *buf, size_t len, struct http_request *rq)
     }
     if (first)
         return refuse(rq, 400, "no request line");
+    if (rq->cross_site && rq->origin[0] && strcmp(rq->origin, rq->host) == 0)
+        rq->cross_site = false;
+    rq->cross_site |= rq->fetch_elsewhere;
     return (int)end;
 }
 

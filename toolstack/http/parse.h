@@ -14,6 +14,7 @@
 #define HTTP_PATH_MAX   256
 #define HTTP_QUERY_MAX  256
 #define HTTP_TOKEN_MAX  256
+#define HTTP_HOST_MAX   128
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
 
@@ -23,11 +24,18 @@ struct http_request {
     char query[HTTP_QUERY_MAX];     /* as it came */
     uint64_t content_length;
     bool has_length;
-    bool has_authorization;
+    bool has_authorization, has_host, fetch_elsewhere;  /* the parser's own */
     bool version_1_1;               /* else HTTP/1.0 */
     bool keep_alive;
     bool expect_continue;
     bool json;                      /* Content-Type: application/json */
+    /*
+     * A browser sends it for a page of another site (Origin, Sec-Fetch-Site). Such a page must not
+     * use what the browser adds by itself, a client certificate.
+     */
+    bool cross_site;
+    char host[HTTP_HOST_MAX];       /* Host; "" when there is none, or it is too long */
+    char origin[HTTP_HOST_MAX];     /* Origin without its scheme */
     char token[HTTP_TOKEN_MAX];     /* Authorization: Bearer; "" when there is none */
     const char *why;                /* when refused */
 };
