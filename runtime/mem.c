@@ -416,12 +416,17 @@ static void *run_alloc(size_t bytes)
 
 static void area_free_pages(struct area *a, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        char *at = (char *)a->va + (i << PAGE_SHIFT);
-        pfn_t page = virt_to_pfn(at);
+    for (size_t done = 0; done < n;) {
+        char *at = (char *)a->va + (done << PAGE_SHIFT);
+        size_t some = MIN(n - done, (size_t)64);
+        pfn_t page[64];
 
-        unmap_at(at, 1);
-        page_free(pfn_to_virt(page));
+        for (size_t i = 0; i < some; i++)
+            page[i] = virt_to_pfn(at + (i << PAGE_SHIFT));
+        unmap_at(at, some);
+        for (size_t i = 0; i < some; i++)
+            page_free(pfn_to_virt(page[i]));
+        done += some;
     }
     va_free(a->va, a->pages);
 }

@@ -119,8 +119,10 @@ static int status_of(int rc)
 
 static int upload_data(void *arg, const void *data, size_t len, const char **why)
 {
-    transfer_data(arg, data, len);
-    return 0;
+    if (transfer_data(arg, data, len))
+        return 0;
+    *why = "no memory left for the rest of it";
+    return -503;
 }
 
 static void upload_end(void *arg, struct http_conn *c)
@@ -177,7 +179,7 @@ static int fetch_size(void *arg, uint64_t bytes, char *why)
 
 static void fetch_data(void *arg, const uint8_t *data, size_t len)
 {
-    transfer_data(arg, data, len);
+    (void)transfer_data(arg, data, len);    /* what is missing in the end fails it */
 }
 
 static void fetch_done(void *arg, int rc, const char *line)
@@ -194,7 +196,7 @@ static void fetch_done(void *arg, int rc, const char *line)
     if (transfer_done(t, &rc, why))
         log_info("file %s: fetched", name);
     else
-        log_warn("file %s: %s", name, why);
+        log_warn("file %s: %s", name, why);     /* the name has been taken, or memory has run out */
 }
 
 static void fetch_stop(struct transfer *t)

@@ -21,6 +21,7 @@ struct file {
     const char *source;     /* "module"; else who added it says: "upload", "url" */
     bool gone;              /* removed; freed when the last reference goes */
     void (*release)(struct file *f);    /* frees data; may be NULL */
+    void *keeper;           /* release()'s own */
     char name[];
 };
 

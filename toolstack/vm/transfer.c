@@ -3,15 +3,14 @@
 #include "toolstack/vm/transfer.h"
 #include <stdlib.h>
 #include "lib/string.h"
-#include "runtime/loop.h"
+#include "runtime/bigbuf.h"
 #include "runtime/mem.h"
 #include "toolstack/vm/file.h"
 #include "toolstack/vm/hv.h"
 #include "toolstack/vm/kernels.h"
 #include "toolstack/vm/vm.h"
 
-#define RESERVE_PAGES 1024      /* stay free for everything else in dom0 */
-#define KEEP_PAGES    512       /* when memory goes back to the hypervisor */
+#define RESERVE_PAGES 1024UL      /* stay free for everything else in dom0 */
 
 struct list transfer_list = LIST_INIT(transfer_list);
 static unsigned int nr_transfers;
@@ -31,25 +30,9 @@ static bool name_ok(const char *s)
     return n && n < TRANSFER_NAME_MAX && !s[n] && s[0] != '.';
 }
 
-/* Memory of a large file goes back when it is free. */
-static void give_back(struct work *w)
-{
-    (void)mem_give_back(KEEP_PAGES);
-}
-
-static void give_back_later(void)
-{
-    static struct work work;
-
-    if (!work.fn)
-        work_init(&work, give_back);
-    work_queue(&work);
-}
-
 static void release(struct file *f)
 {
-    free((void *)(uintptr_t)f->data);
-    give_back_later();
+    bigbuf_free(f->keeper);
 }
 
 unsigned int file_users(const struct file *f)
@@ -111,9 +94,7 @@ void transfer_drop(struct transfer *t)
 {
     list_remove(&t->link);
     nr_transfers--;
-    free(t->data);
-    if (t->data)
-        give_back_later();
+    bigbuf_free(t->data);
     free(t);
 }
 
@@ -160,19 +141,30 @@ struct transfer *transfer_begin(const char *name, const char *source, int *rc, c
     return t;
 }
 
+/* What others have been promised and not yet received. */
+static uint64_t promised(void)
+{
+    struct transfer *t;
+    uint64_t n = 0;
+
+    transfer_for_each(t)
+        n += t->data ? t->size - t->received : 0;
+    return n;
+}
+
 /* Bytes that a file may have now. */
 static uint64_t room(void)
 {
+    uint64_t grow, pages, taken = promised() + (RESERVE_PAGES << PAGE_SHIFT);
     struct mem_stats mem;
     struct hv_host host;
-    uint64_t grow, pages;
 
     mem_get_stats(&mem);
     grow = mem.pages_limit - mem.pages_total;
     if (hv_host_info(&host) == 0)
         grow = MIN(grow, host.free_pages);
     pages = mem.pages_free + grow;
-    return pages > RESERVE_PAGES ? (pages - RESERVE_PAGES) << PAGE_SHIFT : 0;
+    return pages << PAGE_SHIFT > taken ? (pages << PAGE_SHIFT) - taken : 0;
 }
 
 int transfer_size(struct transfer *t, uint64_t size, char *why)
@@ -182,7 +174,7 @@ int transfer_size(struct transfer *t, uint64_t size, char *why)
     if (size > most)
         return why_set(why, -XEN_E2BIG, "%s: %lu bytes, and dom0 has room for %lu (mem_max=)", t->name,
                        size, most);
-    t->data = malloc(size + 1);
+    t->data = bigbuf_new(size);
     if (!t->data)
         return why_set(why, -XEN_E2BIG, "%s: no memory for %lu bytes", t->name, size);
     t->size = size;
@@ -190,11 +182,14 @@ int transfer_size(struct transfer *t, uint64_t size, char *why)
     return 0;
 }
 
-void transfer_data(struct transfer *t, const void *data, size_t len)
+bool transfer_data(struct transfer *t, const void *data, size_t len)
 {
     len = MIN(len, t->size - t->received);
-    memcpy(t->data + t->received, data, len);
+    if (!bigbuf_reach(t->data, t->received + len))
+        return false;
+    memcpy((char *)bigbuf_data(t->data) + t->received, data, len);
     t->received += len;
+    return true;
 }
 
 struct file *transfer_done(struct transfer *t, int *rc, char *why)
@@ -202,15 +197,18 @@ struct file *transfer_done(struct transfer *t, int *rc, char *why)
     struct file *old = exact(t->name), *f = NULL;
 
     *rc = may_replace(t->name, why);
+    if (!*rc && t->received != t->size)
+        *rc = why_set(why, -XEN_ENOMEM, "%s: no memory left for all of it", t->name);
     if (!*rc && old)
         *rc = file_delete(old, why);
     if (!*rc) {
-        f = file_add(t->name, t->data, t->size, release);
+        f = file_add(t->name, bigbuf_data(t->data), t->size, release);
         if (!f)
             *rc = why_set(why, -XEN_ENOMEM, "out of memory");
     }
     if (f) {
         f->source = t->source;
+        f->keeper = t->data;
         t->data = NULL;
     }
     transfer_drop(t);
@@ -219,9 +217,7 @@ struct file *transfer_done(struct transfer *t, int *rc, char *why)
 
 void transfer_fail(struct transfer *t, const char *why)
 {
-    free(t->data);
-    if (t->data)
-        give_back_later();
+    bigbuf_free(t->data);
     t->data = NULL;
     t->failed = true;
     t->cancel = NULL;

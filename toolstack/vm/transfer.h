@@ -12,16 +12,17 @@
 #define TRANSFERS 16            /* at one time, failed ones that are kept included */
 #define TRANSFER_NAME_MAX 64
 
+struct bigbuf;
 struct file;
 
 struct transfer {
     struct list link;
     char name[TRANSFER_NAME_MAX];
     const char *source;         /* "upload", "url" */
-    bool sized;                 /* size is known, and the memory is there */
+    bool sized;                 /* size is known */
     bool failed;
     uint64_t size, received;
-    uint8_t *data;
+    struct bigbuf *data;
     char error[WHY_MAX];        /* when failed */
     void (*cancel)(struct transfer *t);     /* stops what feeds it; NULL: cannot be stopped */
     void *feeder;
@@ -34,11 +35,11 @@ struct transfer {
  */
 struct transfer *transfer_begin(const char *name, const char *source, int *rc, char *why);
 
-/* Takes the memory. -XEN_E2BIG with one line in why when there is not so much. */
+/* How long it will be. -XEN_E2BIG with one line in why when there is not so much memory. */
 int transfer_size(struct transfer *t, uint64_t size, char *why);
 
-/* The next bytes; not more than size in total. */
-void transfer_data(struct transfer *t, const void *data, size_t len);
+/* The next bytes; not more than size in total. False: memory has run out meanwhile. */
+bool transfer_data(struct transfer *t, const void *data, size_t len);
 
 /* All is there: the file (in place of an unused one of that name), or NULL with why. t is gone. */
 struct file *transfer_done(struct transfer *t, int *rc, char *why);
