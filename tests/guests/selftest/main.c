@@ -4,6 +4,7 @@
  * grants. As dom0 also DMA memory and PCI. Prints "selftest: ok" or the first thing that failed.
  */
 #include "lib/string.h"
+#include "runtime/bigbuf.h"
 #include "runtime/dma.h"
 #include "runtime/event.h"
 #include "runtime/grant.h"
@@ -74,6 +75,36 @@ static void test_large(void)
     p = realloc(p, n + (1 << 20));
     CHECK(p && p[PAGE_SIZE] == 1);
     free(p);
+}
+
+/* Memory that comes in pieces and goes in turns of the loop, all of it. */
+static void test_bigbuf(void)
+{
+    size_t n = (6UL << 20) + 5000;
+    struct mem_stats before, after;
+    struct bigbuf *b;
+    uint8_t *p;
+
+    mem_get_stats(&before);
+    if (before.pages_limit < 8192)
+        return;
+    b = bigbuf_new(n);
+    CHECK(b);
+    p = bigbuf_data(b);
+    for (size_t i = 0; i < n; i += PAGE_SIZE) {
+        CHECK(bigbuf_reach(b, i + 1));
+        p[i] = (uint8_t)(i >> PAGE_SHIFT);
+    }
+    CHECK(bigbuf_reach(b, n) && bigbuf_reach(b, 1) && bigbuf_data(b) == p);
+    CHECK(!bigbuf_reach(b, n + PAGE_SIZE));
+    for (size_t i = 0; i < n; i += PAGE_SIZE)
+        CHECK(p[i] == (uint8_t)(i >> PAGE_SHIFT));
+    bigbuf_free(b);
+    for (int turn = 0; turn < 50; turn++)
+        loop_turn(false);
+    mem_get_stats(&after);
+    /* Page tables of the addresses stay. */
+    CHECK(after.pages_total - after.pages_free <= before.pages_total - before.pages_free + 8);
 }
 
 /* As the initial domain: takes more pages than there are, so memory has to grow. */
@@ -255,6 +286,7 @@ void pv_main(void)
     test_heap();
     log_debug("large");
     test_large();
+    test_bigbuf();
     log_debug("map");
     test_map();
     log_debug("protection");
