@@ -4,9 +4,11 @@
  *
  * Data is moved by grant copies: by the disk itself if it can, straight from where it has them or
  * where it wants them; else through pages of dom0, all writes of a turn together before they are
- * submitted, all finished reads before they are answered.
+ * submitted, all finished reads before they are answered. For disks that do DMA it is not moved at
+ * all: the guest's pages are pinned until the answer.
  */
 #include <stdlib.h>
+#include "blkback/pin.h"
 #include "blkback/vbd.h"
 #include "lib/string.h"
 #include "overflow.h"
@@ -39,14 +41,19 @@ static struct vbd_req *req_get(struct vbd *v)
     return r;
 }
 
+/* unpin_settle() has to follow. */
 static void req_put(struct vbd_req *r)
 {
     struct vbd *v = r->vbd;
 
     if (r->data) {
-        for (uint32_t i = 0; i < r->io.nr_segs; i++)
-            page_free(r->data[i].va);
-        v->pages -= r->io.nr_segs;
+        for (uint32_t i = 0; i < r->nr_data; i++) {
+            if (r->pin)
+                unpin_page(&r->data[i], r->pin[i]);
+            else
+                page_free(r->data[i].va);
+        }
+        v->pages -= r->nr_data;
         free(r->data);
     }
     if (r->q.seg != r->q.inline_seg)
@@ -87,6 +94,7 @@ void vbd_queue_drop(struct vbd_queue *q)
         list_remove(&r->link);
         req_put(r);
     }
+    unpin_settle();
 }
 
 /* ------------------------------------------------------------------ data */
@@ -154,7 +162,7 @@ static const struct disk_io_ops io_ops = { .give = give, .take = take, .failed =
 /* All of the data between the guest's pages and the request's own. */
 static void copy_own(struct vbd_req *r, bool to_guest)
 {
-    for (uint32_t i = 0; i < r->io.nr_segs; i++) {
+    for (uint32_t i = 0; i < r->nr_data && !r->pin; i++) {
         if (to_guest)
             copy_to_guest_page(r->vbd->dom, &r->q.seg[i], r->data[i].va, r->data[i].bytes,
                                &r->copy_failed);
@@ -193,6 +201,7 @@ static void answer_finished(struct vbd_queue *q)
         list_remove(&r->link);
         req_put(r);
     }
+    unpin_settle();
     if (q->vbd->held) {
         q->vbd->held = false;
         vbd_wake(q->vbd);
@@ -229,6 +238,7 @@ static void io_done(struct disk_io *io, int rc)
         if (v->barrier == r)
             v->barrier = NULL;
         req_put(r);
+        unpin_settle();
         if (!v->busy)
             vbd_idle(v);
         return;
@@ -370,23 +380,51 @@ static bool fetch_segments(struct vbd_req *r)
     return blk_segments(&r->q, list, r->q.nr_segs, r->vbd->disk->logical);
 }
 
-/* Own pages for its data, for disks that do not copy by themselves. */
+/* The guest's own pages, for disks that do DMA; pin_settle() has to follow. */
+static bool pin_data(struct vbd_req *r)
+{
+    uint32_t n = r->q.nr_segs;
+
+    r->data = malloc(n * (sizeof(*r->data) + sizeof(*r->pin)));
+    if (!r->data)
+        return false;
+    r->pin = (void *)(r->data + n);
+    for (; r->nr_data < n; r->nr_data++) {
+        const struct copy_ref *c = &r->q.seg[r->nr_data];
+        struct disk_seg *s = &r->data[r->nr_data];
+
+        *s = (struct disk_seg){ .maddr = c->offset, .bytes = c->bytes };
+        pin_page(r->vbd->dom, c->ref, r->io.op == DISK_WRITE, s, &r->pin[r->nr_data], &r->copy_failed);
+    }
+    r->vbd->pages += n;
+    return true;
+}
+
+/* Own pages for its data, for disks that can neither do that nor copy by themselves. */
 static bool alloc_data(struct vbd_req *r)
 {
     bool read = r->io.op == DISK_READ;
 
     r->data = malloc(r->q.nr_segs * sizeof(*r->data));
-    for (uint32_t i = 0; r->data && i < r->q.nr_segs; i++) {
+    for (; r->data && r->nr_data < r->q.nr_segs; r->nr_data++) {
         /* A disk that reads less than it says must not hand out what was there before. */
         void *p = read ? page_alloc_zeroed() : page_alloc();
 
         if (!p)
             return false;
-        r->data[i] = (struct disk_seg){ p, virt_to_maddr(p), r->q.seg[i].bytes };
-        r->io.nr_segs++;
+        r->data[r->nr_data] = (struct disk_seg){ p, virt_to_maddr(p), r->q.seg[r->nr_data].bytes };
         r->vbd->pages++;
     }
     return r->data != NULL;
+}
+
+static bool get_data(struct vbd_req *r)
+{
+    uint32_t caps = r->vbd->disk->caps;
+
+    if (!r->q.nr_segs || (caps & DISK_BY_COPY))
+        return true;
+    return caps & DISK_BY_FRAME ? pin_data(r) : alloc_data(r);
 }
 
 /* The entry at q->cons as a request; false: r->status says why not. */
@@ -397,6 +435,8 @@ static bool take_request(struct vbd_queue *q, struct vbd_req *r)
 
     r->queue = q;
     r->data = NULL;
+    r->pin = NULL;
+    r->nr_data = 0;
     r->copy_failed = false;
     r->left = 0;
     r->submitting = r->again = false;
@@ -417,9 +457,10 @@ static bool take_request(struct vbd_queue *q, struct vbd_req *r)
     r->io.sectors = r->q.sectors;
     r->io.ops = &io_ops;
     r->io.done = io_done;
-    if (r->q.nr_segs && !(d->caps & DISK_BY_COPY) && !alloc_data(r))
+    if (!get_data(r))
         return false;
     r->io.seg = r->data;
+    r->io.nr_segs = (uint16_t)r->nr_data;
     return true;
 }
 
@@ -492,6 +533,7 @@ static void carry_out(struct vbd_queue *q, struct vbd_req **batch, uint32_t nr)
             copy_own(batch[i], false);
     if (!by_copy)
         disk_settle();
+    pin_settle();
     for (uint32_t i = 0; i < nr; i++) {
         if (batch[i]->copy_failed) {
             if (v->barrier == batch[i]) {

@@ -23,7 +23,7 @@
 #define VBD_BUDGET      32u             /* requests of one turn of a queue */
 #define VBD_REQS        256u            /* under way at one time */
 #define VBD_REQS_KEPT   32u             /* not given back to malloc when they are free */
-#define VBD_PAGES       1024u           /* of data, for disks that do not copy by themselves */
+#define VBD_PAGES       1024u           /* of data that requests hold, own or pinned */
 #define VBD_QUEUES      8u
 #define VBD_RING_ORDER  4u              /* rings of up to 16 pages: 512 entries */
 
@@ -40,7 +40,9 @@ struct vbd_req {
     bool copy_failed;           /* the guest took a page back */
     uint8_t stage;              /* of a barrier */
     uint32_t at_seg, at_byte;   /* where the last copy was: q.seg[at_seg] begins at at_byte */
-    struct disk_seg *data;      /* own pages; NULL if the disk copies by itself */
+    struct disk_seg *data;      /* NULL if the disk copies by itself; else nr_data pages of it: */
+    grant_handle_t *pin;        /* the guest's, pinned with these handles; NULL: own ones */
+    uint32_t nr_data;
     uint64_t left;              /* sectors of a discard that are still to be submitted */
     bool submitting, again;     /* of a discard: disk_submit() is running; the next piece's turn */
 };

@@ -126,6 +126,37 @@ void grant_unmap(struct grant_mapping *m)
         unmap_all(m, m->n);
 }
 
+void grant_pin(struct grant_pin *ops, uint32_t n)
+{
+    struct gnttab_map_grant_ref op[GRANT_PINS_MAX];
+
+    BUG_ON(n > GRANT_PINS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        op[i] = (struct gnttab_map_grant_ref){
+            .flags = GNTMAP_device_map | (ops[i].flags & GRANT_READONLY ? GNTMAP_readonly : 0),
+            .ref = ops[i].ref,
+            .dom = ops[i].dom,
+            .status = GNTST_general_error,
+        };
+    }
+    (void)hc_grant_table_op(GNTTABOP_map_grant_ref, op, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ops[i].handle = op[i].status == GNTST_okay ? op[i].handle : GRANT_UNPINNED;
+        ops[i].maddr = op[i].dev_bus_addr;
+    }
+}
+
+void grant_unpin(const struct grant_pin *ops, uint32_t n)
+{
+    struct gnttab_unmap_grant_ref op[GRANT_PINS_MAX];
+
+    BUG_ON(n > GRANT_PINS_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        op[i] = (struct gnttab_unmap_grant_ref){ .dev_bus_addr = ops[i].maddr, .handle = ops[i].handle };
+    if (n && hc_grant_table_op(GNTTABOP_unmap_grant_ref, op, n))
+        panic("cannot unpin a grant");
+}
+
 uint32_t grant_copy(struct gnttab_copy *ops, uint32_t n)
 {
     uint32_t failed = 0;

@@ -31,6 +31,26 @@ int grant_map(domid_t dom, const grant_ref_t *refs, uint32_t n, unsigned int fla
 void grant_unmap(struct grant_mapping *m);
 
 /*
+ * Pages for a device's DMA: pinned where they are, mapped nowhere. Each op: ref, dom, and flags 0 or
+ * GRANT_READONLY (the device only reads them). Then maddr is the page's machine address and handle
+ * what grant_unpin() wants; or handle is GRANT_UNPINNED: it is not granted so.
+ */
+#define GRANT_UNPINNED (~0u)
+#define GRANT_PINS_MAX 64u              /* of a call */
+
+struct grant_pin {
+    domid_t dom;
+    uint8_t flags;
+    grant_ref_t ref;
+    grant_handle_t handle;
+    paddr_t maddr;
+};
+
+void grant_pin(struct grant_pin *ops, uint32_t n);
+/* The device has no more to do with them. */
+void grant_unpin(const struct grant_pin *ops, uint32_t n);
+
+/*
  * Runs n copy operations in as few hypercalls as possible; each op's status is set (GNTST_xxx).
  * Returns how many failed. The caller fills source and dest: own memory as DOMID_SELF with
  * u.gmfn = virt_to_pfn()/virt_to_mfn() as the hypervisor expects (grant_copy_own below).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
-/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
 /* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -567,6 +567,69 @@ static void goes_while_busy(void **unused)
     }
 }
 
+/* For a disk that does DMA: the guest's own pages, pinned until the answer and not longer. */
+static void pinned(void **unused)
+{
+    struct blkif_request *q;
+
+    connect_fake(DISK_BY_FRAME, 512);
+    q = next(BLKIF_OP_READ, 0);
+    segment(q, 100, 0, 7);
+    segment(q, 101, 2, 3);
+    q = next(BLKIF_OP_WRITE, 8);
+    segment(q, 102, 0, 7);
+    push();
+    assert_int_equal(nr_waiting, 2);
+    assert_int_equal(fake_pinned, 3);
+    assert_int_equal(waiting[0]->nr_segs, 2);
+    assert_int_equal(waiting[0]->seg[0].maddr, (uint64_t)page[0]);
+    assert_int_equal(waiting[0]->seg[1].maddr, (uint64_t)page[1] + 1024);
+    assert_int_equal(waiting[0]->seg[1].bytes, 1024);
+    assert_int_equal(waiting[1]->seg[0].maddr, (uint64_t)page[2]);
+    assert_null(waiting[1]->seg[0].va);
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    assert_int_equal(fake_pinned, 1);
+    answer_first(-XEN_EIO);
+    assert_int_equal(answer(), BLKIF_RSP_ERROR);
+    assert_int_equal(fake_pinned, 0);
+
+    /* What is not granted, or only to be read, never comes to the disk. */
+    q = next(BLKIF_OP_WRITE, 0);
+    segment(q, 103, 0, 7);
+    segment(q, 9999, 0, 7);
+    assert_int_equal(one(q), BLKIF_RSP_ERROR);
+    fake_grant(DOM, 104, page[4], true);
+    q = next(BLKIF_OP_READ, 0);
+    segment(q, 104, 0, 7);
+    assert_int_equal(one(q), BLKIF_RSP_ERROR);
+    assert_int_equal(nr_waiting, 0);
+    assert_int_equal(fake_pinned, 0);
+    q = next(BLKIF_OP_WRITE, 0);
+    segment(q, 104, 0, 7);
+    push();
+    assert_int_equal(nr_waiting, 1);
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+
+    /* More than one hypercall takes; then the frontend goes while the disk has them. */
+    for (unsigned int i = 0; i < 20; i++) {
+        q = next(BLKIF_OP_READ, i);
+        for (unsigned int k = 0; k < 11; k++)
+            segment(q, 110 + k, 0, 7);
+    }
+    push();
+    assert_int_equal(fake_pinned, 220);
+    fake_write(FRONT "/state", "6");
+    fake_run();
+    assert_int_equal(fake_pinned, 220);
+    assert_int_equal(state(), 5);
+    while (nr_waiting)
+        answer_first(0);
+    assert_int_equal(fake_pinned, 0);
+    assert_int_equal(state(), 6);
+}
+
 static void detach(void **unused)
 {
     connect_fake(0, 512);
@@ -767,6 +830,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(resizes, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_while_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(pinned, setup, teardown),
         cmocka_unit_test_setup_teardown(detach, setup, teardown),
         cmocka_unit_test_setup_teardown(detach_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rings, setup, teardown),

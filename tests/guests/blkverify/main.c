@@ -11,6 +11,7 @@
  *   qd=N            requests at once (16)
  *   epoch=N         goes into every sector (1)
  *   mib=N           uses so much of the disk (all)
+ *   sectors=N       all requests are so long (verify, read: many lengths, anywhere in a page)
  *   reconnect=MS    lets go of the backend so often and connects again
  */
 #include "blkfront/blkfront.h"
@@ -39,6 +40,7 @@ static bool there, gone;
 static struct job jobs[QD_MAX];
 static uint32_t qd, epoch, under_way;
 static uint64_t end;                    /* sectors that are used */
+static uint64_t fixed;                  /* sectors of a request; 0: any */
 static uint32_t unit;                   /* sectors of a disk's sector */
 static bool count_errors;
 static uint64_t failed, good;
@@ -76,6 +78,8 @@ static uint64_t some_sectors(uint64_t left)
     uint64_t room = BUFFER_BYTES / 512 - 8, most = i ? MIN((uint64_t)i->max_sectors, room) : 64;
     uint64_t n = unit * (any(4) ? any(most / unit) + 1 : any(8) + 1);
 
+    if (fixed)
+        n = MIN(fixed, most);
     return MIN(n, left);
 }
 
@@ -86,7 +90,7 @@ static void start(struct job *j, enum blkfront_op op, uint64_t sector, uint64_t 
     under_way++;
     j->req = (struct blkfront_req){
         .op = op, .sector = sector, .sectors = sectors, .done = done, .user = j,
-        .data = j->buffer + any(8 / unit) * unit * 512,
+        .data = j->buffer + (fixed ? 0 : any(8 / unit) * unit * 512),
     };
     if (op == BLKFRONT_WRITE)
         pattern_fill(j->req.data, epoch, j->seq, sector, sectors);
@@ -313,6 +317,7 @@ void pv_main(void)
     qd = (uint32_t)cmdline_get_u64("qd", 16);
     qd = qd < 2 ? 2 : MIN(qd, QD_MAX);
     epoch = (uint32_t)cmdline_get_u64("epoch", 1);
+    fixed = cmdline_get_u64("sectors", 0);
     reconnect_ns = cmdline_get_u64("reconnect", 0) * NS_PER_MS;
     seed += epoch;
     (void)cmdline_get("mode", mode, sizeof(mode));

@@ -30,6 +30,7 @@ static unsigned int nr_mapped[16];
 
 unsigned long fake_copies, fake_copy_calls, fake_flipped, fake_flip_calls;
 bool fake_flips = true, fake_flips_busy;
+unsigned int fake_pinned;
 char fake_log[4096];
 
 /* Grants ------------------------------------------------------------------------------------ */
@@ -88,6 +89,23 @@ void grant_unmap(struct grant_mapping *m)
     if (m->va)
         nr_mapped[m->one] -= m->n;
     m->va = NULL;
+}
+
+void grant_pin(struct grant_pin *ops, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct grant *g = find_grant(ops[i].dom, ops[i].ref);
+        bool ok = g && (!g->readonly || (ops[i].flags & GRANT_READONLY));
+
+        ops[i].handle = ok ? ops[i].ref : GRANT_UNPINNED;
+        ops[i].maddr = ok ? (paddr_t)g->page : 0;
+        fake_pinned += ok;
+    }
+}
+
+void grant_unpin(const struct grant_pin *ops, uint32_t n)
+{
+    fake_pinned -= n;
 }
 
 void grant_copy_own(struct gnttab_copy_ptr *side, const void *p)

@@ -41,6 +41,8 @@ extern bool fake_flips, fake_flips_busy;
 extern unsigned long fake_flipped, fake_flip_calls;
 /* Copy operations and hypercalls for them so far. */
 extern unsigned long fake_copies, fake_copy_calls;
+/* Pages that are pinned now. */
+extern unsigned int fake_pinned;
 /* What was logged since fake_reset(). */
 extern char fake_log[4096];
 
