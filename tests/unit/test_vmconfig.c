@@ -71,6 +71,15 @@ static void whole(void **state)
     assert_non_null(strstr(warned, "t.cfg:19:1: vnc has no effect here: there is no framebuffer"));
 }
 
+static void disk_words(void **state)
+{
+    assert_int_equal(parse(BASE "disk=['/a,raw,xvda,devtype=cdrom','/b,,xvdb,w,no-discard,devtype=disk']"), 0);
+    assert_true(c.disk[0].cdrom && c.disk[0].readonly);
+    assert_false(c.disk[1].cdrom || c.disk[1].readonly);
+    assert_true(c.disk[1].no_discard && !c.disk[0].no_discard);
+    assert_int_not_equal(parse(BASE "disk=['/a,raw,xvda,devtype=floppy']"), 0);
+}
+
 static void defaults(void **state)
 {
     assert_int_equal(parse(BASE), 0);
@@ -246,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole),
+        cmocka_unit_test(disk_words),
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),
         cmocka_unit_test(refusals),
