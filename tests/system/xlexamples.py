@@ -30,7 +30,7 @@ def check(text, name="t.cfg"):
     return r.returncode if sane else -1, said
 
 # ---- the example files
-want = {"xlexample.pvlinux": (0, "the host knows no paths"), "xlexample.hvm": (2, "type = 'hvm' is not supported"),
+want = {"xlexample.pvlinux": (0, "among the host's own disks"), "xlexample.hvm": (2, "type = 'hvm' is not supported"),
         "xlexample.pvhlinux": (2, "type = 'pvh' is not supported"), "cpupool": (2, "unknown key 'sched'")}
 files = [f for pattern in ("/etc/xen/*example*", "/usr/share/doc/xen*/examples/*") for f in glob.glob(root + pattern)]
 for f in sorted(files):

@@ -19,12 +19,14 @@
 #include "toolstack/cli/console.h"
 #include "toolstack/cli/domain.h"
 #include "toolstack/cli/host.h"
+#include "toolstack/cli/replay.h"
 #include "toolstack/cli/say.h"
 
 #define LEAVE       0x1d        /* Ctrl-] */
 #define INPUT_MAX   4096        /* bytes of one request, and held at most */
 #define RETRY_MS    100         /* the guest reads slowly: what it did not take is sent again */
 #define ANSWER_MAX  4096
+#define QUIET_MS    300         /* so long without output: what was kept has all been shown */
 
 static struct termios saved;
 static volatile sig_atomic_t raw;
@@ -80,15 +82,55 @@ struct session {
     char answer[ANSWER_MAX + 1];
     size_t answer_len;
     bool write_failed;
+    /* What the host kept of the output comes first. */
+    bool replaying;
+    uint64_t heard_ms;
+    struct replay replay;
 };
+
+static bool write_out(struct session *s, const char *data, size_t left)
+{
+    while (left) {
+        ssize_t w = write(STDOUT_FILENO, data, left);
+
+        if (w < 0 && (errno == EINTR || errno == EAGAIN)) {
+            (void)poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, 1000);
+            continue;
+        }
+        if (w <= 0) {
+            s->write_failed = true;
+            return false;
+        }
+        data += w;
+        left -= (size_t)w;
+    }
+    return true;
+}
+
+static bool write_old(struct session *s, const char *data, size_t len)
+{
+    char *out = must(malloc(len + REPLAY_HELD));
+    bool ok = write_out(s, out, replay_filter(&s->replay, data, len, out));
+
+    free(out);
+    s->heard_ms = clock_ms();
+    return ok;
+}
+
+static void end_replay(struct session *s)
+{
+    char out[REPLAY_HELD];
+
+    s->replaying = false;
+    (void)write_out(s, out, replay_end(&s->replay, out));
+}
 
 static size_t on_output(char *data, size_t size, size_t n, void *arg)
 {
     struct session *s = arg;
     long status = 0;
-    size_t left;
 
-    left = n *= size;
+    n *= size;
     curl_easy_getinfo(s->output, CURLINFO_RESPONSE_CODE, &status);
     if (status / 100 != 2) {
         if (s->output_len + n > HOST_ANSWER_MAX)
@@ -99,20 +141,8 @@ static size_t on_output(char *data, size_t size, size_t n, void *arg)
         s->output_answer[s->output_len] = '\0';
         return n;
     }
-    while (left) {
-        ssize_t w = write(STDOUT_FILENO, data, left);
-
-        if (w < 0 && (errno == EINTR || errno == EAGAIN)) {
-            (void)poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, 1000);
-            continue;
-        }
-        if (w <= 0) {
-            s->write_failed = true;
-            return CURL_WRITEFUNC_ERROR;
-        }
-        data += w;
-        left -= (size_t)w;
-    }
+    if (!(s->replaying ? write_old(s, data, n) : write_out(s, data, n)))
+        return CURL_WRITEFUNC_ERROR;
     return n;
 }
 
@@ -190,6 +220,14 @@ static int input_done(struct session *s, CURLcode result)
     return CLI_OK;
 }
 
+/* How the session ended, on a line of its own whatever the domain wrote last. */
+static void told(struct session *s, const char *what)
+{
+    if (s->c->err_tty && !s->c->quiet)
+        fputc('\n', stderr);
+    note(s->c, "%s: %s", s->domain, what);
+}
+
 /* The stream's end: the domain's end, or something is wrong. */
 static int output_done(struct session *s, CURLcode result)
 {
@@ -214,13 +252,13 @@ static int output_done(struct session *s, CURLcode result)
     }
     rc = domain_look(s->c, s->domain, &json, &d);
     if (rc == CLI_NOT_FOUND) {
-        note(s->c, "\n%s: the domain has ended", s->domain);
+        told(s, "the domain has ended");
         return CLI_OK;
     }
     if (rc)
         return rc;
     if (!strcmp(d.state, "shutdown") || !strcmp(d.state, "dying")) {
-        note(s->c, "\n%s: the domain has ended", s->domain);
+        told(s, "the domain has ended");
         rc = CLI_OK;
     } else {
         rc = complain(s->c, CLI_NOT_OFFERED, "it may be older than this command: see sluice version",
@@ -239,6 +277,10 @@ static bool turn(struct session *s, bool input, int *rc)
     int running, left, wait = 1000;
     CURLMsg *m;
 
+    if (s->replaying && s->heard_ms && now - s->heard_ms > QUIET_MS)
+        end_replay(s);
+    else if (s->replaying)
+        wait = QUIET_MS / 2;
     if (s->held_len && !s->sending && now < s->not_before_ms)
         wait = (int)(s->not_before_ms - now);
     else if (s->held_len && !s->sending)
@@ -309,7 +351,7 @@ int console_run(struct cli *c, const char *domain, const struct console_options 
     if (rc)
         return rc;
     json_decref(json);
-    s = (struct session){ .c = c, .domain = domain };
+    s = (struct session){ .c = c, .domain = domain, .replaying = !o->unpause };
     begin(&s);
     if (!o->output_only && isatty(STDIN_FILENO)) {
         note(c, "%s: console; Ctrl-] leaves", domain);
@@ -325,9 +367,11 @@ int console_run(struct cli *c, const char *domain, const struct console_options 
     }
     while (!rc && !turn(&s, !o->output_only, &rc))
         ;
+    if (s.replaying)
+        end_replay(&s);
     restore();
     if (s.leave)
-        note(c, "\n%s: left; it goes on running", domain);
+        told(&s, "left; the domain goes on");
     end(&s);
     return rc;
 }

@@ -140,10 +140,12 @@ static unsigned int check_names(struct cli *c, const struct source *s, const str
     for (uint32_t i = 0; i < cfg->nr_disks; i++) {
         const char *target = cfg->disk[i].target;
 
-        if (target[0] == '/')
-            text[n++] = must_printf("disk %s: the host knows no paths: it looks for a file named %s (sluice files); a disk "
-                                    "on a server has a target like nbd://SERVER/EXPORT", cfg->disk[i].vdev,
-                                    strrchr(target, '/') + 1);
+        if (!strncmp(target, "/dev/", 5) || !strncmp(target, "phy:", 4))
+            text[n++] = must_printf("disk %s: %s is looked for among the host's own disks, which its log names (sluice log)",
+                                    cfg->disk[i].vdev, target);
+        else if (target[0] == '/')
+            text[n++] = must_printf("disk %s: a host has no directories: it looks for a file named %s (sluice files)",
+                                    cfg->disk[i].vdev, strrchr(target, '/') + 1);
     }
     for (unsigned int i = 0; i < n; i++) {
         char *line = clean(text[i]);
