@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 #include "toolstack/cli/domain.h"
 #include "toolstack/cli/host.h"
 #include "toolstack/cli/say.h"
@@ -169,19 +171,73 @@ static int device_attach(struct cli *c, int argc, char **argv, const struct kind
     return rc;
 }
 
+/* Is the device that was named so still in the list? */
+static bool listed(const json_t *list, const char *name)
+{
+    static const char *const keys[] = { "devid", "mac", "vdev" };
+    char buf[24];
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+            const char *s = text_of(json_array_get(list, i), keys[k], buf, sizeof(buf));
+
+            if (s && !strcasecmp(s, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+#define DETACH_SECONDS 30u      /* for the guest to let go of it */
+
+static int wait_until_gone(struct cli *c, const char *domain, const char *name, const struct kind *k)
+{
+    uint64_t until = clock_ms() + (c->timeout ? c->timeout : DETACH_SECONDS) * 1000ull;
+    char *what = must_printf("%s: waiting until the guest lets go of %s", domain, name);
+    char *path = host_path("/v1/domains/", domain, k->rest);
+    struct progress p;
+    bool there = true;
+    int rc = CLI_OK;
+
+    progress_begin(&p, c, what);
+    while (there && !rc) {
+        json_t *list;
+
+        rc = host_json(c, &(struct call){ .method = "GET", .path = path, .offer = k->offer, .quiet_404 = true },
+                       JSON_ARRAY, &list);
+        there = !rc && listed(list, name);
+        json_decref(list);
+        if (there && clock_ms() > until)
+            rc = complain(c, CLI_FAILED, "it goes when the guest closes it; -f takes it away at once",
+                          "%s: domain %s does not let go of %s", host_name(c), domain, name);
+        else if (there)
+            nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+        progress_show(&p, 0, 0);
+    }
+    progress_end(&p);
+    free(path);
+    free(what);
+    return rc == CLI_NOT_FOUND ? CLI_OK : rc;       /* the domain went, and the device with it */
+}
+
 static int device_detach(struct cli *c, int argc, char **argv, const struct kind *k)
 {
     char *rest, *prefix;
+    bool force = false;
     int rc, o;
 
-    while ((o = getopt(argc, argv, "f")) >= 0)      /* xl: --force */
+    while ((o = getopt(argc, argv, "f")) >= 0) {
         if (o != 'f')
             return verb_usage(c, argv[0]);
+        force = true;
+    }
     if (argc - optind != 2)
         return verb_usage(c, argv[0]);
     prefix = must_printf("%s/", k->rest);
-    rest = host_path(prefix, argv[optind + 1], "");
+    rest = host_path(prefix, argv[optind + 1], force ? "?force=1" : "");
     rc = domain_call(c, argv[optind], "DELETE", rest, k->offer, NULL, NULL);
+    if (!rc)
+        rc = wait_until_gone(c, argv[optind], argv[optind + 1], k);
     free(prefix);
     free(rest);
     return rc;

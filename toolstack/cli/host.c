@@ -297,6 +297,8 @@ int host_call(struct cli *c, const struct call *k, struct answer *a)
     if (a->status == 404 && k->quiet_404 && strstr(a->body, "\"error\"") &&
         !strstr(a->body, "no such path"))
         return CLI_NOT_FOUND;
+    if (k->silent)
+        return CLI_FAILED;
     return host_status_error(c, k, a->status, a->body);
 }
 

@@ -36,6 +36,7 @@ struct call {
     uint64_t file_size;
     unsigned int timeout;               /* seconds of silence; 0 = the default */
     bool quiet_404;                     /* CLI_NOT_FOUND without a complaint */
+    bool silent;                        /* no complaint about any answer of the host */
     /* For streams: each piece of a 2xx body as it comes; false ends the request, which counts as
      * success. The answer is then empty. */
     bool (*sink)(void *arg, const char *data, size_t len);

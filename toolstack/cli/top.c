@@ -29,6 +29,7 @@ struct usage {
     uint64_t memory_kib;
     unsigned int vcpus;
     uint64_t rx, tx, rd, wr;        /* bytes so far */
+    bool has_devices;
     double rx_rate, tx_rate, rd_rate, wr_rate;  /* bytes a second; negative = not known */
 };
 
@@ -98,14 +99,40 @@ static void free_look(struct look *l)
 }
 
 /* Adds up a counter of all devices in a list. */
-static uint64_t sum(const json_t *domain, const char *list, const char *key)
+static uint64_t sum(const json_t *v, const char *key)
 {
-    const json_t *v = json_object_get(domain, list);
     uint64_t n = 0;
 
     for (size_t i = 0; i < json_array_size(v); i++)
         n += field_uint(json_array_get(v, i), key, 0);
     return n;
+}
+
+#define ASKED_MAX 64        /* domains whose devices are asked for: each takes two requests */
+
+/* What a domain's devices moved; an old host, or a domain that just went, has nothing to say. */
+static void look_at_devices(struct cli *c, struct usage *u)
+{
+    static const char *const rests[] = { "/networks", "/disks" };
+    uint64_t *const to[2][2] = { { &u->rx, &u->tx }, { &u->rd, &u->wr } };
+    static const char *const keys[2][2] = { { "rx_bytes", "tx_bytes" }, { "rd_bytes", "wr_bytes" } };
+
+    for (int i = 0; i < 2; i++) {
+        char *path = host_path("/v1/domains/", u->name, rests[i]);
+        struct answer a;
+
+        if (host_call(c, &(struct call){ .method = "GET", .path = path, .silent = true, .quiet_404 = true }, &a) ==
+            CLI_OK) {
+            json_t *list = json_loadb(a.body, a.len, 0, NULL);
+
+            *to[i][0] = sum(list, keys[i][0]);
+            *to[i][1] = sum(list, keys[i][1]);
+            u->has_devices = true;
+            json_decref(list);
+        }
+        answer_free(&a);
+        free(path);
+    }
 }
 
 static int take_look(struct cli *c, struct look *l)
@@ -137,10 +164,10 @@ static int take_look(struct cli *c, struct look *l)
 
         *u = (struct usage){ .name = must(strdup(list[i].name)), .id = list[i].id, .seconds = list[i].cpu_seconds,
                              .memory_kib = list[i].memory_kib, .vcpus = list[i].vcpus_online,
-                             .rx = sum(list[i].json, "vifs", "rx_bytes"), .tx = sum(list[i].json, "vifs", "tx_bytes"),
-                             .rd = sum(list[i].json, "disks", "rd_bytes"), .wr = sum(list[i].json, "disks", "wr_bytes"),
                              .cpu = -1, .rx_rate = -1, .tx_rate = -1, .rd_rate = -1, .wr_rate = -1 };
         domain_letters(&list[i], u->state);
+        if (i < ASKED_MAX)
+            look_at_devices(c, u);
     }
     free(list);
     json_decref(json);
@@ -167,6 +194,8 @@ static void compare(struct look *now, const struct look *before)
             if (b->id != u->id || strcmp(b->name, u->name))
                 continue;
             u->cpu = u->seconds >= b->seconds ? (u->seconds - b->seconds) / time * 100 : -1;
+            if (!u->has_devices || !b->has_devices)
+                continue;
             u->rx_rate = rate(b->rx, u->rx, time);
             u->tx_rate = rate(b->tx, u->tx, time);
             u->rd_rate = rate(b->rd, u->rd, time);

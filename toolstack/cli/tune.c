@@ -36,7 +36,8 @@ static void vcpu_row(struct table *t, const struct domain *d, const json_t *v)
     bool running = json_is_true(json_object_get(v, "running"));
     const json_t *affinity = json_object_get(v, "affinity");
     char id[24], vcpu[24], cpu[24] = "-", seconds[32];
-    char *list = json_is_string(affinity) || !affinity ? NULL : json_dumps(affinity, JSON_COMPACT);
+    bool any = json_is_array(affinity) && !json_array_size(affinity);
+    char *list = json_is_string(affinity) || !affinity || any ? NULL : json_dumps(affinity, JSON_COMPACT);
 
     snprintf(id, sizeof(id), "%" PRId64, d->id);
     snprintf(vcpu, sizeof(vcpu), "%" PRIu64, field_uint(v, "vcpu", 0));
@@ -44,7 +45,7 @@ static void vcpu_row(struct table *t, const struct domain *d, const json_t *v)
         snprintf(cpu, sizeof(cpu), "%" PRIu64, field_uint(v, "cpu", 0));
     snprintf(seconds, sizeof(seconds), "%.1f", field_number(v, "cpu_seconds", 0));
     table_row(t, (const char *[]){ d->name, id, vcpu, cpu, !online ? "--p" : running ? "r--" : "-b-", seconds,
-                                   list ? list : json_string_value(affinity) });
+                                   any ? "all" : list ? list : json_string_value(affinity) });
     free(list);
 }
 
