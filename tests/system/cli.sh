@@ -43,7 +43,9 @@ run() { timeout 120 "$sluice" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null; rc=$?
 ok() { [ $rc -eq "$1" ] && ! has 'Sanitizer|runtime error' "$tmp/err" || { echo "    | status $rc"; sed 's/^/    | /' "$tmp/err"; false; }; }
 good() { local what=$1; shift; run "$@"; check "$what" ok 0; }
 # fails "what" STATUS PATTERN ARGS...
-fails() { local what=$1 st=$2 pat=$3; shift 3; run "$@"; check "$what" sh -c "$(declare -f ok has); rc=$rc; tmp=$tmp; ok $st && grep -qE -- '$pat' $tmp/err"; }
+says() { has "$1" "$tmp/err" || { sed 's/^/    | /' "$tmp/err"; false; }; }
+refuses() { ok "$1" && says "$2"; }
+fails() { local what=$1 st=$2 pat=$3; shift 3; run "$@"; check "$what" refuses "$st" "$pat"; }
 is() { [ "$1" = "$2" ] || { echo "    | is '$1', not '$2'"; false; }; }
 # until SECONDS JQ ARGS...: until the command's JSON makes the expression true
 until_json() {
@@ -73,7 +75,7 @@ check "  is dom0's" has 'API: HTTPS' "$tmp/out"
 good "a client certificate reads" -H reader list
 fails "no credential" 5 'wants a credential' -H nobody list
 fails "a wrong token" 5 'wants another credential' -H wrong list
-timeout 200 "$sluice" events -n 3 hi > "$tmp/events" 2>&1 < /dev/null & events=$!; pids+=($events)
+timeout 200 "$sluice" events -a -n 4 hi > "$tmp/events" 2>&1 < /dev/null & events=$!; pids+=($events)
 
 # ------------------------------------------------------------------ create
 printf '%s\n' 'name = "hi"' 'kernel = "/boot/hello"' 'memory = 16' 'extra = "forever"' 'vnc = 1' > "$tmp/hi.cfg"
@@ -88,12 +90,12 @@ good "pause" pause hi
 check "  stands" until_json 10 '.[0].state == "paused"' list hi
 good "destroy" destroy hi
 check "  gone" until_json 20 'length == 0' list
-wait $events; check "events told all of it" is "$(awk '{ print $3 }' "$tmp/events" | tr '\n' ' ')" "created running paused "
+wait $events; check "events told all of it" is "$(awk '{ print $3 }' "$tmp/events" | tr '\n' ' ')" "created paused unpaused paused "
 cat > "$tmp/deb.cfg" <<EOF
 name = "deb"
 kernel = "$tmp/vmlinuz"
 ramdisk = "$tmp/initramfs"
-memory = 64
+memory = 96
 maxmem = 256
 vcpus = 1
 maxvcpus = 2
@@ -104,18 +106,18 @@ check "  and uploads nothing" sh -c "grep -q 'vmlinuz would be uploaded as vmlin
 good "create uploads kernel and ramdisk; a setting wins over the file" create "$tmp/deb.cfg" memory=192
 check "  each once" is "$(grep -c '^uploading' "$tmp/err")" 2
 check "  the setting" until_json 5 '.[0].memory_kib == 196608' list deb
-good "a second create" create -p "$tmp/deb.cfg" name=deb2 memory=64
+good "a second create" create -p "$tmp/deb.cfg" name=deb2
 check "  uploads nothing" sh -c "! grep -q uploading '$tmp/err'"
 good "files" files
 check "  tells which are used" is "$(awk '/^vmlinuz-/ { print $4 }' "$tmp/out")" 2
-fails "  what is used stays" 1 'use' files rm "$(awk '/^vmlinuz-/ { print $1 }' "$tmp/out")"
+fails "  what is used stays" 1 'domains are made of it' files rm "$(awk '/^vmlinuz-/ { print $1 }' "$tmp/out")"
 good "  destroy deb2" destroy deb2
 fails "a file that is neither here nor there" 3 'not a file of h1' create "$tmp/hi.cfg" name=x kernel=/boot/nothing
 
 # ------------------------------------------------------------------ console, on a terminal
 check "console: both ways, a resize, and Ctrl-] leaves; the terminal is as before" pty \
     'wait:Ctrl-\] leaves' 'wait:# ' 'type:echo it''"''"''works\r' 'wait:\nitworks' 'size:50x132' 'type:echo $((6*7))x\r' 'wait:42x' \
-    'type:stty -echo; read -r a; echo got:$a; stty echo\r' 'type:\x03' 'wait:# ' 'type:\x1d' 'wait:deb: left' end -- "$sluice" console deb
+    'type:echo go""ing; sleep 1000\r' 'wait:\ngoing' 'type:\x03' 'wait:# ' 'type:echo status $?\r' 'wait:status 130' 'type:\x1d' 'wait:deb: left' end -- "$sluice" console deb
 [ -s "$tmp/pty" ] && [ $bad -eq 0 ] || cat -v "$tmp/pty"
 check "  the output is there again" pty 'wait:itworks' 'type:\x1d' end -- "$sluice" console deb
 good "console -p prints it" console -p deb
@@ -129,7 +131,7 @@ good "domid" domid deb; id=$(cat "$tmp/out")
 good "domname" domname "$id"; check "  is it" is "$(cat "$tmp/out")" deb
 good "rename" rename deb web
 check "  by its number" is "$("$sluice" domname "$id")" web
-fails "  the old name" 3 'there are: web' pause deb
+fails "  the old name" 3 'did you mean web' pause deb
 good "  back" rename web deb
 good "uptime" uptime
 check "  of host and domain" has '^deb +[0-9]+ +0:0' "$tmp/out"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* device.c - verbs for interfaces and disks: network-list, -attach, -detach, block-list, ... */
+#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -233,6 +234,9 @@ static int device_detach(struct cli *c, int argc, char **argv, const struct kind
     }
     if (argc - optind != 2)
         return verb_usage(c, argv[0]);
+    if (strchr(argv[optind + 1], ':'))                 /* a MAC, as hosts write it */
+        for (char *s = argv[optind + 1]; *s; s++)
+            *s = (char)tolower((unsigned char)*s);
     prefix = must_printf("%s/", k->rest);
     rest = host_path(prefix, argv[optind + 1], force ? "?force=1" : "");
     rc = domain_call(c, argv[optind], "DELETE", rest, k->offer, NULL, NULL);
