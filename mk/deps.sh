@@ -23,7 +23,7 @@ grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 gdisk fdisk
 dnsmasq-base busybox-static cpio iproute2 curl jq python3
 libcurl4-openssl-dev libjansson-dev libssl-dev openssl mandoc bash-completion bsdutils
-python3-jsonschema
+python3-jsonschema chromium
 mmdebstrap e2fsprogs apache2-utils
 dpkg-dev ca-certificates xz-utils zstd lz4 gzip bzip2
 '
@@ -37,6 +37,12 @@ zlib  1.2.13.*  upstream
 libzstd  1.5.4*  upstream
 xz-utils  5.4.1-*  upstream
 mbedtls  2.28.*  debian
+'
+
+# Packages of npm that run nothing when installed: folder, package, exact version, its integrity.
+npm_packages='
+xterm       @xterm/xterm     5.5.0   sha512-hqJHYaQb5OptNunnyAnkHyM8aCjZ1MEIDTQu1iIbbTD/xops91NB5yq1ZK/dC2JDbVWtF23zUtl9JE2NqwT87A==
+playwright  playwright-core  1.48.2  sha512-sjjw+qrLFlriJo64du+EK0kJgZzoQPsabGF4lBvsid+3CNIZIYLgnMj9V6JY5VhM2Peh20DJWIVpVljLLnlawA==
 '
 
 say() { printf '  %-8s %s\n' "$1" "$2"; }
@@ -54,6 +60,9 @@ missing_packages() {
     for p in $packages; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || echo "$p"
     done
+    # Node may have come from elsewhere, npm with it.
+    command -v node > /dev/null || echo nodejs
+    command -v npm > /dev/null || echo npm
 }
 
 install_packages() {
@@ -115,8 +124,21 @@ fetch_source() {    # package, version pattern, upstream|debian
     echo "$version $3" > "$deps/$1/.version"
 }
 
+fetch_npm() {    # folder, package, version, integrity
+    local tmp="$deps/.$1.new" file
+    say FETCH "$1"
+    rm -rf "$tmp" && mkdir -p "$tmp"
+    (cd "$tmp" && npm pack --ignore-scripts --loglevel error "$2@$3") > "$deps/$1.log" 2>&1 ||
+        { tail -5 "$deps/$1.log" >&2; fail "cannot fetch the npm package $2"; }
+    file=$(ls "$tmp"/*.tgz)
+    [ "sha512-$(openssl dgst -sha512 -binary "$file" | base64 -w 0)" = "$4" ] || fail "$2 $3 is not the file that is expected"
+    tar -x -z -C "$tmp" -f "$file"
+    rm -rf "${deps:?}/$1" && mv "$tmp/package" "$deps/$1" && rm -rf "$tmp"
+    echo "$3" > "$deps/$1/.version"
+}
+
 fetch_sources() {
-    local name pattern mode listed=
+    local name pattern mode version integrity listed=
     while read -r name pattern mode; do
         [ -n "$name" ] && [ ! -e "$deps/$name/.version" ] || continue
         if [ -z "$listed" ]; then
@@ -128,6 +150,10 @@ fetch_sources() {
         fi
         fetch_source "$name" "$pattern" "$mode"
     done <<< "$sources"
+    while read -r name pattern version integrity; do
+        [ -n "$name" ] && [ ! -e "$deps/$name/.version" ] || continue
+        fetch_npm "$name" "$pattern" "$version" "$integrity"
+    done <<< "$npm_packages"
     mkdir -p "$deps" && touch "$deps/.ready"
 }
 

@@ -29,6 +29,18 @@ $(B)/gen/openapi.json: toolstack/http/openapi.json
 
 $(B)/d0/toolstack/http/openapi.S.o: $(B)/gen/openapi.json
 
+# The web page: its own files, and the terminal, which comes from npm.
+PAGE := $(notdir $(wildcard toolstack/http/page/*)) xterm.js xterm.css
+$(B)/gen/page/%.gz: toolstack/http/page/%
+	$(call say,PACK)
+	$(Q)mkdir -p $(@D) && gzip -9nc $< > $@
+
+$(B)/gen/page/xterm.js.gz $(B)/gen/page/xterm.css.gz: $(DEPS_READY)
+	$(call say,PACK)
+	$(Q)mkdir -p $(@D) && sed '/^\/\/# sourceMappingURL=/d' $(DEPS)/xterm/*/$(@F:.gz=) | gzip -9n > $@
+
+$(B)/d0/toolstack/http/page.S.o: $(PAGE:%=$(B)/gen/page/%.gz)
+
 $(B)/dom0.elf: $(DOM0_OBJ) $(DOM0_DEPS_A) runtime/link.lds
 	$(call say,LD)
 	$(Q)ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \

@@ -59,7 +59,8 @@ for method, path in sorted(table):
         got, head, body = ask(method.upper(), fill(path), role=None, fields=fields)
         head.pop("connection", None)
         answers.add((got, body, tuple(sorted(head.items()))))
-for path in ("/", "/v1/", "/v1/domains/web/nothing", "/v2/host", "/v1/domains/" + "x" * 200, "/metrics/x", "/v1/host/"):
+# "/" and its files are the web page, static files of the tree: tests/system/page.sh compares them.
+for path in ("/index.html", "/page", "/page.js/", "//", "/v1/", "/v1/domains/web/nothing", "/v2/host", "/v1/domains/" + "x" * 200, "/metrics/x", "/v1/host/"):
     if ("get", path) not in table:
         got, head, body = ask("GET", path, role=None)
         answers.add((got, body, tuple(sorted(head.items()))))

@@ -45,7 +45,7 @@ struct api_table {
 
 /* One for each file of endpoints; the list of them is in routes.c. */
 extern const struct api_table routes_host, routes_files, routes_domain, routes_tune, routes_device,
-    routes_console, routes_events, routes_metrics;
+    routes_console, routes_events, routes_metrics, routes_page;
 
 /* ---- helpers ---- */
 

@@ -62,11 +62,13 @@ void http_conn_send(struct http_conn *c)
         http_conn_next(c);
 }
 
+#define FIELDS_MAX 512      /* what an answer may add to its head */
+
 /* The head of an answer and room for more bytes behind it in out[]; false: c is gone. */
 static bool begin_answer(struct http_conn *c, int status, const char *type, const char *more_fields,
                          size_t room)
 {
-    char head[400], next[40] = "";
+    char head[FIELDS_MAX + 300], next[40] = "";
     int n;
 
     if (c->body_left)
@@ -115,13 +117,13 @@ void http_reply(struct http_conn *c, int status, const char *type, const void *d
 }
 
 void http_reply_static(struct http_conn *c, const char *type, const char *encoding,
-                       const void *data, size_t len)
+                       const char *more, const void *data, size_t len)
 {
-    char fields[128];
+    char fields[FIELDS_MAX];
 
-    snprintf(fields, sizeof(fields), "Content-Length: %zu\r\nCache-Control: no-cache\r\n%s%s%s", len,
+    snprintf(fields, sizeof(fields), "Content-Length: %zu\r\nCache-Control: no-cache\r\n%s%s%s%s", len,
              encoding ? "Content-Encoding: " : "", encoding ? encoding : "",
-             encoding ? "\r\n" : "");
+             encoding ? "\r\n" : "", more ? more : "");
     if (!begin_answer(c, 200, type, fields, 0))
         return;
     if (c->rq.method != HTTP_HEAD) {

@@ -19,6 +19,7 @@ static const struct api_table *const tables[] = {
     &routes_console,
     &routes_events,
     &routes_metrics,
+    &routes_page,
 };
 
 /* Copies what stands for a {...}: one segment. NULL when it is empty or too long. */

@@ -206,7 +206,7 @@ static void get_openapi(struct api_call *k)
 {
     extern const char openapi_json[], openapi_json_end[];
 
-    http_reply_static(k->conn, "application/json", NULL, openapi_json,
+    http_reply_static(k->conn, "application/json", NULL, NULL, openapi_json,
                       (size_t)(openapi_json_end - openapi_json));
 }
 

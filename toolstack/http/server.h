@@ -66,9 +66,10 @@ void http_receive(struct http_conn *c, const struct http_sink *sink, void *arg);
 
 /* type NULL: application/json. The data is copied. */
 void http_reply(struct http_conn *c, int status, const char *type, const void *data, size_t len);
-/* The data is not copied and stays for ever. encoding: "gzip" or NULL. */
+/* The data is not copied and stays for ever. encoding: "gzip" or NULL. fields: more of the head,
+ * each with its CRLF, or NULL. */
 void http_reply_static(struct http_conn *c, const char *type, const char *encoding,
-                       const void *data, size_t len);
+                       const char *fields, const void *data, size_t len);
 /* The next answer tells the client where its text ends: a field "Next-From: N". */
 void http_set_next(struct http_conn *c, uint64_t position);
 /* {"error": "..."} */
