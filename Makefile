@@ -34,6 +34,7 @@ include mk/guests.mk
 include mk/tests.mk
 include mk/cli.mk
 include mk/run.mk
+include mk/linux.mk
 include mk/bench.mk
 include mk/apps.mk
 
