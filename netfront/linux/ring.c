@@ -407,6 +407,7 @@ static struct sk_buff *rx_frame(struct vif *v, u32 prod)
 	good = rx_frags(v, skb, &h, prod) && skb && !(h.flags & NETFLIP_LOST) && skb->len == h.len;
 	if (good) {
 		skb->protocol = eth_type_trans(skb, v->net);
+		skb_reset_network_header(skb);
 		good = rx_offloads(v, skb, &h);
 	}
 	if (good)
