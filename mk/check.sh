@@ -59,7 +59,7 @@ for h in $(git ls-files 'include/*.h' 'lib/*.h'); do alone "$h"; done
 for h in $(git ls-files 'hypervisor/*.h'); do
     alone "$h" -fpie -Ihypervisor -D__SLUICE_HYPERVISOR__
 done
-for h in $(git ls-files 'runtime/*.h' 'netback/*.h' 'netfront/*.h' 'blkback/*.h' 'blkfront/*.h' 'toolstack/*.h' 'dom0/*.h' | grep -v -e runtime/libc -e toolstack/cli/ -e toolstack/net/arch -e lwipopts -e builder/xz -e toolstack/net/internal); do
+for h in $(git ls-files 'runtime/*.h' 'netback/*.h' 'netfront/*.h' 'blkback/*.h' 'blkfront/*.h' 'toolstack/*.h' 'dom0/*.h' | grep -v -e runtime/libc -e toolstack/cli/ -e toolstack/net/arch -e lwipopts -e builder/xz -e toolstack/net/internal -e netfront/linux); do
     alone "$h" -Iruntime/libc -D__SLUICE_GUEST__ -isystem build/deps/zlib -isystem build/deps/libzstd/lib \
         -isystem build/deps/xz-utils/src/liblzma/api -isystem build/deps/mbedtls/include -DZ_SOLO
 done

@@ -18,6 +18,7 @@ packages='
 gcc binutils make libc6-dev tcc
 clang libclang-rt-14-dev libcmocka-dev
 libxen-dev libpcap-dev
+linux-headers-amd64
 qemu-system-x86 qemu-utils nbdkit ovmf ipxe ipxe-qemu
 grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 gdisk fdisk

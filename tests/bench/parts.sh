@@ -22,6 +22,7 @@ part_cpu() {
 }
 
 net_up() {
+    [ ! -e /lib/modules/sluice-netfront.ko ] || insmod /lib/modules/sluice-netfront.ko
     insmod /lib/modules/xen-netfront.ko
     while [ ! -e /sys/class/net/eth0 ]; do usleep 10000; done
     ifconfig eth0 "$ip" netmask 255.255.255.0 up

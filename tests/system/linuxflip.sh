@@ -5,11 +5,8 @@
 
 make --no-print-directory linux-module || { flunk "the module builds against the kernel's headers"; finish; }
 pass "the module builds against the kernel's headers"
-# A second archive behind the first adds the module.
-mkdir -p "$tmp/add/lib/modules"
-strip -g -o "$tmp/add/lib/modules/sluice-netfront.ko" build/linux/netfront/linux/sluice-netfront.ko
 cp "$kernel" "$initramfs" "$tmp/"
-{ cat "$initramfs"; (cd "$tmp/add" && find lib | cpio --quiet -R 0:0 -o -H newc | gzip -n9); } > "$tmp/flip.gz"
+mk/add-module.sh "$initramfs" build/linux/netfront/linux/sluice-netfront.ko "$tmp/flip.gz"
 
 guest() {   # name, MAC's last byte, ramdisk, command line
     cat > "$tmp/$1.cfg" <<EOF
