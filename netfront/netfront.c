@@ -189,8 +189,8 @@ static int write_features(struct netfront *nf)
         { "request-rx-copy", true },
         { "feature-rx-notify", true },
         { "feature-sg", all },
-        { "feature-gso-tcpv4", all },
-        { "feature-gso-tcpv6", all },
+        { "feature-gso-tcpv4", all && !(nf->flags & NETFRONT_NO_GSO) },
+        { "feature-gso-tcpv6", all && !(nf->flags & NETFRONT_NO_GSO) },
         { "feature-no-csum-offload", !all },
         { "feature-ipv6-csum-offload", all },
     };

@@ -64,6 +64,7 @@ struct netfront_ops {
 /* How the vif is to be driven; 0 is the best that both ends can. For tests and measurements. */
 #define NETFRONT_NO_FLIP   0x1          /* standard protocol */
 #define NETFRONT_COPY      0x2          /* the flip channel, but pages sent are to be copied */
+#define NETFRONT_NO_GSO    0x8          /* frames of at most the MTU */
 #define NETFRONT_NO_OFFLOAD 0x4         /* take whole frames with right checksums only */
 
 /*
