@@ -11,6 +11,7 @@
 #include "netback/exchange.h"
 #include "netback/flip.h"
 #include "netback/headers.h"
+#include "netback/transfer.h"
 #include "netback/vif.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -96,6 +97,8 @@ static void queue_free(struct vif_queue *q)
     q->tx = NULL;
     q->rx = NULL;
     q->vif = NULL;
+    free(q->rx_give);
+    q->rx_give = NULL;
     if (!q->nr_frames)
         free(q);
 }
@@ -168,6 +171,13 @@ static int queue_connect(struct vif *vif, unsigned int index, unsigned int nr)
     timer_init(&q->rate_timer, vif_tx_rate_timer);
     timer_init(&q->tell_timer, vif_tx_tell_timer);
     queue_dir(vif, index, nr, dir, sizeof(dir));
+    if (!xs_read_default(XS_NO_TXN, vif->dev.peer, "request-rx-copy", 0)) {
+        q->rx_give = calloc(VIF_SLOTS, sizeof(*q->rx_give));
+        if (!q->rx_give) {
+            queue_free(q);
+            return -XEN_ENOMEM;
+        }
+    }
     rc = map_rings(q, dir);
     if (!rc)
         rc = bind_events(q, dir);
@@ -200,7 +210,8 @@ static uint32_t read_caps(const char *front)
         caps |= PORT_CSUM;
     if (xs_read_default(XS_NO_TXN, front, "feature-ipv6-csum-offload", 0))
         caps |= PORT_CSUM6;
-    if (!flip && !xs_read_default(XS_NO_TXN, front, "feature-sg", 0))
+    if (!flip && (!xs_read_default(XS_NO_TXN, front, "feature-sg", 0) ||
+                  !xs_read_default(XS_NO_TXN, front, "request-rx-copy", 0)))
         return caps;
     caps |= PORT_SG;
     if (xs_read_default(XS_NO_TXN, front, "feature-gso-tcpv4", 0))
@@ -222,8 +233,6 @@ static int connect_queues(struct vif *vif)
     vif->port.flush = vif_flush;
     if (!nr || nr > VIF_QUEUES_MAX)
         return -XEN_EINVAL;
-    if (!xs_read_default(XS_NO_TXN, front, "request-rx-copy", 0))
-        return -XEN_EOPNOTSUPP;
     for (unsigned int i = 0; i < nr && !rc; i++)
         rc = queue_connect(vif, i, nr);
     return rc;
@@ -300,7 +309,7 @@ static void offer(struct vif *vif)
         { "feature-gso-tcpv6", 1 },
         { "feature-ipv6-csum-offload", 1 },
         { "feature-rx-copy", 1 },
-        { "feature-rx-flip", 0 },
+        { "feature-rx-flip", 1 },
         { "feature-split-event-channels", 1 },
         { "feature-multicast-control", 0 },
         { "feature-sluice-flip", exchange_offered() ? NETFLIP_VERSION : 0 },

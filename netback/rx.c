@@ -12,9 +12,11 @@
  */
 #include "netback/copy.h"
 #include "netback/headers.h"
+#include "netback/transfer.h"
 #include "netback/vif.h"
 #include "atomic.h"
 #include "lib/string.h"
+#include "runtime/mem.h"
 #include "runtime/ring.h"
 
 #define NULL_FRAME_LEN 60
@@ -125,6 +127,35 @@ static uint16_t first_flags(const struct frame *f)
     return flags;
 }
 
+/*
+ * The same for a frontend that takes pages instead of copies: one page, since none of those takes more, which the
+ * payload is copied into and which is given away in the flush.
+ */
+static bool send_classic(struct vif_queue *q, struct frame *f)
+{
+    struct vif_rx_packet *p = &q->packets[q->nr_packets];
+    struct transfer *t = &q->rx_give[q->nr_give];
+    struct frame_cursor c;
+    unsigned int at;
+    void *page;
+
+    if (f->len > PAGE_SIZE || q->nr_packets == VIF_SLOTS || !has_room(q, 1))
+        return false;
+    page = page_alloc();
+    if (!page)
+        return false;
+    at = take_slot(q);
+    frame_get(f);
+    *p = (struct vif_rx_packet){ .frame = f, .first = (uint16_t)at, .nr_slots = 1 };
+    q->nr_packets++;
+    q->nr_give++;
+    *t = (struct transfer){ .page = page, .len = f->len, .ref = q->rx_ref[at] };
+    frame_seek(&c, f, 0);
+    frame_copy_own(&c, page, f->len, &p->failed);
+    answer(q, at, first_flags(f), 0, f->len);
+    return true;
+}
+
 bool vif_rx_send(struct vif_queue *q, struct frame *f)
 {
     struct vif_rx_packet *p = &q->packets[q->nr_packets];
@@ -133,6 +164,8 @@ bool vif_rx_send(struct vif_queue *q, struct frame *f)
     struct frame_cursor c;
     struct layout l;
 
+    if (q->rx_give)
+        return send_classic(q, f);
     lay_out(&l, f, q->vif->port.caps);
     if (q->nr_packets == VIF_SLOTS || !has_room(q, l.slots + l.extra))
         return false;
@@ -183,6 +216,25 @@ static void blank_out(struct vif_queue *q, const struct vif_rx_packet *p)
         port_count_rx_drop(p->frame->from, DROP_COPY);
 }
 
+/* Pages leave us, in the order of the packets. One whose contents did not come carries a frame of zeros. */
+static void give_pages(struct vif_queue *q)
+{
+    unsigned int n = q->nr_give;
+
+    q->nr_give = 0;
+    for (unsigned int i = 0; i < n; i++) {
+        if (unlikely(q->packets[i].failed))
+            q->rx_give[i].len = 0;
+    }
+    transfer_pages(q->vif->dom, q->rx_give, n);
+    for (unsigned int i = 0; i < n; i++) {
+        if (unlikely(q->rx_give[i].failed)) {
+            vif_fail(q->vif, "rx slot %u: its grant takes no page", q->packets[i].first);
+            return;
+        }
+    }
+}
+
 void vif_rx_flush(struct vif_queue *q)
 {
     struct port *port = &q->vif->port;
@@ -191,10 +243,12 @@ void vif_rx_flush(struct vif_queue *q)
     if (!n)
         return;
     q->nr_packets = 0;
+    if (q->rx_give)
+        give_pages(q);
     for (unsigned int i = 0; i < n; i++) {
         struct vif_rx_packet *p = &q->packets[i];
 
-        if (unlikely(p->failed) && !q->vif->failed)
+        if (unlikely(p->failed) && !q->vif->failed && !q->rx_give)
             blank_out(q, p);
         if (!p->failed) {
             port->stats.tx_frames++;

@@ -29,6 +29,7 @@
 #define VIF_FRAMES_MAX   192        /* frames of one queue that dom0 holds at one time */
 
 struct vif_queue;
+struct transfer;
 struct vif_flip;
 
 /* A packet from a guest. Its slots are answered when the last reference goes. */
@@ -77,6 +78,8 @@ struct vif_queue {
     struct vif_rx_packet packets[VIF_SLOTS];
     uint16_t rx_id[VIF_SLOTS];      /* what was taken, to answer a packet that failed */
     grant_ref_t rx_ref[VIF_SLOTS];
+    struct transfer *rx_give;       /* classic flip: pages to be given away, NULL else */
+    unsigned int nr_give;
 };
 
 struct vif {

@@ -2,7 +2,7 @@
 /* test_netback.c - vifs and bridge from the rings' side: what arrives where, what is refused. */
 /* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
 /* LINK: netback/frame.c netback/shape.c netback/fdb.c netback/filter.c lib/rate.c */
-/* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c */
+/* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
 /* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c */
 #include <setjmp.h>
@@ -140,6 +140,7 @@ static void drop_a(void)
 static int setup(void **unused)
 {
     fake_reset();
+    fake_transferred = 0;
     assert_int_equal(netback_init(), 0);
     nic = (struct port){ .name = "nic0", .mtu = 1500, .caps = PORT_UPLINK, .up = true,
                          .send = nic_send };
@@ -788,11 +789,43 @@ static void failed_vif_comes_again(void **unused)
     assert_int_equal(state(&a), 4);
 }
 
+/* The classic flip: frames come in pages that are the guest's then, with nothing else in them. */
+static void a_frontend_that_takes_pages(void **unused)
+{
+    start_anew(&b);
+    come_up(&b, "f");
+    assert_int_equal(state(&b), 4);
+    for (unsigned int i = 0; i < 3; i++) {
+        memset(b.page[32 + i], 0xee, 4096);
+        fake_accept(2, 132 + i, b.page[32 + i]);
+        b.rx->ring[i].req = (struct netif_rx_request){ .id = (uint16_t)i, .gref = 132 + i };
+    }
+    b.rx->req_prod = b.rx_prod = 3;
+    fill(&a, 0, 2, 600);
+    fill(&a, 1, 2, 1514);
+    tx_slot(&a, 100, 0, 600, 0);
+    tx_slot(&a, 101, 0, 1514, 0);
+    tx_push(&a);
+    assert_int_equal(fake_transferred, 2);
+    for (unsigned int i = 0; i < 2; i++) {
+        unsigned int len = i ? 1514 : 600;
+
+        assert_int_equal(rx_take(&b), len);
+        assert_memory_equal(got, a.page[i], len);
+        for (unsigned int k = len; k < 4096; k++)
+            assert_int_equal(b.page[32 + i][k], 0);
+    }
+    expect_answers(&a, 2, NETIF_RSP_OKAY);
+    /* An entry that accepts nothing. */
+    fake_grant(2, 134, b.page[34], false);
+    tx_slot(&a, 100, 0, 600, 0);
+    tx_push(&a);
+    assert_int_equal(state(&b), 5);
+    assert_int_equal(fake_transferred, 2);
+}
+
 static void refuses_what_it_cannot_serve(void **unused)
 {
-    start_anew(&a);
-    come_up(&a, "f");
-    assert_int_equal(state(&a), 5);
     drop_a();
     make(&a, "10.0.0.300", NULL);
     assert_int_equal(state(&a), 1);
@@ -845,7 +878,8 @@ int main(void)
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
         T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
-        T(closes_and_comes_again), T(failed_vif_comes_again), T(refuses_what_it_cannot_serve),
+        T(closes_and_comes_again), T(failed_vif_comes_again),
+        T(a_frontend_that_takes_pages), T(refuses_what_it_cannot_serve),
         T(several_queues),
     };
 

@@ -16,7 +16,7 @@
 #define PORTS  64
 #define NODES  512
 
-static struct grant { domid_t dom; grant_ref_t ref; uint8_t *page; bool readonly, offered; unsigned int maps; }
+static struct grant { domid_t dom; grant_ref_t ref; uint8_t *page; bool readonly, offered, takes; unsigned int maps; }
     grants[GRANTS];
 static struct channel { domid_t dom; evtchn_port_t remote; event_fn fn; void *arg;
                         unsigned int signals; bool pending; } channels[PORTS];
@@ -28,7 +28,7 @@ static unsigned int nr_news;
 static uint64_t clock_ns = 1000000000;
 static unsigned int nr_mapped[16];
 
-unsigned long fake_copies, fake_copy_calls, fake_flipped, fake_flip_calls;
+unsigned long fake_copies, fake_copy_calls, fake_flipped, fake_flip_calls, fake_transferred;
 bool fake_flips = true, fake_flips_busy;
 unsigned int fake_pinned;
 char fake_log[4096];
@@ -52,6 +52,12 @@ void fake_offer(domid_t dom, grant_ref_t ref, void *page)
 {
     fake_grant(dom, ref, page, false);
     find_grant(dom, ref)->offered = true;
+}
+
+void fake_accept(domid_t dom, grant_ref_t ref, void *page)
+{
+    fake_grant(dom, ref, page, true);
+    find_grant(dom, ref)->takes = true;
 }
 
 bool fake_is_granted(domid_t dom, grant_ref_t ref)
@@ -412,6 +418,21 @@ mfn_t virt_to_mfn(const void *p)
     return mfn(0);
 }
 
+pfn_t virt_to_pfn(const void *p)
+{
+    return pfn((uint64_t)p >> PAGE_SHIFT);
+}
+
+mfn_t pfn_to_mfn(pfn_t n)
+{
+    return mfn(n.v);
+}
+
+int p2m_replace(pfn_t n, mfn_t m)
+{
+    return 0;
+}
+
 paddr_t virt_to_maddr(const void *p)
 {
     return (paddr_t)p;
@@ -486,10 +507,30 @@ static int16_t flip(const struct sluice_flip_op *op)
     return SLUICE_FLIP_okay;
 }
 
+/* A page is given away: its contents go to what the guest has at that reference, once. */
+static void transfer(struct gnttab_transfer *op)
+{
+    struct grant *g = find_grant(op->domid, op->ref);
+
+    op->status = g && g->takes ? GNTST_okay : GNTST_bad_page;
+    if (op->status != GNTST_okay)
+        return;
+    memcpy(g->page, (void *)(op->mfn << PAGE_SHIFT), 4096);
+    g->takes = false;
+    fake_transferred++;
+}
+
 long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
     struct sluice_flip_op *op = (void *)a2;
 
+    if (nr == __HYPERVISOR_grant_table_op && a1 == GNTTABOP_transfer) {
+        for (uint64_t i = 0; i < a3; i++)
+            transfer((struct gnttab_transfer *)a2 + i);
+        return 0;
+    }
+    if (nr == __HYPERVISOR_memory_op && a1 == XENMEM_populate_physmap)
+        return (long)((struct xen_memory_reservation *)a2)->nr_extents;
     if (nr != __HYPERVISOR_sluice_flip)
         return 0;               /* the run loop's: nothing ever blocks here */
     if (!fake_flips)

@@ -17,6 +17,8 @@ void fake_reset(void);
 void fake_grant(domid_t dom, grant_ref_t ref, void *page, bool readonly);
 /* Offers that page for flipping, too; it is no grant any more once it was flipped. */
 void fake_offer(domid_t dom, grant_ref_t ref, void *page);
+/* A place for a page that is transferred: what is in that lands here, once. */
+void fake_accept(domid_t dom, grant_ref_t ref, void *page);
 bool fake_is_granted(domid_t dom, grant_ref_t ref);
 /* How many of a domain's grants are mapped now. */
 unsigned int fake_mapped(domid_t dom);
@@ -38,7 +40,7 @@ void fake_advance(uint64_t ns);                 /* moves the clock, then fake_ru
 
 /* Does the hypervisor know FLIP_exchange (default), and does it refuse all flips as busy? */
 extern bool fake_flips, fake_flips_busy;
-extern unsigned long fake_flipped, fake_flip_calls;
+extern unsigned long fake_flipped, fake_flip_calls, fake_transferred;
 /* Copy operations and hypercalls for them so far. */
 extern unsigned long fake_copies, fake_copy_calls;
 /* Pages that are pinned now. */
