@@ -110,14 +110,30 @@ static bool slots_free(struct netfront_flip *f, unsigned int n)
     return f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n;
 }
 
-static uint8_t head_flags(const struct netfront *nf, const struct netfront_frame *f)
-{
-    _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
-                   NETFRONT_CSUM_VALID == NETFLIP_CSUM_VALID &&
-                   NETFRONT_GSO_TCPV4 == NETFLIP_GSO_TCPV4 &&
-                   NETFRONT_GSO_TCPV6 == NETFLIP_GSO_TCPV6, "the same bits");
+_Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
+               NETFRONT_CSUM_VALID == NETFLIP_CSUM_VALID &&
+               NETFRONT_GSO_TCPV4 == NETFLIP_GSO_TCPV4 && NETFRONT_GSO_TCPV6 == NETFLIP_GSO_TCPV6,
+               "flags go over as they are");
 
-    return (uint8_t)(f->flags | nf->copy_flag);
+/* Fragments behind a head, and in slots of their own. */
+static void put_frags(struct netfront *nf, const struct netfront_frame *f, struct netflip_head *h)
+{
+    struct netfront_flip *r = &nf->flip;
+    struct netflip_frag *to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
+    unsigned int here = netflip_head_frags(f->head_len);
+    uint16_t flags = nf->copy_flag ? GTF_permit_access | GTF_readonly
+                                   : GTF_permit_access | SLUICE_GTF_flip;
+
+    for (unsigned int i = 0; i < f->nr_frags; i++) {
+        const struct netfront_frag *g = &f->frag[i];
+
+        if (!here--) {
+            to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
+            here = NETFLIP_FRAGS_PER_SLOT - 1;
+        }
+        page_offer(nf, g->page, flags, PAGE_TX);
+        *to++ = (struct netflip_frag){ nf->first_ref + g->page, g->offset, g->len };
+    }
 }
 
 static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
@@ -125,8 +141,6 @@ static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
     struct netfront_flip *r = &nf->flip;
     unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
     struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
-    struct netflip_frag *to;
-    unsigned int here;
 
     if (unlikely(!slots_free(r, n))) {
         r->tx->cons_event = r->tx_seen + n;
@@ -135,24 +149,12 @@ static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
             return false;
     }
     *(uint64_t *)(void *)h = f->len | (uint64_t)f->head_len << 16 | (uint64_t)f->nr_frags << 24 |
-                             (uint64_t)f->gso_size << 32 | (uint64_t)head_flags(nf, f) << 48;
+                             (uint64_t)f->gso_size << 32 |
+                             (uint64_t)(uint8_t)(f->flags | nf->copy_flag) << 48;
     copy_head(h->data, f->head, f->head_len);
     r->tx_prod++;
-    if (!f->nr_frags)
-        return true;
-    here = netflip_head_frags(f->head_len);
-    to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
-    for (unsigned int i = 0; i < f->nr_frags; i++) {
-        const struct netfront_frag *g = &f->frag[i];
-
-        if (!here--) {
-            to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
-            here = NETFLIP_FRAGS_PER_SLOT - 1;
-        }
-        page_offer(nf, g->page, nf->flags & NETFRONT_COPY ? GTF_permit_access | GTF_readonly
-                                : GTF_permit_access | SLUICE_GTF_flip, PAGE_TX);
-        *to++ = (struct netflip_frag){ nf->first_ref + g->page, g->offset, g->len };
-    }
+    if (f->nr_frags)
+        put_frags(nf, f, h);
     return true;
 }
 

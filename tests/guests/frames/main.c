@@ -403,19 +403,16 @@ static void hear(const struct netfront_frame *f, const struct msg *m, unsigned i
 
 static void receive(void *arg, const struct netfront_frame *f)
 {
-    unsigned int at = f->head_len > 23 && f->head[23] == 6 ? TCP_MSG : UDP_MSG;
+    unsigned int at = f->head[23] == 6 ? TCP_MSG : UDP_MSG;
     struct msg m;
 
-    if (f->head_len < at + sizeof(m)) {
+    if (f->head_len >= at + sizeof(m))
+        __builtin_memcpy(&m, f->head + at, sizeof(m));
+    if (f->head_len < at + sizeof(m) || m.magic != MAGIC) {
         put_pages(f);
         return;
     }
-    __builtin_memcpy(&m, f->head + at, sizeof(m));
-    if (m.magic != MAGIC) {
-        put_pages(f);
-        return;
-    }
-    if (!f->nr_frags && m.kind == DATA && is_sink && count_small(f, &m, at))
+    if (m.kind == DATA && is_sink && !f->nr_frags && count_small(f, &m, at))
         return;
     if (is_reflect) {
         reflect(f);
