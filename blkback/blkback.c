@@ -31,6 +31,7 @@ static void vbd_disconnect(struct vbd *v)
 {
     if (!v->connected)
         return;
+    disk_settle();                  /* copies for its requests that were collected */
     v->connected = false;
     timer_cancel(&v->limit_timer);
     vbd_queues_disconnect(v);

@@ -56,6 +56,7 @@ static void ended(struct nbd_conn *c, bool refused)
 
 void nbd_conn_drop(struct nbd_conn *c)
 {
+    disk_settle();                  /* copies out of what the stream still holds */
     if (c->s)
         stream_abort(c->s);
     c->s = NULL;
@@ -78,6 +79,7 @@ void nbd_conn_finish(struct nbd_conn *c)
         nbd_conn_drop(c);
         return;
     }
+    disk_settle();
     nbd_put_request(bye, NBD_CMD_DISC, 0, 0, 0, 0);
     (void)stream_write(c->s, bye, sizeof(bye), 0);
     stream_close(c->s);
@@ -277,7 +279,6 @@ static size_t receive_replies(struct nbd_conn *c, const uint8_t *data, size_t le
                 break;
         }
     }
-    disk_settle();                  /* data[] is not ours any longer */
     return len;
 }
 
@@ -305,6 +306,16 @@ static size_t receive_hello(struct nbd_conn *c, const uint8_t *data, size_t len)
     return n;
 }
 
+/* The data that was given away is not ours any longer. */
+static void received_all(void *arg)
+{
+    struct nbd_conn *c = arg;
+
+    disk_settle();
+    if (c->state == NBD_READY && !list_empty(&c->nbd->queue))
+        nbd_conn_send(c);
+}
+
 static size_t received(void *arg, const uint8_t *data, size_t len)
 {
     struct nbd_conn *c = arg;
@@ -314,10 +325,7 @@ static size_t received(void *arg, const uint8_t *data, size_t len)
         n = receive_hello(c, data, len);
     if (c->state != NBD_READY)
         return len;
-    n += receive_replies(c, data + n, len - n);
-    if (c->state == NBD_READY && !list_empty(&c->nbd->queue))
-        nbd_conn_send(c);
-    return n;
+    return n + receive_replies(c, data + n, len - n);
 }
 
 /* ------------------------------------------------------------------ other events */
@@ -389,7 +397,7 @@ static void closed(void *arg, int rc)
 }
 
 static const struct stream_events events = {
-    .connected = connected, .received = received, .writable = writable, .acked = acked,
+    .connected = connected, .received = received, .received_all = received_all, .writable = writable, .acked = acked,
     .finished = finished, .closed = closed,
 };
 

@@ -215,7 +215,8 @@ static void finish(struct vbd_req *r, int16_t status)
 {
     r->status = status;
     list_push_back(&r->queue->finished, &r->link);
-    work_queue(&r->queue->work);
+    if (!r->queue->working)         /* else it looks for them itself, at its end */
+        work_queue(&r->queue->work);
 }
 
 static void barrier_next(struct vbd_req *r);
@@ -564,9 +565,11 @@ void vbd_queue_work(struct work *w)
         vbd_fail(v, "request producer %u, answered %u", prod, q->rsp);
         return;
     }
+    q->working = true;
     carry_out(q, batch, take_some(q, prod, batch, &held));
     if (!list_empty(&q->finished))
         answer_finished(q);
+    q->working = false;
     if (held)
         return;                     /* vbd_wake() */
     if (q->cons != prod || ring_rearm(&q->ring->req_event, &q->ring->req_prod, q->cons))

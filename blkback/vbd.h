@@ -56,6 +56,7 @@ struct vbd_queue {
     uint32_t cons;              /* requests taken */
     uint32_t rsp;               /* answers written */
     struct work work;           /* takes requests, writes answers */
+    bool working;               /* it is doing that */
     struct list finished;       /* to be answered */
 };
 

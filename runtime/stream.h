@@ -27,6 +27,9 @@ struct stream_events {
      * stream_resume(), and meanwhile the sender is slowed down by the window.
      */
     size_t (*received)(void *arg, const uint8_t *data, size_t len);
+    /* May be NULL. A run of received() is over; what was taken in them stays in memory until this
+     * returns, or until the stream is closed or aborted. */
+    void (*received_all)(void *arg);
     /* May be NULL. stream_write() took less than asked before, and now there is room. */
     void (*writable)(void *arg);
     /* May be NULL. So many more bytes of what was written have reached the peer; memory that was

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -243,6 +244,29 @@ static void blk(const char *dev, const char *mode, int bs, int n, const char *rw
     uint64_t dt = now() - t0;
     printf("R blk_%s_%s bs=%d n=%d ns_per_op=%.1f MiB_s=%.1f\n", wr ? "write" : "read", *mode == 'r' ? "rand" : "seq", bs, n, (double)dt / n, (double)bs * n / 1048576 / (dt / 1e9));
 }
+// the same with `depth` requests under way (Linux aio, by raw system calls: the program is static)
+static void blkq(const char *dev, const char *mode, int bs, int n, const char *rw, int depth)
+{
+    int wr = *rw == 'w', f = open(dev, (wr ? O_RDWR : O_RDONLY) | O_DIRECT); if (f < 0) die(dev);
+    aio_context_t ctx = 0; if (syscall(SYS_io_setup, depth, &ctx)) die("io_setup");
+    struct iocb cb[64], *p[64]; struct io_event ev[64]; char *m; off_t size = lseek(f, 0, SEEK_END), slots = size / bs, pos = 0;
+    if (posix_memalign((void *)&m, 4096, (size_t)bs * depth)) die("memalign");
+    uint64_t x = 12345, t0 = 0; int warm = n / 20 + depth, sent = -warm, done = -warm, k = 0;
+    for (int i = 0; i < depth; i++) p[k++] = &cb[i];
+    while (done < n) {
+        for (int i = 0; i < k; i++) {
+            if (*mode == 'r') { x ^= x << 13; x ^= x >> 7; x ^= x << 17; pos = x % slots; } else pos = (pos + 1) % slots;
+            *p[i] = (struct iocb){ .aio_fildes = f, .aio_lio_opcode = wr ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
+                .aio_buf = (uint64_t)(m + (p[i] - cb) * bs), .aio_nbytes = bs, .aio_offset = pos * bs, .aio_data = p[i] - cb };
+        }
+        if (k && syscall(SYS_io_submit, ctx, k, p) != k) die("io_submit");
+        sent += k; k = 0;
+        int g = syscall(SYS_io_getevents, ctx, 1, depth, ev, 0); if (g < 1) die("io_getevents");
+        for (int i = 0; i < g; i++) { if ((int)ev[i].res != bs) { errno = -ev[i].res; die("aio"); }
+            if (done++ == 0) t0 = now(); if (sent + k < n) p[k++] = &cb[ev[i].data]; }
+    }
+    uint64_t dt = now() - t0; printf("R blkq_%s bs=%d depth=%d n=%d ns_per_op=%.1f\n", wr ? "write" : "read", bs, depth, n, (double)dt / n);
+}
 static void blkbuf(const char *dev, int mib)   // buffered sequential read through the page cache
 {
     int f = open(dev, O_RDONLY); if (f < 0) die(dev); uint64_t t0 = now(), tot = 0; ssize_t r;
@@ -278,6 +302,7 @@ int main(int c, char **v)
     if (!strcmp(m, "rexec")) { rexec(v[2], A(3), v[4]); return 0; }
     if (!strcmp(m, "eth")) { ethopt(v[2], c > 3 ? A(3) : -1); return 0; }
     if (!strcmp(m, "blk")) { blk(v[2], v[3], A(4), A(5), c > 6 ? v[6] : 0); return 0; }
+    if (!strcmp(m, "blkq")) { blkq(v[2], v[3], A(4), A(5), v[6], A(7)); return 0; }
     if (!strcmp(m, "blkbuf")) { blkbuf(v[2], A(3)); return 0; }
     if (!strcmp(m, "gap")) { gap(A(2), A(3)); return 0; }
     fprintf(stderr, "bench: unknown mode %s\n", m); return 2;

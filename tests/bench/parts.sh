@@ -72,6 +72,46 @@ part_net() {
     measure tcp_g2g_nooffload /bench tcpsrc "$peer" 5001 16
 }
 
+# disks DEVICE: every test of one disk, by whatever counts (measure, or plain).
+disks() {
+    how=$1 dev=$2
+    $how read4k /bench blk "$dev" r 4096 "${n:-2000}" r
+    $how write4k /bench blk "$dev" r 4096 "${n:-2000}" w
+    $how read64k /bench blk "$dev" s 65536 "$((${n:-2000} / 4))" r
+    $how write64k /bench blk "$dev" s 65536 "$((${n:-2000} / 4))" w
+    $how read4k_q32 /bench blkq "$dev" r 4096 "$((${n:-2000} * 2))" r 32
+    $how write4k_q32 /bench blkq "$dev" r 4096 "$((${n:-2000} * 2))" w 32
+    $how read64k_q32 /bench blkq "$dev" s 65536 "$((${n:-2000} / 2))" r 32
+    $how write64k_q32 /bench blkq "$dev" s 65536 "$((${n:-2000} / 2))" w 32
+    $how buffered4k /bench blkbuf "$dev" 32
+}
+plain() { echo "M $1"; shift; "$@"; }
+wait_for() { while [ ! -e "$1" ]; do usleep 10000; done; }
+
+part_disk() {
+    insmod /lib/modules/xen-blkfront.ko
+    wait_for /dev/xvda
+    disks plain /dev/xvda
+}
+
+part_vdisk() {
+    for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+        [ ! -e /lib/modules/$m.ko ] || insmod /lib/modules/$m.ko
+    done
+    wait_for /dev/vda
+    disks plain /dev/vda
+}
+
+# dom0 has the disk from outside; the counters come through the bridge.
+part_nbd() {
+    net_up
+    insmod /lib/modules/xen-blkfront.ko
+    wait_for /dev/xvda
+    counters > /dev/null
+    measure nothing /bench noop
+    n=1000 disks measure /dev/xvda
+}
+
 part_outside() {
     net_up
     until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
@@ -95,4 +135,8 @@ part_rr() { begin; /bench tcprr "$peer" 5003 40000; }
 part_udp() { begin; /bench udpsrc "$peer" 5002 1472 40000 2000; }
 part_touch() { echo "B ready"; /bench cpu 400 page_touch; }
 part_mprotect() { echo "B ready"; /bench cpu 400 mprotect_pair; }
+profile_disk() { insmod /lib/modules/xen-blkfront.ko; wait_for /dev/xvda; /bench blk /dev/xvda r 4096 200 r; echo "B ready"; }
+part_read4k() { profile_disk; /bench blk /dev/xvda r 4096 40000 r; }
+part_write4k() { profile_disk; /bench blk /dev/xvda r 4096 40000 w; }
+part_read64k() { profile_disk; /bench blk /dev/xvda s 65536 10000 r; }
 part_fork() { echo "B ready"; /bench cpu 400 fork_exit; }

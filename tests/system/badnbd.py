@@ -8,10 +8,11 @@
 #               say it is shutting down, hang up, answer with the handle of a request that is still to come
 #   sizes       honest, but the export has another size each time somebody connects
 #   error=N     answers every request with NBD error N
-# Anything else is honest. Data is kept in memory and shared by all exports and connections.
+# Anything else is honest. Data is kept in memory and shared by all exports and connections, but for export b,
+# which has an image of its own.
 import os, socket, struct, sys, threading, time
 
-image = bytearray(open(sys.argv[2], "rb").read())
+images = [bytearray(open(sys.argv[2], "rb").read()) for i in range(2)]
 lock = threading.Lock()
 requests = [0]
 visits = [0]
@@ -52,7 +53,7 @@ def handshake(s):
 
 
 def let_in(s, name):
-    size, flags = len(image), 0x16d
+    size, flags = len(images[0]), 0x16d
     if name == "tls":
         option_reply(s, 7, 0x80000005, b"no TLS, no data")
         raise Gone
@@ -102,6 +103,7 @@ def misbehave(s, trick, cmd, handle, length):
 def serve(s, name):
     every = int(name[6:]) if name.startswith("every=") else 0
     error = int(name[6:]) if name.startswith("error=") else 0
+    image = images[name == "b"]
     let_in(s, name)
     while True:
         magic, flags, cmd, handle, offset, length = struct.unpack(">IHHQQI", read(s, 28))
@@ -114,6 +116,9 @@ def serve(s, name):
         if trick == "early" and cmd == 1:
             answer(s, handle)
             time.sleep(0.05)
+            data = read(s, length)      # what was promised is kept: that lie nobody could see
+            with lock:
+                image[offset:offset + length] = data
             raise Gone
         data = read(s, length) if cmd == 1 else b""
         if trick and trick != "twice":

@@ -224,27 +224,36 @@ static bool tell_start(struct tcp_stream *s)
     return !s->gone;
 }
 
+/* Buffers stay until all of this turn's were handed out. */
 static bool tell_data(struct tcp_stream *s)
 {
-    while (s->unread && !s->stopped) {
-        struct pbuf *p = s->unread;
-        size_t n, len;
+    size_t taken = 0;
 
-        if (!p->len) {              /* lwIP cuts what came twice and leaves the buffer */
-            s->unread = p->next;
-            p->next = NULL;
-            pbuf_free(p);
+    for (struct pbuf *p = s->unread; p && !s->stopped; p = p->next) {
+        size_t n, len = p->len;
+
+        if (!len)                   /* lwIP cuts what came twice and leaves the buffer */
             continue;
-        }
         s->stopped = true;          /* unless all is taken, or the owner resumes meanwhile */
-        len = p->len;
         n = s->ev->received(s->arg, p->payload, len);
         if (s->gone)
             return false;
-        consume(s, MIN(n, len));
+        taken += MIN(n, len);
         if (n < len)
             break;
         s->stopped = false;
+    }
+    if (taken && s->ev->received_all)
+        s->ev->received_all(s->arg);
+    if (s->gone)
+        return false;
+    consume(s, taken);
+    while (s->unread && !s->unread->len) {
+        struct pbuf *p = s->unread;
+
+        s->unread = p->next;
+        p->next = NULL;
+        pbuf_free(p);
     }
     return true;
 }
