@@ -679,9 +679,15 @@ static void medium_submit(struct disk *d, struct disk_io *io)
 {
 }
 
+static bool closes_late;
+static struct disk *closing_disk;
+
 static void medium_close(struct disk *d)
 {
-    disk_closed(d);
+    if (closes_late)
+        closing_disk = d;
+    else
+        disk_closed(d);
 }
 
 static void medium_open(struct disk_open *o)
@@ -730,6 +736,61 @@ static void two_writers(void **unused)
         disk_open(&b);                  /* and when the first is gone */
         assert_int_equal(second_rc, 0);
     }
+}
+
+/* One that is being closed is waited for, not in the way. */
+static void waits_for_close(void **unused)
+{
+    struct disk_open a = { .spec = { .target = "medium:a" }, .opened = first_opened };
+    struct disk_open b = { .spec = { .target = "medium:b" }, .opened = second_opened };
+
+    disk_open(&a);
+    closes_late = true;
+    disk_close(a.arg, NULL, NULL);
+    second_rc = 1;
+    disk_open(&b);
+    assert_int_equal(second_rc, 1);
+    closes_late = false;
+    disk_closed(closing_disk);
+    assert_int_equal(second_rc, 0);
+
+    /* Who waits may give up, and is not called then. */
+    disk_open(&a);
+    closes_late = true;
+    disk_close(a.arg, NULL, NULL);
+    closes_late = false;
+    second_rc = 1;
+    disk_open(&b);
+    disk_open_cancel(&b);
+    disk_closed(closing_disk);
+    assert_int_equal(second_rc, 1);
+    disk_open(&b);
+    assert_int_equal(second_rc, 0);
+}
+
+/* An open disk that waits for its backend: it is in others' way, and its backend gets that very one. */
+static void parked(void **unused)
+{
+    static int me;
+    struct disk_open a = { .spec = { .target = "medium:a" }, .opened = first_opened };
+    struct disk_open again = { .spec = { .target = "medium:a" }, .opened = first_opened };
+    struct disk_open b = { .spec = { .target = "medium:b" }, .opened = second_opened };
+
+    disk_open(&a);
+    disk_park(a.arg, &me);
+    disk_open(&b);
+    assert_int_equal(second_rc, -XEN_EBUSY);
+    disk_open_parked(&again);
+    assert_ptr_equal(again.arg, a.arg);
+    disk_unpark(&me);               /* is in use: stays */
+    disk_open(&b);
+    assert_int_equal(second_rc, -XEN_EBUSY);
+    disk_close(a.arg, NULL, NULL);
+    disk_open(&a);
+    disk_park(a.arg, &me);
+    disk_unpark(&me);
+    disk_open(&b);
+    assert_int_equal(second_rc, 0);
 }
 
 /* Rings of several pages, and several of them. */
@@ -837,6 +898,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_rings, setup, teardown),
         cmocka_unit_test_setup_teardown(no_such_file, setup, teardown),
         cmocka_unit_test(two_writers),
+        cmocka_unit_test(waits_for_close),
+        cmocka_unit_test(parked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
