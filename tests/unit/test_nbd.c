@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+/* test_nbd.c - a disk on an NBD server, the server being the test: connections as it likes to have them. */
+/* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c runtime/xs.c */
+/* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "blkback/nbd.h"
+#include "tests/unit/fakes/guest.h"
+#include "xenabi.h"
+
+#define CONNS  64
+#define SECOND 1000000000ul
+
+/* Connections ------------------------------------------------------------------------------- */
+
+static struct conn {
+    struct stream s;
+    const struct stream_events *ev;
+    void *arg;
+    bool open;
+    uint8_t sent[65536];            /* what the client wrote */
+    size_t nr_sent, taken, acked;
+    struct { const void *p; size_t at, len; } ref[64];     /* pieces that are not copied */
+    unsigned int nr_refs;
+    size_t room;
+} conns[CONNS];
+static unsigned int nr_conns;
+static bool refuse;
+
+static size_t fake_stream_write(struct stream *s, const void *data, size_t len, unsigned int flags)
+{
+    struct conn *c = container_of(s, struct conn, s);
+    size_t n = len < c->room ? len : c->room;
+
+    assert_true(c->open);
+    assert_true(c->nr_sent + n <= sizeof(c->sent));
+    if (flags & STREAM_REF) {
+        c->ref[c->nr_refs].p = data;
+        c->ref[c->nr_refs].at = c->nr_sent;
+        c->ref[c->nr_refs++].len = n;
+    }
+    memcpy(c->sent + c->nr_sent, data, n);
+    c->nr_sent += n;
+    c->room -= n;
+    return n;
+}
+
+static void fake_stream_end(struct stream *s)
+{
+    struct conn *c = container_of(s, struct conn, s);
+
+    assert_true(c->open);
+    c->open = false;
+}
+
+static const struct stream_ops stream_ops = { .write = fake_stream_write, .close = fake_stream_end,
+                                              .abort = fake_stream_end };
+
+static int fake_connect(void *ctx, struct stream_addr to, const struct stream_events *ev, void *arg,
+                        struct stream **s)
+{
+    struct conn *c = &conns[nr_conns];
+
+    if (refuse)
+        return -XEN_ECONNRESET;
+    assert_int_not_equal(nr_conns, CONNS);
+    nr_conns++;
+    *c = (struct conn){ .s = { &stream_ops }, .ev = ev, .arg = arg, .open = true, .room = 60000 };
+    *s = &c->s;
+    return 0;
+}
+
+static void fake_resolve(void *ctx, const char *name, void (*fn)(void *arg, int rc, uint32_t ip), void *arg)
+{
+    fn(arg, 0, 0x0a000001);
+}
+
+static struct stream_net net = { .connect = fake_connect, .resolve = fake_resolve };
+
+/* The peer has all that was written: memory given by reference must be what it was. */
+static void ack(struct conn *c)
+{
+    size_t n = c->nr_sent - c->acked;
+
+    for (unsigned int i = 0; i < c->nr_refs; i++)
+        assert_memory_equal(c->ref[i].p, c->sent + c->ref[i].at, c->ref[i].len);
+    c->nr_refs = 0;
+    c->acked = c->nr_sent;
+    if (n)
+        c->ev->acked(c->arg, n);
+}
+
+/* Bytes from the server, `cut` at a time. */
+static void say(struct conn *c, const void *data, size_t len, size_t cut)
+{
+    for (size_t at = 0, n; at < len && c->open; at += n) {
+        uint8_t copy[512];          /* gone after the callback */
+
+        n = len - at < cut ? len - at : cut;
+        memcpy(copy, (const char *)data + at, n);
+        assert_int_equal(c->ev->received(c->arg, copy, n), n);
+        if (c->open)
+            c->ev->received_all(c->arg);
+        memset(copy, 0xdd, sizeof(copy));
+    }
+    fake_run();
+}
+
+static size_t put(uint8_t *p, uint64_t v, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        p[i] = (uint8_t)(v >> (n - 1 - i) * 8);
+    return n;
+}
+
+static void greet(struct conn *c, uint64_t size, uint16_t flags)
+{
+    uint8_t b[128];
+    size_t n = 0;
+
+    c->ev->connected(c->arg, 0);
+    n += put(b + n, 0x4e42444d41474943, 8);
+    n += put(b + n, 0x49484156454f5054, 8);
+    n += put(b + n, 3, 2);
+    say(c, b, n, 7);
+    assert_int_equal(c->nr_sent, 4 + 16 + 4 + 1 + 4);
+    c->taken = c->nr_sent;
+    n = put(b, 0x3e889045565a9, 8);
+    n += put(b + n, 7, 4);
+    n += put(b + n, 3, 4);
+    n += put(b + n, 12, 4);
+    n += put(b + n, 0, 2);
+    n += put(b + n, size, 8);
+    n += put(b + n, flags, 2);
+    n += put(b + n, 0x3e889045565a9, 8);
+    n += put(b + n, 7, 4);
+    n += put(b + n, 1, 4);
+    n += put(b + n, 0, 4);
+    say(c, b, n, 11);
+}
+
+/* The next request that the client wrote. */
+struct request { uint16_t flags, type; uint64_t handle, offset; uint32_t length; const uint8_t *data; };
+
+static uint64_t get(const uint8_t *p, unsigned int n)
+{
+    uint64_t v = 0;
+
+    while (n--)
+        v = v << 8 | *p++;
+    return v;
+}
+
+static struct request next(struct conn *c)
+{
+    const uint8_t *p = c->sent + c->taken;
+    struct request r;
+
+    assert_true(c->taken + NBD_REQUEST_SIZE <= c->nr_sent);
+    assert_int_equal(get(p, 4), 0x25609513);
+    r = (struct request){ (uint16_t)get(p + 4, 2), (uint16_t)get(p + 6, 2), get(p + 8, 8), get(p + 16, 8),
+                          (uint32_t)get(p + 24, 4), p + 28 };
+    c->taken += NBD_REQUEST_SIZE + (r.type == NBD_CMD_WRITE ? r.length : 0);
+    assert_true(c->taken <= c->nr_sent);
+    return r;
+}
+
+static void reply(struct conn *c, uint64_t handle, uint32_t error, const void *data, size_t len)
+{
+    uint8_t b[16 + 16384];
+    size_t n = put(b, 0x67446698, 4);
+
+    n += put(b + n, error, 4);
+    n += put(b + n, handle, 8);
+    if (len)
+        memcpy(b + n, data, len);
+    say(c, b, n + len, 500);
+}
+
+/* Requests of a guest ------------------------------------------------------------------------ */
+
+struct io { struct disk_io io; uint8_t data[16384]; bool copy_fails; int rc; unsigned int done; };
+
+static void io_give(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes)
+{
+    struct io *q = container_of(io, struct io, io);
+
+    assert_true(at + bytes <= disk_io_bytes(io));
+    memcpy(q->data + at, data, bytes);
+}
+
+static void io_take(struct disk_io *io, uint32_t at, void *to, uint32_t bytes)
+{
+    struct io *q = container_of(io, struct io, io);
+
+    assert_true(at + bytes <= disk_io_bytes(io));
+    if (!q->copy_fails)
+        memcpy(to, q->data + at, bytes);
+}
+
+static bool io_failed(struct disk_io *io)
+{
+    return container_of(io, struct io, io)->copy_fails;
+}
+
+static const struct disk_io_ops io_ops = { io_give, io_take, io_failed };
+
+static void io_done(struct disk_io *io, int rc)
+{
+    struct io *q = container_of(io, struct io, io);
+
+    q->rc = rc;
+    q->done++;
+}
+
+static struct disk *disk;
+static int open_rc;
+static bool is_closed;
+static char open_why[256];
+
+static void submit(struct io *q, enum disk_op op, uint8_t flags, uint64_t sector, uint64_t sectors)
+{
+    q->io = (struct disk_io){ .op = (uint8_t)op, .flags = flags, .sector = sector, .sectors = sectors,
+                              .ops = &io_ops, .done = io_done };
+    q->done = 0;
+    disk_submit(disk, &q->io);
+    disk_kick(disk);
+    fake_run();
+}
+
+static void opened(struct disk_open *o, int rc, struct disk *d, const char *why)
+{
+    open_rc = rc;
+    disk = d;
+    snprintf(open_why, sizeof(open_why), "%s", why);
+}
+
+static struct disk_open opening;
+
+static void begin(const char *target, bool readonly)
+{
+    static bool known;
+
+    fake_reset();
+    if (!known)
+        nbd_init(&net);
+    known = true;
+    nr_conns = 0;
+    refuse = false;
+    disk = NULL;
+    open_rc = 1;
+    is_closed = false;
+    opening = (struct disk_open){ .opened = opened };
+    opening.spec.readonly = readonly;
+    strcpy(opening.spec.target, target);
+    disk_open(&opening);
+    fake_run();
+}
+
+static void ready(const char *target)
+{
+    begin(target, false);
+    assert_int_equal(nr_conns, 1);
+    greet(&conns[0], 1 << 20, 0x6d);
+    assert_int_equal(open_rc, 0);
+}
+
+static void closed(void *arg)
+{
+    is_closed = true;
+}
+
+static void end(void)
+{
+    for (unsigned int i = 0; i < nr_conns; i++)
+        if (conns[i].open)
+            ack(&conns[i]);
+    disk_close(disk, closed, NULL);
+    fake_run();
+    assert_true(is_closed);
+    for (unsigned int i = 0; i < nr_conns; i++)
+        assert_false(conns[i].open);
+}
+
+/* The tests ---------------------------------------------------------------------------------- */
+
+static void opens(void **unused)
+{
+    ready("nbd:h/x");
+    assert_int_equal(disk->sectors, 2048);
+    assert_int_equal(disk->caps, DISK_BY_COPY | DISK_CAP_FLUSH | DISK_CAP_FUA | DISK_CAP_DISCARD | DISK_CAP_ZEROES);
+    assert_string_equal(disk->id, "nbd:10.0.0.1:10809/x");
+    end();
+    assert_int_equal(next(&conns[0]).type, NBD_CMD_DISC);
+}
+
+static void carries_out(void **unused)
+{
+    static struct io w, r, f, t;
+    struct request q;
+
+    ready("nbd:h/x");
+    memset(w.data, 0x5a, sizeof(w.data));
+    submit(&w, DISK_WRITE, DISK_FUA, 8, 24);
+    q = next(&conns[0]);
+    assert_int_equal(q.type, NBD_CMD_WRITE);
+    assert_int_equal(q.flags, NBD_CMD_FUA);
+    assert_int_equal(q.offset, 4096);
+    assert_int_equal(q.length, 12288);
+    assert_memory_equal(q.data, w.data, q.length);
+    reply(&conns[0], q.handle, 0, NULL, 0);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.rc, 0);
+    ack(&conns[0]);                 /* the data was still there, though it was answered */
+
+    submit(&r, DISK_READ, 0, 1, 17);
+    submit(&f, DISK_FLUSH, 0, 0, 0);
+    submit(&t, DISK_DISCARD, 0, 0, 2048);
+    q = next(&conns[0]);
+    reply(&conns[0], q.handle, 0, w.data, 17 * 512);
+    assert_int_equal(r.done, 1);
+    assert_memory_equal(r.data, w.data, 17 * 512);
+    q = next(&conns[0]);
+    assert_int_equal(q.type, NBD_CMD_FLUSH);
+    reply(&conns[0], q.handle, 5, NULL, 0);
+    assert_int_equal(f.rc, -XEN_EIO);
+    q = next(&conns[0]);
+    assert_int_equal(q.type, NBD_CMD_TRIM);
+    assert_int_equal(q.length, 1 << 20);
+    reply(&conns[0], q.handle, 28, NULL, 0);
+    assert_int_equal(t.rc, -XEN_ENOSPC);
+    /* A guest that takes its page back writes nothing, least of all what was in our memory. */
+    w.copy_fails = true;
+    submit(&w, DISK_WRITE, 0, 0, 8);
+    assert_int_equal(w.rc, -XEN_EIO);
+    assert_int_equal(conns[0].taken, conns[0].nr_sent);
+    w.copy_fails = false;
+    end();
+}
+
+static void waits_for_room(void **unused)
+{
+    static struct io a, b;
+    struct request q;
+
+    ready("nbd:h/x");
+    conns[0].room = 5000;
+    memset(a.data, 1, sizeof(a.data));
+    memset(b.data, 2, sizeof(b.data));
+    submit(&a, DISK_WRITE, 0, 0, 16);
+    submit(&b, DISK_WRITE, 0, 16, 8);
+    assert_int_equal(conns[0].room, 0);
+    for (unsigned int i = 0; i < 40; i++) {
+        conns[0].room = 1000;
+        conns[0].ev->writable(conns[0].arg);
+    }
+    q = next(&conns[0]);
+    assert_memory_equal(q.data, a.data, 8192);
+    reply(&conns[0], q.handle, 0, NULL, 0);
+    q = next(&conns[0]);
+    assert_memory_equal(q.data, b.data, 4096);
+    reply(&conns[0], q.handle, 0, NULL, 0);
+    assert_int_equal(a.done + b.done, 2);
+    end();
+}
+
+/* The server goes in the middle of everything, refuses for a while, comes back with another size. */
+static void comes_back(void **unused)
+{
+    static struct io w[3], r;
+    struct request q, again;
+
+    ready("nbd:h/x");
+    for (unsigned int i = 0; i < 3; i++) {
+        memset(w[i].data, (int)i + 1, 4096);
+        submit(&w[i], DISK_WRITE, 0, i * 8, 8);
+    }
+    submit(&r, DISK_READ, 0, 0, 8);
+    (void)next(&conns[0]);
+    q = next(&conns[0]);
+    reply(&conns[0], q.handle, 0, NULL, 0);
+    assert_int_equal(w[1].done, 1);
+    refuse = true;
+    conns[0].open = false;
+    conns[0].ev->closed(conns[0].arg, -XEN_ECONNRESET);
+    fake_run();
+    submit(&r, DISK_READ, 0, 8, 8);         /* asked again meanwhile: another request altogether */
+    for (unsigned int i = 0; i < 20; i++)
+        fake_advance(SECOND);
+    assert_int_equal(w[0].done + w[2].done + r.done, 0);
+    refuse = false;
+    for (unsigned int i = 0; i < 5 && nr_conns < 2; i++)
+        fake_advance(SECOND);
+    assert_int_equal(nr_conns, 2);
+    greet(&conns[1], 2 << 20, 0x6d);
+    assert_int_equal(disk->sectors, 4096);
+    assert_int_equal(disk->stats.reconnects, 1);
+    again = next(&conns[1]);
+    assert_int_equal(again.offset, 0);
+    assert_int_equal(again.data[0], 1);
+    reply(&conns[1], again.handle, 0, NULL, 0);
+    again = next(&conns[1]);
+    assert_int_equal(again.offset, 8192);
+    reply(&conns[1], again.handle, 0, NULL, 0);
+    assert_int_equal(w[0].done, 1);
+    assert_int_equal(w[1].done, 1);
+    assert_int_equal(w[2].done, 1);
+}
+
+static void comes_back_and_ends(void **unused)
+{
+    static uint8_t zeroes[4096];
+
+    comes_back(NULL);
+    for (unsigned int i = 0; i < 2; i++)
+        reply(&conns[1], next(&conns[1]).handle, 0, zeroes, 4096);
+    end();
+}
+
+static void gives_up(void **unused)
+{
+    static struct io r;
+
+    ready("nbd:h/x?timeout=7");
+    submit(&r, DISK_READ, 0, 0, 8);
+    refuse = true;
+    conns[0].ev->finished(conns[0].arg);
+    assert_false(conns[0].open);
+    for (unsigned int i = 0; i < 6; i++)
+        fake_advance(SECOND);
+    assert_int_equal(r.done, 0);
+    for (unsigned int i = 0; i < 3; i++)
+        fake_advance(SECOND);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.rc, -XEN_EIO);
+    submit(&r, DISK_READ, 0, 0, 8);
+    assert_int_equal(r.rc, -XEN_EIO);
+    refuse = false;
+    for (unsigned int i = 0; i < 5 && nr_conns < 2; i++)
+        fake_advance(SECOND);
+    greet(&conns[1], 1 << 20, 0x6d);
+    submit(&r, DISK_READ, 0, 0, 8);
+    reply(&conns[1], next(&conns[1]).handle, 0, r.data, 4096);
+    assert_int_equal(r.rc, 0);
+    end();
+}
+
+/* What no server may say ends the connection, and the request is none the worse. */
+static void lies(void **unused)
+{
+    static struct io r;
+    static uint8_t zeroes[8192];
+
+    for (unsigned int i = 0; i < 6; i++) {
+        struct conn *c = &conns[0];
+        struct request q;
+
+        ready("nbd:h/x");
+        submit(&r, DISK_READ, 0, 0, 8);
+        q = next(c);
+        switch (i) {
+        case 0: reply(c, q.handle + 1, 0, NULL, 0); break;
+        case 1: reply(c, q.handle + 256, 0, NULL, 0); break;
+        case 2: reply(c, ~0ul, 0, NULL, 0); break;
+        case 3: say(c, zeroes, 16, 16); break;
+        case 4: reply(c, q.handle, 108, NULL, 0); break;
+        case 5: reply(c, q.handle, 0, zeroes, 4096 + 16); break;      /* more than was asked for */
+        }
+        assert_false(c->open);
+        assert_int_equal(r.done, i == 5);
+        fake_advance(SECOND);
+        assert_int_equal(nr_conns, 2);
+        greet(&conns[1], 1 << 20, 0x6d);
+        if (i < 5)
+            reply(&conns[1], next(&conns[1]).handle, 0, zeroes, 4096);
+        assert_int_equal(r.done, 1);
+        assert_int_equal(r.rc, 0);
+        end();
+    }
+    /* A write that is answered before its last byte was sent. */
+    ready("nbd:h/x");
+    conns[0].room = 2000;
+    submit(&r, DISK_WRITE, 0, 0, 8);
+    reply(&conns[0], get(conns[0].sent + conns[0].taken + 8, 8), 0, NULL, 0);
+    assert_false(conns[0].open);
+    assert_int_equal(r.done, 0);
+    end();
+    assert_int_equal(r.done, 1);
+}
+
+/* Sent data that nobody acknowledges. */
+static void stalls(void **unused)
+{
+    static struct io w;
+
+    ready("nbd:h/x");
+    submit(&w, DISK_WRITE, 0, 0, 8);
+    for (unsigned int i = 0; i < 25 && nr_conns < 2; i++)
+        fake_advance(SECOND);
+    assert_false(conns[0].open);
+    assert_int_equal(nr_conns, 2);
+    end();
+}
+
+static void several_connections(void **unused)
+{
+    static struct io r[8];
+    static uint8_t zeroes[4096];
+    unsigned int left = 8;
+
+    begin("nbd:h/x?connections=3", false);
+    greet(&conns[0], 1 << 20, 0x16d);
+    fake_advance(SECOND);
+    assert_int_equal(nr_conns, 3);
+    greet(&conns[1], 1 << 20, 0x16d);
+    greet(&conns[2], 1 << 20, 0x16d);
+    for (unsigned int i = 0; i < 8; i++)
+        submit(&r[i], DISK_READ, 0, i * 8, 8);
+    for (unsigned int i = 0; i < 3; i++)
+        assert_true(conns[i].nr_sent > conns[i].taken);
+    /* One breaks: the others take what it had, and nobody waits. */
+    conns[1].ev->finished(conns[1].arg);
+    for (unsigned int k = 0; left && k < 20; k++)
+        for (unsigned int i = 0; i < 3; i += 2)
+            if (conns[i].nr_sent > conns[i].taken) {
+                reply(&conns[i], next(&conns[i]).handle, 0, zeroes, 4096);
+                left--;
+            }
+    for (unsigned int i = 0; i < 8; i++)
+        assert_int_equal(r[i].done, 1);
+    assert_int_equal(disk->stats.reconnects, 0);
+    end();
+}
+
+static void close_waits(void **unused)
+{
+    static struct io w;
+
+    ready("nbd:h/x");
+    submit(&w, DISK_WRITE, 0, 0, 8);
+    disk_close(disk, closed, NULL);
+    fake_advance(SECOND);
+    assert_false(is_closed);
+    reply(&conns[0], next(&conns[0]).handle, 0, NULL, 0);
+    assert_int_equal(w.rc, 0);
+    ack(&conns[0]);
+    fake_run();
+    assert_true(is_closed);
+    /* But not for ever. */
+    ready("nbd:h/x");
+    submit(&w, DISK_WRITE, 0, 0, 8);
+    disk_close(disk, closed, NULL);
+    for (unsigned int i = 0; i < 6; i++)
+        fake_advance(SECOND);
+    assert_true(is_closed);
+    assert_int_equal(w.rc, -XEN_EIO);
+}
+
+static void does_not_open(void **unused)
+{
+    begin("nbd:h/x", false);
+    greet(&conns[0], 1 << 20, 0x6f);
+    assert_int_equal(open_rc, -XEN_EROFS);
+    assert_non_null(strstr(open_why, "nbd:h/x"));
+    assert_false(conns[0].open);
+    begin("nbd:h/x", true);
+    greet(&conns[0], 1 << 20, 0x6f);
+    assert_int_equal(open_rc, 0);
+    end();
+    begin("nbd:h/x", false);                /* never answers */
+    for (unsigned int i = 0; i < 25; i++)
+        fake_advance(SECOND);
+    assert_int_equal(open_rc, -XEN_ETIMEDOUT);
+    begin("nbd:h/x", false);
+    disk_open_cancel(&opening);
+    assert_false(conns[0].open);
+    for (unsigned int i = 0; i < 25; i++)
+        fake_advance(SECOND);
+    assert_int_equal(open_rc, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opens), cmocka_unit_test(carries_out), cmocka_unit_test(waits_for_room),
+        cmocka_unit_test(comes_back_and_ends), cmocka_unit_test(gives_up), cmocka_unit_test(lies),
+        cmocka_unit_test(stalls), cmocka_unit_test(several_connections), cmocka_unit_test(close_waits),
+        cmocka_unit_test(does_not_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
