@@ -100,14 +100,14 @@ for d in trick kit; do api DELETE /v1/domains/$d > /dev/null; gone $d; done
 # Back with another size.
 debian big grow "\"nbd:10.0.2.2:$kit_port/,raw,xvda,r\""
 console_says big 60 'grow: 2048 KiB'
-kill $kit_pid; wait $kit_pid 2>/dev/null
+kill -9 $kit_pid; wait $kit_pid 2>/dev/null
 truncate -s 3M "$tmp/kit.img"
 kit
 check "the export has grown: the running guest sees it" console_says big 60 'grow: 3072 KiB now'
 check "  and reads its new end" console_says big 20 'test grow: ok'
 # Gone for longer than the timeout.
 debian late disk "\"nbd:10.0.2.2:$kit_port/?timeout=2,raw,xvda,r\""
-kill $kit_pid
+kill -9 $kit_pid
 check "gone for longer than its timeout: requests fail" wait_for 60 'gone for 2 s: requests fail now' "$log"
 for d in big late; do api DELETE /v1/domains/$d > /dev/null; gone $d; done
 wait $slow1 $slow2 $slow3
