@@ -7,21 +7,24 @@
  *   mode=write      writes without end; after each flush that was acknowledged "blkverify: flushed N": the
  *                   writes with sequence numbers up to N are durable
  *   mode=errors     as verify, but counts requests that fail instead of ending at the first
- *   mode=read       reads everything once, at queue depth qd, and says how long that took
+ *   mode=count      reads and writes everything once, whatever it is, between marks (dom0/marks.c)
  *   qd=N            requests at once (16)
  *   epoch=N         goes into every sector (1)
  *   mib=N           uses so much of the disk (all)
- *   sectors=N       all requests are so long (verify, read: many lengths, anywhere in a page)
+ *   sectors=N       all requests are so long, and begin at a page (else they have all lengths and places)
  *   reconnect=MS    lets go of the backend so often and connects again
  */
 #include "blkfront/blkfront.h"
+#include "lib/printf.h"
 #include "lib/string.h"
+#include "runtime/hypercall.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/start.h"
 #include "runtime/time.h"
 #include "runtime/xenbus.h"
+#include "runtime/xs.h"
 #include "tests/guests/blkverify/pattern.h"
 
 #define QD_MAX       64u
@@ -43,6 +46,7 @@ static uint64_t end;                    /* sectors that are used */
 static uint64_t fixed;                  /* sectors of a request; 0: any */
 static uint32_t unit;                   /* sectors of a disk's sector */
 static bool count_errors;
+static bool raw;                        /* data is neither made nor looked at */
 static uint64_t failed, good;
 static uint64_t seed = 88172645463325252UL;
 static uint64_t reconnect_ns;
@@ -92,9 +96,9 @@ static void start(struct job *j, enum blkfront_op op, uint64_t sector, uint64_t 
         .op = op, .sector = sector, .sectors = sectors, .done = done, .user = j,
         .data = j->buffer + (fixed ? 0 : any(8 / unit) * unit * 512),
     };
-    if (op == BLKFRONT_WRITE)
+    if (op == BLKFRONT_WRITE && !raw)
         pattern_fill(j->req.data, epoch, j->seq, sector, sectors);
-    if (op == BLKFRONT_READ)
+    if (op == BLKFRONT_READ && !raw)
         memset(j->req.data, 0, sectors << 9);
     blkfront_submit(front, &j->req);
 }
@@ -133,7 +137,7 @@ static void job_done(struct blkfront_req *r, int rc)
     struct job *j = r->user;
     uint64_t bad;
 
-    if (!ended(j, rc) || r->op != BLKFRONT_READ)
+    if (!ended(j, rc) || r->op != BLKFRONT_READ || raw)
         return;
     bad = pattern_check(r->data, epoch, j->seq, r->sector, r->sectors);
     if (bad == r->sectors)
@@ -195,13 +199,36 @@ static void verify(uint32_t rounds)
     domain_shutdown(SHUTDOWN_poweroff);
 }
 
-static void read_all(void)
+/* A line for whoever counts what the whole host does between two marks; taken before what follows. */
+static void mark(const char *when, const char *what)
 {
-    uint64_t began = now_ns();
+    char text[48];
 
-    count_errors = true;                /* what stands there does not matter */
-    pass(BLKFRONT_READ, 0);
-    log_info("blkverify: read %lu KiB in %lu us", end / 2, (now_ns() - began) / NS_PER_US);
+    snprintf(text, sizeof(text), "%s %s", when, what);
+    (void)xs_write(XS_NO_TXN, "data/mark", text, strlen(text));
+    for (uint64_t until = now_ns() + 20 * NS_PER_MS; now_ns() < until;)
+        (void)hc_sched_op(SCHEDOP_yield, NULL);
+}
+
+static void count_pass(enum blkfront_op op, const char *what)
+{
+    uint64_t before;
+
+    pass(op, 0);                        /* once to get warm */
+    before = good;
+    mark("begin", what);
+    pass(op, 0);
+    mark("end", what);
+    log_info("blkverify: %s: %lu requests", what, good - before);
+}
+
+static void count_passes(void)
+{
+    raw = true;
+    mark("begin", "nothing");
+    mark("end", "nothing");
+    count_pass(BLKFRONT_READ, "read");
+    count_pass(BLKFRONT_WRITE, "write");
     domain_shutdown(SHUTDOWN_poweroff);
 }
 
@@ -315,7 +342,7 @@ void pv_main(void)
     char mode[16] = "verify";
 
     qd = (uint32_t)cmdline_get_u64("qd", 16);
-    qd = qd < 2 ? 2 : MIN(qd, QD_MAX);
+    qd = qd < 1 ? 1 : MIN(qd, QD_MAX);
     epoch = (uint32_t)cmdline_get_u64("epoch", 1);
     fixed = cmdline_get_u64("sectors", 0);
     reconnect_ns = cmdline_get_u64("reconnect", 0) * NS_PER_MS;
@@ -330,8 +357,8 @@ void pv_main(void)
     count_errors = !strcmp(mode, "errors");
     if (!strcmp(mode, "write"))
         write_on();
-    else if (!strcmp(mode, "read"))
-        read_all();
+    else if (!strcmp(mode, "count"))
+        count_passes();
     else
         verify((uint32_t)cmdline_get_u64("rounds", 3));
 }
