@@ -72,5 +72,33 @@ slow() {
 }
 slow "virtio" virtio-blk-pci,drive=d,addr=0x8 vda phy:/dev/vda phy:/dev/vdb
 slow "NVMe" nvme,serial=d,drive=d,addr=0x8 nvme0 phy:/dev/nvme0n1 phy:/dev/vda
+# A domain that is destroyed while a disk still has its pages for DMA: nobody else gets them before the disk is done.
+port=$(free_port)
+nbdkit -f -i 127.0.0.1 -p "$port" --filter=delay file "$tmp/slow" wdelay=6 > "$tmp/nbdkit" 2>&1 &
+pids+=($!)
+until [ -n "$(ss -Hltn "sport = :$port")" ]; do sleep 0.05; done
+http=$(free_port)
+api=http://127.0.0.1:$http
+host_start h -machine q35 -m 256 -kernel build/sluice -append debugexit \
+    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" build/guests/blkverify)" \
+    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$http-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile= \
+    -drive "if=none,id=d,format=raw,file=nbd://127.0.0.1:$port" -device virtio-blk-pci,drive=d
+api_until 30 '.software == "sluice"' /v1/host || flunk "the host starts"
+wait_for 20 'vda: virtio' "$tmp/h.log"
+free_pages() { api GET /v1/host | jq .memory_free_pages; }
+before=$(free_pages)
+config g phy:/dev/vda "mode=write qd=16" | api POST /v1/domains --data-binary @- > /dev/null
+wait_for 20 'vbd1.51712: connected' "$tmp/h.log"
+sleep 1
+api DELETE /v1/domains/g > /dev/null
+wait_for 20 'g: domain 1 is gone' "$tmp/h.log"
+held=$(free_pages)
+check "a domain destroyed while a disk has its pages is gone before the disk is done" \
+    test -z "$(grep -a 'vbd1.51712: removed' "$tmp/h.log")"
+wait_for 60 'vbd1.51712: removed' "$tmp/h.log"
+api_until 20 "$before - .memory_free_pages < 64" /v1/host
+now=$(free_pages)
+check "  but these pages are nobody else's until then ($((now - held)))" test $((now - held)) -ge 16
+check "  and nothing is lost ($before pages free, $now)" test $((before - now)) -lt 64
 [ $bad -eq 0 ] || { tail -n 40 "$tmp/h.log"; tail -n 30 "$tmp/h.com2"; }
 finish
