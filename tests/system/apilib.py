@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """apilib - what the Python parts of the API's test share: connections, requests, results."""
 import json
+import os
 import socket
 import ssl
 import sys
 
 PKI, PORT = sys.argv[1], int(sys.argv[2])
+HOST = os.environ.get("API_HOST", "127.0.0.1")
 bad = 0
 
 
@@ -32,15 +34,15 @@ def context(cert=None):
     return c
 
 
-def tcp(timeout=60):
-    return socket.create_connection(("127.0.0.1", PORT), timeout)
+def tcp(timeout=60, source=""):
+    return socket.create_connection((HOST, PORT), timeout, (source, 0) if source else None)
 
 
 class Client:
     """One TLS connection; requests one after the other."""
 
-    def __init__(self, role="admin", timeout=60):
-        self.sock = context().wrap_socket(tcp(timeout), server_hostname="localhost")
+    def __init__(self, role="admin", timeout=60, source=""):
+        self.sock = context().wrap_socket(tcp(timeout, source), server_hostname="localhost")
         self.role = role
         self.buf = b""
 
