@@ -23,6 +23,7 @@
 #include <xen/version.h>
 #include <xen/features.h>
 #include <xen/callback.h>
+#include <xen/nmi.h>
 #include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/elfnote.h>

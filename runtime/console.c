@@ -34,26 +34,38 @@ static void ring_kick(void)
     (void)hc_event_channel_op(EVTCHNOP_send, &send);
 }
 
-/* The reader may be slow, but one that is gone must not stop us for ever. */
+/* The reader may be slow, but one that takes nothing for so long must not stop us again and again. */
+#define READER_PATIENCE (20 * NS_PER_S)
+
 static void ring_write(const char *text, size_t n)
 {
-    unsigned int tries = 0;
+    static XENCONS_RING_IDX given_up_at;
+    static bool given_up;
+    uint64_t moved = now_ns();
 
-    while (n && tries < 10000) {
+    while (n) {
         XENCONS_RING_IDX prod = ring->out_prod;
         uint32_t room = sizeof(ring->out) - (prod - load_acquire(&ring->out_cons));
 
         if (room > sizeof(ring->out))
             return;
         if (!room) {
+            given_up = given_up && given_up_at == prod;
+            if (given_up)
+                return;
+            if (now_ns() - moved > READER_PATIENCE) {
+                given_up = true;
+                given_up_at = prod;
+                return;
+            }
             ring_kick();
             (void)hc_sched_op(SCHEDOP_yield, NULL);
-            tries++;
             continue;
         }
         for (; room && n; room--, n--)
             ring->out[MASK_XENCONS_IDX(prod++, ring->out)] = *text++;
         store_release(&ring->out_prod, prod);
+        moved = now_ns();
     }
     ring_kick();
 }

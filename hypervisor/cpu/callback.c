@@ -52,21 +52,57 @@ static struct guest_callback *callback_slot(struct vcpu *v, uint16_t type)
         return &v->syscall_cb;
     case CALLBACKTYPE_syscall32:
         return &v->syscall32_cb;
+    case CALLBACKTYPE_sysenter:
+        return &v->sysenter_cb;
     default:
         return NULL;
     }
 }
 
-/* Hypercall 4, for old guests: three addresses, no flags. */
+/* An NMI's handler is that of exception 2, in whatever way it is registered. */
+static long nmi_register(struct vcpu *v, uint64_t address)
+{
+    if (!address_canonical(address))
+        return -XEN_EINVAL;
+    v->traps[2] = (struct trap_info){
+        .vector = 2, .flags = 4, .cs = FLAT_KERNEL_CS, .address = address,
+    };
+    return 0;
+}
+
+static void nmi_unregister(struct vcpu *v)
+{
+    v->traps[2] = (struct trap_info){ .vector = 2 };
+}
+
+/* Hypercall 28. */
+long do_nmi_op(uint64_t cmd, guest_ptr_t arg)
+{
+    struct xennmi_callback cb;
+
+    switch ((uint32_t)cmd) {
+    case XENNMI_register_callback:
+        return copy_from_guest(&cb, arg, sizeof(cb)) ? -XEN_EFAULT
+                                                     : nmi_register(current, cb.handler_address);
+    case XENNMI_unregister_callback:
+        nmi_unregister(current);
+        return 0;
+    default:
+        return -XEN_ENOSYS;
+    }
+}
+
+/* Hypercall 4, for old guests: three addresses, no flags, and one that cannot be is left out. */
 long do_set_callbacks(uint64_t event, uint64_t failsafe, uint64_t syscall)
 {
     struct vcpu *v = current;
 
-    if (!address_canonical(event) || !address_canonical(failsafe) || !address_canonical(syscall))
-        return -XEN_EINVAL;
-    v->event_cb = (struct guest_callback){ event, true };
-    v->failsafe_cb = (struct guest_callback){ failsafe, false };
-    v->syscall_cb = (struct guest_callback){ syscall, false };
+    if (address_canonical(event))
+        v->event_cb = (struct guest_callback){ event, true };
+    if (address_canonical(failsafe))
+        v->failsafe_cb = (struct guest_callback){ failsafe, false };
+    if (address_canonical(syscall))
+        v->syscall_cb = (struct guest_callback){ syscall, false };
     return 0;
 }
 
@@ -79,6 +115,8 @@ static long callback_register(struct vcpu *v, guest_ptr_t arg)
         return -XEN_EFAULT;
     if (!address_canonical(r.address))
         return -XEN_EINVAL;
+    if (r.type == CALLBACKTYPE_nmi)
+        return nmi_register(v, r.address);
     cb = callback_slot(v, r.type);
     if (!cb)
         return -XEN_ENOSYS;
@@ -99,9 +137,11 @@ static long callback_unregister(struct vcpu *v, guest_ptr_t arg)
     case CALLBACKTYPE_event:
     case CALLBACKTYPE_failsafe:
     case CALLBACKTYPE_syscall:
-        return -XEN_EINVAL;
     case CALLBACKTYPE_syscall32:
-        v->syscall32_cb = (struct guest_callback){ 0 };
+    case CALLBACKTYPE_sysenter:
+        return -XEN_EINVAL;
+    case CALLBACKTYPE_nmi:
+        nmi_unregister(v);
         return 0;
     default:
         return -XEN_ENOSYS;
@@ -192,13 +232,12 @@ long do_set_segment_base(uint64_t which, uint64_t base)
 /* ---- Debug registers ---------------------------------------------------------------------- */
 
 #define DR7_GUEST           0xffff03ffUL    /* L/G, LE/GE, types and lengths; no GD, no RTM */
+#define DR7_GD              0x2000UL
 #define DR6_GUEST           0x1e00fUL
 
 /* I/O breakpoints (type 2) would also hit the hypervisor's port accesses. */
 static bool dr7_ok(uint64_t value)
 {
-    if (value & 0xffffffff00000000UL)
-        return false;
     for (unsigned int i = 0; i < 4; i++)
         if ((value >> (2 * i) & 3) && (value >> (16 + 4 * i) & 3) == 2)
             return false;
@@ -215,16 +254,20 @@ int vcpu_set_debugreg(struct vcpu *v, unsigned int reg, uint64_t value)
         break;
     case 4:
     case 6:
+        if (value >> 32)
+            return -XEN_EINVAL;
         v->dr[6] = DR6_DEFAULT | (value & DR6_GUEST);
         break;
     case 5:
     case 7:
-        if (!dr7_ok(value))
+        if (value >> 32)
+            return -XEN_EINVAL;
+        if (value & DR7_GD || !dr7_ok(value))
             return -XEN_EPERM;
         v->dr[7] = DR7_DEFAULT | (value & DR7_GUEST);
         break;
     default:
-        return -XEN_EINVAL;
+        return -XEN_ENODEV;
     }
     if (v == current)
         debugregs_load(v);
@@ -233,16 +276,16 @@ int vcpu_set_debugreg(struct vcpu *v, unsigned int reg, uint64_t value)
 
 long do_set_debugreg(uint64_t reg, uint64_t value)
 {
-    return reg <= 7 ? vcpu_set_debugreg(current, (unsigned int)reg, value) : -XEN_EINVAL;
+    return reg <= 7 ? vcpu_set_debugreg(current, (unsigned int)reg, value) : -XEN_ENODEV;
 }
 
 long do_get_debugreg(uint64_t reg)
 {
     const struct vcpu *v = current;
 
-    switch (reg) {
+    switch ((uint32_t)reg) {
     case 0 ... 3:
-        return (long)v->dr[reg];
+        return (long)v->dr[(uint32_t)reg];
     case 4:
     case 6:
         return (long)v->dr[6];
@@ -250,7 +293,7 @@ long do_get_debugreg(uint64_t reg)
     case 7:
         return (long)v->dr[7];
     default:
-        return -XEN_EINVAL;
+        return -XEN_ENODEV;
     }
 }
 
@@ -259,7 +302,9 @@ long do_get_debugreg(uint64_t reg)
 /* Those that change nothing here because it is always so are accepted as what they ask for:
  * flat 4 GiB segments and writable page tables. m2p_strict and the two about 32-bit guests or
  * IOPL are not offered. */
-#define VM_ASSISTS ((1UL << VMASST_TYPE_4gb_segments) | (1UL << VMASST_TYPE_writable_pagetables) | \
+#define VM_ASSISTS ((1UL << VMASST_TYPE_4gb_segments) | \
+                    (1UL << VMASST_TYPE_4gb_segments_notify) | \
+                    (1UL << VMASST_TYPE_writable_pagetables) | \
                     (1UL << VMASST_TYPE_pae_extended_cr3) | \
                     (1UL << VMASST_TYPE_runstate_update_flag))
 

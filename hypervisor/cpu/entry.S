@@ -496,7 +496,8 @@ iret_hypercall:
     mov     %rax, CI_cr3(%rsp)
     mov     %rax, %cr3
     swapgs
-1:  mov     VCPU_info(%rdx), %rdx
+1:  movb    $0, VCPU_nmi_masked(%rdx)
+    mov     VCPU_info(%rdx), %rdx
     bt      $9, %ecx                    /* the frame's IF */
     setnc   INFO_mask(%rdx)
     movzwl  (%rdx), %edx                /* CHECK_WORK for events; softirqs came as interrupts */

@@ -314,6 +314,16 @@ void trap_from_guest(struct cpu_user_regs *regs)
 
 /* ---- The way out -------------------------------------------------------------------------- */
 
+/* Whoever sends one sees to it that its target comes this way or through the idle loop. */
+static void deliver_nmi(struct vcpu *v)
+{
+    if (likely(!READ_ONCE(v->nmi_pending)) || v->nmi_masked || !v->traps[2].address)
+        return;
+    WRITE_ONCE(v->nmi_pending, false);
+    v->nmi_masked = true;
+    guest_inject_exception(v, 2, 0);
+}
+
 void exit_to_guest_work(void)
 {
     for (;;) {
@@ -323,6 +333,7 @@ void exit_to_guest_work(void)
         v = current;
         if (v->is_idle)
             enter_idle();
+        deliver_nmi(v);
         if (vcpu_event_deliverable(v) && v->event_cb.eip)
             vcpu_deliver_upcall(v);
         if (!softirq_pending())
@@ -334,8 +345,11 @@ void idle_loop(void)
 {
     for (;;) {
         softirq_run();
-        if (!current->is_idle)
+        if (!current->is_idle) {
+            irq_disable();
+            deliver_nmi(current);
             return_to_guest();
+        }
         sched_idle_wait();
     }
 }

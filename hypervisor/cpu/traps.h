@@ -77,6 +77,7 @@ void idle_loop(void) __noreturn;
 long do_set_trap_table(guest_ptr_t traps);
 long do_set_callbacks(uint64_t event, uint64_t failsafe, uint64_t syscall);
 long do_callback_op(uint64_t cmd, guest_ptr_t arg);
+long do_nmi_op(uint64_t cmd, guest_ptr_t arg);
 long do_stack_switch(uint64_t ss, uint64_t sp);
 long do_fpu_taskswitch(uint64_t set);
 long do_set_debugreg(uint64_t reg, uint64_t value);

@@ -29,6 +29,9 @@ union physdev_arg {
     struct physdev_pci_device_add add;
     struct physdev_pci_device device;
     struct physdev_manage_pci manage;
+    struct physdev_manage_pci_ext manage_ext;
+    struct physdev_pirq_eoi_gmfn eoi_gmfn;
+    struct physdev_restore_msi restore;
 };
 
 static long set_iopl(const struct physdev_set_iopl *a)
@@ -157,12 +160,61 @@ static size_t arg_bytes(uint64_t cmd)
         /* Its optional tail is not read. */
         return offsetof(struct physdev_pci_device_add, optarr);
     case PHYSDEVOP_pci_device_remove:
+    case PHYSDEVOP_restore_msi_ext:
+    case PHYSDEVOP_prepare_msix:
+    case PHYSDEVOP_release_msix:
         return sizeof(struct physdev_pci_device);
+    case PHYSDEVOP_manage_pci_add_ext:
+        return sizeof(struct physdev_manage_pci_ext);
+    case PHYSDEVOP_restore_msi:
+        return sizeof(struct physdev_restore_msi);
+    case PHYSDEVOP_pirq_eoi_gmfn_v1:
+    case PHYSDEVOP_pirq_eoi_gmfn_v2:
+        return sizeof(struct physdev_pirq_eoi_gmfn);
     case PHYSDEVOP_manage_pci_add:
     case PHYSDEVOP_manage_pci_remove:
         return sizeof(struct physdev_manage_pci);
     }
     return 0;
+}
+
+/* Is there a domain that a guest may name here? It may not do anything to it all the same. */
+static long refuse_domain(domid_t id)
+{
+    struct domain *d = domain_of_arg(id);
+
+    if (!d)
+        return -XEN_ESRCH;
+    domain_put(d);
+    return -XEN_EPERM;
+}
+
+/* What a domain without hardware hears. 0: this it may do, too. */
+static long refuse(uint64_t cmd, const union physdev_arg *a)
+{
+    switch (cmd) {
+    case PHYSDEVOP_irq_status_query:
+    case PHYSDEVOP_eoi:                 /* of an interrupt that it has not got */
+        return 0;
+    case PHYSDEVOP_map_pirq:
+        return refuse_domain(a->map.domid);
+    case PHYSDEVOP_unmap_pirq:
+        return refuse_domain(a->unmap.domid);
+    case PHYSDEVOP_setup_gsi:
+        return a->setup_gsi.gsi < 0 ? -XEN_EINVAL : -XEN_EPERM;
+    case PHYSDEVOP_manage_pci_add_ext:
+        return a->manage_ext.is_extfn > 1 || a->manage_ext.is_virtfn > 1 ? -XEN_EINVAL : -XEN_EPERM;
+    case PHYSDEVOP_pirq_eoi_gmfn_v1:
+    case PHYSDEVOP_pirq_eoi_gmfn_v2:
+        return -XEN_EINVAL;
+    }
+    return -XEN_EPERM;
+}
+
+/* Refused before anything is read. */
+static bool refused_at_once(uint64_t cmd)
+{
+    return cmd == PHYSDEVOP_pci_mmcfg_reserved || cmd == PHYSDEVOP_dbgp_op;
 }
 
 static long physdev_op(uint64_t cmd, guest_ptr_t arg)
@@ -172,6 +224,10 @@ static long physdev_op(uint64_t cmd, guest_ptr_t arg)
     bool writes = false;
     long rc;
 
+    if (cmd == PHYSDEVOP_IRQ_UNMASK_NOTIFY)     /* of old kernels: nothing to do */
+        return 0;
+    if (!current->domain->io_all && refused_at_once(cmd))
+        return -XEN_EPERM;
     if (!n)
         return -XEN_ENOSYS;
     if (copy_from_guest(&a, arg, n))
@@ -180,8 +236,9 @@ static long physdev_op(uint64_t cmd, guest_ptr_t arg)
         return set_iopl(&a.set_iopl);
     if (cmd == PHYSDEVOP_set_iobitmap)  /* accepted; user code without IOPL gets #GP all the same */
         return a.set_iobitmap.nr_ports > 65536 ? -XEN_EINVAL : 0;
-    if (!current->domain->io_all)
-        return -XEN_EPERM;
+    rc = current->domain->io_all ? 0 : refuse(cmd, &a);
+    if (rc)
+        return rc;
     rc = hardware_op(cmd, &a, &writes);
     if (writes && !rc && copy_to_guest(arg, &a, n))
         rc = -XEN_EFAULT;
@@ -200,14 +257,5 @@ long do_physdev_op_compat(guest_ptr_t arg)
 
     if (copy_from_guest(&cmd, arg, sizeof(cmd)))
         return -XEN_EFAULT;
-    switch (cmd) {
-    case PHYSDEVOP_irq_status_query:
-    case PHYSDEVOP_set_iopl:
-    case PHYSDEVOP_set_iobitmap:
-    case PHYSDEVOP_apic_read:
-    case PHYSDEVOP_apic_write:
-    case PHYSDEVOP_alloc_irq_vector:
-        return physdev_op(cmd, guest_ptr_add(arg, offsetof(struct physdev_op, u)));
-    }
-    return -XEN_ENOSYS;
+    return physdev_op(cmd, guest_ptr_add(arg, offsetof(struct physdev_op, u)));
 }

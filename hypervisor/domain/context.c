@@ -9,29 +9,9 @@
 #include "domain/context.h"
 #include "layout.h"
 
-#define DR7_ENABLES     0xffu           /* L0, G0 .. L3, G3 */
-#define DR7_GD          (1u << 13)      /* trap accesses to debug registers: not for guests */
-
 static bool outside_hypervisor(uint64_t a)
 {
     return a < HV_VIRT_START || a >= HV_VIRT_END;
-}
-
-bool context_debugregs_ok(const unsigned long dr[8])
-{
-    uint64_t dr7 = dr[7];
-
-    if ((dr7 | dr[6]) >> 32 || dr7 & DR7_GD)
-        return false;
-    for (int i = 0; i < 4; i++) {
-        /* Also a disabled one: it could be enabled later. Eight bytes is the longest. */
-        if (!canonical(dr[i]) || !outside_hypervisor(dr[i]) || !outside_hypervisor(dr[i] + 7))
-            return false;
-        /* I/O breakpoints need CR4.DE and watch ports of others. */
-        if (dr7 & (3u << (i * 2)) && ((dr7 >> (16 + i * 4)) & 3) == 2)
-            return false;
-    }
-    return true;
 }
 
 uint64_t context_eflags(uint64_t eflags)
@@ -41,7 +21,7 @@ uint64_t context_eflags(uint64_t eflags)
 
 int context_check(const struct vcpu_guest_context *c)
 {
-    if (!canonical(c->user_regs.rip) || !canonical(c->fs_base) ||
+    if (!canonical(c->user_regs.rip) || !canonical(c->kernel_sp) || !canonical(c->fs_base) ||
         !canonical(c->gs_base_kernel) || !canonical(c->gs_base_user))
         return -XEN_EINVAL;
     if (!canonical(c->event_callback_eip) || !canonical(c->failsafe_callback_eip) ||
@@ -56,8 +36,6 @@ int context_check(const struct vcpu_guest_context *c)
         (c->ldt_base & ~PAGE_MASK || !canonical(c->ldt_base) ||
          !outside_hypervisor(c->ldt_base) ||
          !outside_hypervisor(c->ldt_base + c->ldt_ents * 8 - 1)))
-        return -XEN_EINVAL;
-    if (!context_debugregs_ok(c->debugreg))
         return -XEN_EINVAL;
     /* The roots: CR3 values, MFN << 12; low bits are not ours to judge. */
     if (c->ctrlreg[3] >> 52 || c->ctrlreg[1] >> 52)

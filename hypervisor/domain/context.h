@@ -46,7 +46,4 @@ static inline uint32_t context_gdt_frames(uint64_t ents)
     return (uint32_t)((ents + 511) / 512);
 }
 
-/* Debug registers: would they let a guest set breakpoints where it has no business? dr: 0..7. */
-bool context_debugregs_ok(const unsigned long dr[8]);
-
 #endif

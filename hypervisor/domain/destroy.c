@@ -88,6 +88,7 @@ static void stop(struct domain *d)
     domain_pause(d);
     for_each_vcpu(d, v)
         vcpu_timers_destroy(v);
+    watchdog_destroy(d);
     pirq_destroy_all(d);
 }
 

@@ -301,6 +301,7 @@ int domain_create(const struct domain_config *cfg, struct domain **dp)
     spin_lock_init(&d->mmu_lock, LOCK_MMU);
     spin_lock_init(&d->event_lock, LOCK_EVENT);
     sched_domain_init(d);
+    watchdog_init(d);
 
     rc = -XEN_ENOMEM;
     d->shared_page = shared_page_alloc(d);

@@ -25,6 +25,7 @@ struct fpu_state;
 
 #define MAX_VCPUS       32              /* of a domain: the legacy vcpu_info slots */
 #define MAX_POLL_PORTS  128             /* of one SCHEDOP_poll */
+#define NR_WATCHDOGS    2               /* of a domain */
 
 /* A guest's handlers that are not exceptions (callback_op, set_callbacks). */
 struct guest_callback {
@@ -70,7 +71,8 @@ struct vcpu {
     uint32_t tsc_aux;
     struct trap_info *traps;            /* 256 entries */
     struct guest_callback event_cb, failsafe_cb, syscall_cb, syscall32_cb, sysenter_cb;
-    bool nmi_masked;
+    bool nmi_pending;                   /* VCPUOP_send_nmi; any CPU sets it */
+    bool nmi_masked;                    /* its handler runs: until iret */
     struct fpu_state *fpu;              /* XSAVE area, cpu/fpu.c */
     bool fpu_loaded;                    /* registers of this CPU hold it */
 
@@ -143,7 +145,7 @@ struct domain {
     uint32_t refs;                      /* atomic. One for being listed, one while tot_pages > 0 */
     struct list link;                   /* structs to reuse, domain/domain.c */
 
-    spinlock_t lock;                    /* LOCK_DOMAIN: vCPUs initialised, up and down */
+    spinlock_t lock;                    /* LOCK_DOMAIN: vCPUs initialised, up and down; watchdogs */
     struct vcpu *vcpu[MAX_VCPUS];       /* set once, before the domain runs */
     uint32_t max_vcpus;
     uint32_t pause_count;               /* by the toolstack: domctl_lock. A new domain has 1 */
@@ -192,6 +194,10 @@ struct domain {
     spinlock_t cap_lock;                /* the rest of it, and parked vCPUs (LOCK_CAP) */
     struct list parked;                 /* vcpu.run_link */
     struct timer cap_timer;             /* the next period of its cap begins */
+
+    /* ---- SCHEDOP_watchdog: sched/schedop.c. */
+    uint32_t watchdog_used;             /* bits; under lock */
+    struct timer watchdog[NR_WATCHDOGS];
 
     uint64_t time_offset_seconds;
     uint32_t wc_version;                /* of the wall clock in shared_info */

@@ -508,16 +508,32 @@ static long run(uint32_t i, struct xen_domctl *op)
     return rc;
 }
 
+/* What a caller hears that may do nothing of all this. */
+static long refuse(const struct xen_domctl *op)
+{
+    struct domain *d;
+
+    if (op->cmd == XEN_DOMCTL_createdomain)
+        return -XEN_EPERM;
+    if (op->cmd == XEN_DOMCTL_getdomaininfo && op->domain >= DOMID_FIRST_RESERVED)
+        return -XEN_EINVAL;
+    d = domain_get(op->domain);
+    if (!d)
+        return -XEN_ESRCH;
+    domain_put(d);
+    return -XEN_EPERM;
+}
+
 long do_domctl(guest_ptr_t arg)
 {
     struct xen_domctl op;
 
-    if (!current->domain->privileged)
-        return -XEN_EPERM;
     if (copy_from_guest(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return -XEN_EACCES;
+    if (!current->domain->privileged)
+        return refuse(&op);
     for (uint32_t i = 0; i < ARRAY_SIZE(ops); i++) {
         long rc;
 

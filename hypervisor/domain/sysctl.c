@@ -134,12 +134,12 @@ long do_sysctl(guest_ptr_t arg)
 {
     struct xen_sysctl op;
 
-    if (!current->domain->privileged)
-        return -XEN_EPERM;
     if (copy_from_guest(&op, arg, sizeof(op)))
         return -XEN_EFAULT;
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
         return -XEN_EACCES;
+    if (!current->domain->privileged)
+        return -XEN_EPERM;
     for (uint32_t i = 0; i < ARRAY_SIZE(ops); i++) {
         long rc;
 

@@ -110,8 +110,9 @@ int vcpu_register_info(struct vcpu *v, mfn_t m, uint32_t offset)
     struct vcpu_info *info;
     struct page *pg;
 
-    if (v->info_page || offset > PAGE_SIZE - sizeof(*info) ||
-        offset & (sizeof(*info) - 1) || !mfn_valid(m))
+    if (offset > PAGE_SIZE - sizeof(*info) || offset & (_Alignof(struct vcpu_info) - 1))
+        return -XEN_ENXIO;
+    if (v->info_page || !mfn_valid(m))
         return -XEN_EINVAL;
     /* Not while it runs: what it reads and writes there moves. */
     if (v != current && !(load_acquire(&v->pause_flags) & VPF_DOWN))
@@ -182,8 +183,9 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     v->gs_base_user = c->gs_base_user;
     v->guest_cr0 = CR0_GUEST_BASE | (c->ctrlreg[0] & CR0_TS);
     v->guest_cr4 = CR4_GUEST_BASE | (c->ctrlreg[4] & CR4_GUEST);
-    for (int i = 0; i < 8; i++)
-        v->dr[i] = c->debugreg[i];
+    /* Values that a guest may not set are left out, as by the reference. */
+    for (unsigned int i = 0; i < 8; i++)
+        (void)vcpu_set_debugreg(v, i, c->debugreg[i]);
     if (c->flags & VGCF_i387_valid)
         fpu_set_fxsave(v, &c->fpu_ctxt);
 }

@@ -148,6 +148,15 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
     vcpu_kick(v);
 }
 
+int evtchn_is_pending(struct domain *d, evtchn_port_t port)
+{
+    const struct evtchn *chn = port_lookup(d, port);
+
+    if (!chn || READ_ONCE(chn->state) < PORT_UNBOUND)
+        return -XEN_EINVAL;
+    return test_bit(port, (const uint64_t *)d->shared->evtchn_pending);
+}
+
 bool evtchn_poll_pending(const struct vcpu *v)
 {
     const uint64_t *pending = (const uint64_t *)v->domain->shared->evtchn_pending;
@@ -389,6 +398,10 @@ static long op_bind_pirq(struct evtchn_bind_pirq *b)
     struct evtchn *chn;
     int port, rc;
 
+    if (b->pirq >= NR_PIRQS)
+        return -XEN_EINVAL;
+    if (!d->io_all)
+        return -XEN_EPERM;
     spin_lock(&d->event_lock);
     port = port_alloc(d, &chn);
     if (port < 0) {
@@ -574,6 +587,9 @@ union evtchn_arg {
     struct evtchn_bind_vcpu bind_vcpu;
     struct evtchn_unmask unmask;
     struct evtchn_reset reset;
+    struct evtchn_init_control init_control;
+    struct evtchn_expand_array expand_array;
+    struct evtchn_set_priority set_priority;
 };
 
 /* Bytes that the operation reads, and whether it writes them back; 0: unknown operation. */
@@ -606,6 +622,12 @@ static size_t arg_size(uint64_t cmd, bool *writes)
         return sizeof(struct evtchn_unmask);
     case EVTCHNOP_reset:
         return sizeof(struct evtchn_reset);
+    case EVTCHNOP_init_control:
+        return sizeof(struct evtchn_init_control);
+    case EVTCHNOP_expand_array:
+        return sizeof(struct evtchn_expand_array);
+    case EVTCHNOP_set_priority:
+        return sizeof(struct evtchn_set_priority);
     }
     return 0;
 }
@@ -633,6 +655,11 @@ static long do_op(uint64_t cmd, union evtchn_arg *a)
         return op_unmask(a->unmask.port);
     case EVTCHNOP_reset:
         return op_reset(a->reset.dom);
+    /* Channels of the newer kind are not offered, and two-level ones have no priority. */
+    case EVTCHNOP_expand_array:
+        return -XEN_EOPNOTSUPP;
+    case EVTCHNOP_set_priority:
+        return a->set_priority.port < current->domain->max_evtchn_port ? -XEN_ENOSYS : -XEN_EINVAL;
     }
     return -XEN_ENOSYS;
 }

@@ -41,6 +41,8 @@ static inline bool vcpu_event_deliverable(const struct vcpu *v)
 
 /* After vcpu_info moved: everything may be pending there (PV-ABI 3.5, rule 7). */
 void evtchn_vcpu_info_moved(struct vcpu *v);
+/* 1 or 0; -EINVAL: no port of d in use. */
+int evtchn_is_pending(struct domain *d, evtchn_port_t port);
 /* Is any of v->poll_ports pending? Caller is about to sleep in SCHEDOP_poll. */
 bool evtchn_poll_pending(const struct vcpu *v);
 

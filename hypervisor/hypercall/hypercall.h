@@ -32,6 +32,9 @@ long hypercall_continue(uint32_t nr, uint32_t nargs, ...);
 
 long do_multicall(guest_ptr_t list, uint64_t nr);
 long do_xen_version(uint64_t cmd, guest_ptr_t arg);
+long do_platform_op(guest_ptr_t arg);                                   /* hypercall/absent.c */
+long do_absent_privileged(void);
+long do_xenpmu_op(void);
 long do_vm_assist(uint64_t cmd, uint64_t type);
 long do_console_io(uint64_t cmd, uint64_t count, guest_ptr_t buf);      /* dev/console.c */
 long do_physdev_op(uint64_t cmd, guest_ptr_t arg);                      /* dev/physdev.c */

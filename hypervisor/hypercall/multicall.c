@@ -31,6 +31,8 @@ long do_multicall(guest_ptr_t list, uint64_t nr)
 
     if (v->in_multicall)
         return -XEN_EINVAL;
+    if (!guest_range_ok(list, (uint64_t)n * sizeof(v->mc)))
+        return -XEN_EFAULT;
     for (i = 0; i < n; i++) {
         guest_ptr_t entry = guest_ptr_add(list, i * sizeof(v->mc));
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.c - the hypercall table: number, handler, how many arguments, who may call.
+ * table.c - the hypercall table: number, handler, how many arguments.
  *
  * A number without a row answers -ENOSYS. cpu/entry.S calls through hypercall_vector[], which
  * is made from the table at boot and has no gaps.
@@ -18,48 +18,51 @@
 struct hypercall_row {
     uint8_t nr;
     uint8_t nargs;
-    bool privileged;            /* dom0 only; others: -EPERM */
     void *fn;
     const char *name;
 };
 
-#define GUEST false
-#define DOM0  true
-#define ROW(who, nargs, nr, fn) { nr, nargs, who, (void *)(fn), #fn }
+#define ROW(nargs, nr, fn) { nr, nargs, (void *)(fn), #fn }
 
 static const struct hypercall_row table[] = {
-    ROW(GUEST, 1, __HYPERVISOR_set_trap_table, do_set_trap_table),
-    ROW(GUEST, 4, __HYPERVISOR_mmu_update, do_mmu_update),
-    ROW(GUEST, 2, __HYPERVISOR_set_gdt, do_set_gdt),
-    ROW(GUEST, 2, __HYPERVISOR_stack_switch, do_stack_switch),
-    ROW(GUEST, 3, __HYPERVISOR_set_callbacks, do_set_callbacks),
-    ROW(GUEST, 1, __HYPERVISOR_fpu_taskswitch, do_fpu_taskswitch),
-    ROW(GUEST, 2, __HYPERVISOR_sched_op_compat, do_sched_op_compat),
-    ROW(GUEST, 2, __HYPERVISOR_set_debugreg, do_set_debugreg),
-    ROW(GUEST, 1, __HYPERVISOR_get_debugreg, do_get_debugreg),
-    ROW(GUEST, 2, __HYPERVISOR_update_descriptor, do_update_descriptor),
-    ROW(GUEST, 2, __HYPERVISOR_memory_op, do_memory_op),
-    ROW(GUEST, 2, __HYPERVISOR_multicall, do_multicall),
-    ROW(GUEST, 3, __HYPERVISOR_update_va_mapping, do_update_va_mapping),
-    ROW(GUEST, 1, __HYPERVISOR_set_timer_op, do_set_timer_op),
-    ROW(GUEST, 1, __HYPERVISOR_event_channel_op_compat, do_event_channel_op_compat),
-    ROW(GUEST, 2, __HYPERVISOR_xen_version, do_xen_version),
-    ROW(GUEST, 3, __HYPERVISOR_console_io, do_console_io),
-    ROW(GUEST, 1, __HYPERVISOR_physdev_op_compat, do_physdev_op_compat),
-    ROW(GUEST, 3, __HYPERVISOR_grant_table_op, do_grant_table_op),
-    ROW(GUEST, 2, __HYPERVISOR_vm_assist, do_vm_assist),
-    ROW(GUEST, 4, __HYPERVISOR_update_va_mapping_otherdomain, do_update_va_mapping_otherdomain),
-    ROW(GUEST, 0, __HYPERVISOR_iret, do_iret),
-    ROW(GUEST, 3, __HYPERVISOR_vcpu_op, do_vcpu_op),
-    ROW(GUEST, 2, __HYPERVISOR_set_segment_base, do_set_segment_base),
-    ROW(GUEST, 4, __HYPERVISOR_mmuext_op, do_mmuext_op),
-    ROW(GUEST, 2, __HYPERVISOR_sched_op, do_sched_op),
-    ROW(GUEST, 2, __HYPERVISOR_callback_op, do_callback_op),
-    ROW(GUEST, 2, __HYPERVISOR_event_channel_op, do_event_channel_op),
-    ROW(GUEST, 2, __HYPERVISOR_physdev_op, do_physdev_op),
-    ROW(GUEST, 3, __HYPERVISOR_sluice_flip, do_sluice_flip),
-    ROW(DOM0, 1, __HYPERVISOR_sysctl, do_sysctl),
-    ROW(DOM0, 1, __HYPERVISOR_domctl, do_domctl),
+    ROW(1, __HYPERVISOR_set_trap_table, do_set_trap_table),
+    ROW(4, __HYPERVISOR_mmu_update, do_mmu_update),
+    ROW(2, __HYPERVISOR_set_gdt, do_set_gdt),
+    ROW(2, __HYPERVISOR_stack_switch, do_stack_switch),
+    ROW(3, __HYPERVISOR_set_callbacks, do_set_callbacks),
+    ROW(1, __HYPERVISOR_fpu_taskswitch, do_fpu_taskswitch),
+    ROW(2, __HYPERVISOR_sched_op_compat, do_sched_op_compat),
+    ROW(2, __HYPERVISOR_set_debugreg, do_set_debugreg),
+    ROW(1, __HYPERVISOR_get_debugreg, do_get_debugreg),
+    ROW(2, __HYPERVISOR_update_descriptor, do_update_descriptor),
+    ROW(2, __HYPERVISOR_memory_op, do_memory_op),
+    ROW(2, __HYPERVISOR_multicall, do_multicall),
+    ROW(3, __HYPERVISOR_update_va_mapping, do_update_va_mapping),
+    ROW(1, __HYPERVISOR_set_timer_op, do_set_timer_op),
+    ROW(1, __HYPERVISOR_event_channel_op_compat, do_event_channel_op_compat),
+    ROW(2, __HYPERVISOR_xen_version, do_xen_version),
+    ROW(3, __HYPERVISOR_console_io, do_console_io),
+    ROW(1, __HYPERVISOR_physdev_op_compat, do_physdev_op_compat),
+    ROW(3, __HYPERVISOR_grant_table_op, do_grant_table_op),
+    ROW(2, __HYPERVISOR_vm_assist, do_vm_assist),
+    ROW(4, __HYPERVISOR_update_va_mapping_otherdomain, do_update_va_mapping_otherdomain),
+    ROW(0, __HYPERVISOR_iret, do_iret),
+    ROW(3, __HYPERVISOR_vcpu_op, do_vcpu_op),
+    ROW(2, __HYPERVISOR_set_segment_base, do_set_segment_base),
+    ROW(4, __HYPERVISOR_mmuext_op, do_mmuext_op),
+    ROW(2, __HYPERVISOR_sched_op, do_sched_op),
+    ROW(2, __HYPERVISOR_callback_op, do_callback_op),
+    ROW(2, __HYPERVISOR_event_channel_op, do_event_channel_op),
+    ROW(2, __HYPERVISOR_physdev_op, do_physdev_op),
+    ROW(3, __HYPERVISOR_sluice_flip, do_sluice_flip),
+    ROW(1, __HYPERVISOR_sysctl, do_sysctl),
+    ROW(1, __HYPERVISOR_domctl, do_domctl),
+    ROW(2, __HYPERVISOR_nmi_op, do_nmi_op),
+    ROW(1, __HYPERVISOR_platform_op, do_platform_op),
+    ROW(0, __HYPERVISOR_kexec_op, do_absent_privileged),
+    ROW(0, __HYPERVISOR_hypfs_op, do_absent_privileged),
+    ROW(0, __HYPERVISOR_arch_0, do_absent_privileged),
+    ROW(0, __HYPERVISOR_xenpmu_op, do_xenpmu_op),
 };
 
 hypercall_fn hypercall_vector[NR_HYPERCALLS];
@@ -71,18 +74,6 @@ static long no_hypercall(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_
     return -XEN_ENOSYS;
 }
 
-/* In front of each privileged handler; the number is still where the guest put it, or where
- * multicall did. */
-static long privileged_hypercall(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
-{
-    struct vcpu *v = current;
-    uint64_t nr = v->in_multicall ? v->mc.op : (uint32_t)guest_regs()->rax;
-
-    if (!v->domain->privileged)
-        return -XEN_EPERM;
-    return ((hypercall_fn)row_of[nr]->fn)(a, b, c, d, e);
-}
-
 void hypercall_init(void)
 {
     for (unsigned int i = 0; i < NR_HYPERCALLS; i++)
@@ -92,7 +83,7 @@ void hypercall_init(void)
 
         BUG_ON(r->nr >= NR_HYPERCALLS || row_of[r->nr]);
         row_of[r->nr] = r;
-        hypercall_vector[r->nr] = r->privileged ? privileged_hypercall : (hypercall_fn)r->fn;
+        hypercall_vector[r->nr] = (hypercall_fn)r->fn;
     }
 }
 

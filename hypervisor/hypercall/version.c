@@ -13,8 +13,7 @@
 /* The version whose ABI this is. */
 #define ABI_VERSION (4u << 16 | 17)
 
-#define FEATURES_GUEST ((1u << XENFEAT_pae_pgdir_above_4gb) | \
-                        (1u << XENFEAT_mmu_pt_update_preserve_ad) | \
+#define FEATURES_GUEST ((1u << XENFEAT_mmu_pt_update_preserve_ad) | \
                         (1u << XENFEAT_highmem_assist) | \
                         (1u << XENFEAT_gnttab_map_avail_bits) | \
                         (1u << XENFEAT_memory_op_vnode_supported) | \
@@ -52,6 +51,8 @@ static long features(guest_ptr_t arg)
     if (fi.submap_idx >= XENFEAT_NR_SUBMAPS)
         return -XEN_EINVAL;
     fi.submap = FEATURES_GUEST;
+    if (current->domain->vm_assist & 1UL << VMASST_TYPE_pae_extended_cr3)
+        fi.submap |= 1u << XENFEAT_pae_pgdir_above_4gb;
     if (current->domain->privileged)
         fi.submap |= 1u << XENFEAT_dom0;
     return copy_to_guest(arg, &fi, sizeof(fi)) ? -XEN_EFAULT : 0;
@@ -78,11 +79,13 @@ long do_xen_version(uint64_t cmd, guest_ptr_t arg)
     case XENVER_get_features:
         return features(arg);
     case XENVER_pagesize:
-        return PAGE_SIZE;
+        return arg.v ? -XEN_EINVAL : (long)PAGE_SIZE;
     case XENVER_guest_handle:
         return copy_to_guest(arg, current->domain->handle, sizeof(current->domain->handle)) ?
                -XEN_EFAULT : 0;
     case XENVER_commandline:
+        return clear_guest(arg, sizeof(xen_commandline_t)) ? -XEN_EFAULT
+                                                           : put_text(arg, "<denied>", 16);
     case XENVER_build_id:
         return -XEN_EPERM;
     default:

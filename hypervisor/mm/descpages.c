@@ -106,7 +106,7 @@ long do_set_gdt(guest_ptr_t frames, uint64_t entries)
 
     if ((uint32_t)entries > FIRST_RESERVED_GDT_ENTRY)
         return -XEN_EINVAL;
-    if (copy_from_guest(m, frames, n * sizeof(m[0])))
+    if (n && copy_from_guest(m, frames, n * sizeof(m[0])))
         return -XEN_EFAULT;
     return vcpu_set_gdt(current, m, (uint32_t)entries);
 }

@@ -123,19 +123,32 @@ static int exchange_chunk(const struct exchange *x, uint64_t c)
     return rc;
 }
 
+static bool list_ok(const struct xen_memory_reservation *r)
+{
+    uint64_t bytes;
+
+    return !mul_overflows(r->nr_extents, sizeof(xen_pfn_t), &bytes) &&
+           guest_range_ok(guest_ptr((uint64_t)r->extent_start.p), bytes);
+}
+
+/* 0: x->d is the domain, referenced; or there is nothing to do, then x->d is NULL. */
 static int check(struct exchange *x)
 {
     const struct xen_memory_reservation *in = &x->req.in, *out = &x->req.out;
 
     x->in_order = in->extent_order;
     x->out_order = out->extent_order;
-    if (in->domid != out->domid || x->in_order > memop_max_order() ||
-        x->out_order > memop_max_order())
+    if (x->req.nr_exchanged > in->nr_extents || in->domid != out->domid || x->in_order > 63 ||
+        x->out_order > 63 || ~0UL >> x->in_order < in->nr_extents ||
+        ~0UL >> x->out_order < out->nr_extents ||
+        in->nr_extents << x->in_order != out->nr_extents << x->out_order)
         return -XEN_EINVAL;
-    if (in->nr_extents > ~0UL >> 32 || out->nr_extents > ~0UL >> 32 ||
-        in->nr_extents << x->in_order != out->nr_extents << x->out_order ||
-        x->req.nr_exchanged > in->nr_extents)
-        return -XEN_EINVAL;
+    if (x->req.nr_exchanged == in->nr_extents)
+        return 0;
+    if (!list_ok(in) || !list_ok(out))
+        return -XEN_EFAULT;
+    if (x->in_order > memop_max_order() || x->out_order > memop_max_order())
+        return -XEN_EPERM;
     x->in_chunk = x->out_order > x->in_order ? x->out_order - x->in_order : 0;
     x->out_chunk = x->in_order > x->out_order ? x->in_order - x->out_order : 0;
     if (x->req.nr_exchanged & ((1UL << x->in_chunk) - 1))
@@ -158,14 +171,14 @@ static int save_position(guest_ptr_t arg, uint64_t nr)
 
 long memop_exchange(guest_ptr_t arg)
 {
-    struct exchange x;
+    struct exchange x = { .d = NULL };
     uint64_t c, first, end;
     long rc;
 
     if (copy_from_guest(&x.req, arg, sizeof(x.req)))
         return -XEN_EFAULT;
     rc = check(&x);
-    if (rc)
+    if (rc || !x.d)
         return rc;
     first = x.req.nr_exchanged >> x.in_chunk;
     end = x.req.in.nr_extents >> x.in_chunk;

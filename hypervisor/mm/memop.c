@@ -130,9 +130,8 @@ static long reservation_op(unsigned int op, uint64_t start, guest_ptr_t arg)
         return (long)start;
     if (r.extent_order > memop_max_order())
         return (long)start;
-    rc = domain_arg(r.domid, &x.d);
-    if (rc)
-        return rc == -XEN_ESRCH ? (long)start : rc;
+    if (domain_arg(r.domid, &x.d))
+        return (long)start;
     x.list = guest_ptr((uint64_t)r.extent_start.p);
     x.order = r.extent_order;
     x.mem_flags = r.mem_flags;
@@ -332,11 +331,7 @@ long do_memory_op(uint64_t cmd, guest_ptr_t arg)
         return machphys_mapping(arg);
     case XENMEM_machphys_mfn_list:
         return machphys_mfn_list(arg);
-    case XENMEM_add_to_physmap:
-    case XENMEM_add_to_physmap_batch:
-    case XENMEM_remove_from_physmap:
-        return -XEN_EACCES;         /* for translated guests */
     default:
-        return -XEN_ENOSYS;
+        return memop_absent(op, arg);
     }
 }

@@ -15,5 +15,7 @@ unsigned int memop_max_order(void);
 
 /* exchange.c */
 long memop_exchange(guest_ptr_t arg);
+/* Operations that we do not have: memabsent.c. */
+long memop_absent(unsigned int op, guest_ptr_t arg);
 
 #endif

@@ -203,7 +203,7 @@ static int flush_vcpus(guest_ptr_t bitmap, unsigned int what, uint64_t va)
     cpumask_t mask;
 
     if (mmu_vcpu_mask(bitmap, &mask))
-        return -XEN_EFAULT;
+        return -XEN_EINVAL;
     tlb_flush_mask(mask, what, va);
     return 0;
 }
@@ -236,9 +236,9 @@ static int own_op(struct vcpu *v, const struct mmuext_op *op)
         tlb_flush_mask(all, FLUSH_ONE, op->arg1.linear_addr);
         return 0;
     case MMUEXT_FLUSH_CACHE:
-        /* Nobody without devices can tell the difference. */
-        if (v->domain->io_all)
-            wbinvd();
+        if (!v->domain->io_all)
+            return -XEN_EACCES;
+        wbinvd();
         return 0;
     case MMUEXT_FLUSH_CACHE_GLOBAL:
         return -XEN_EINVAL;
@@ -317,15 +317,19 @@ long do_mmuext_op(guest_ptr_t uops, uint64_t count64, guest_ptr_t pdone, uint64_
     if (unlikely(count & UPDATE_PREEMPTED)) {
         count &= ~UPDATE_PREEMPTED;
         if (pdone.v && copy_from_guest(&done, pdone, sizeof(done)))
-            return -XEN_EFAULT;
+            done = 0;
     }
-    rc = mmu_foreign_get((domid_t)foreigndom, &f);
+    if (unlikely(!guest_range_ok(uops, (uint64_t)count * sizeof(struct mmuext_op))))
+        return -XEN_EFAULT;
+    rc = (domid_t)foreigndom == DOMID_IO && !current->domain->privileged
+             ? -XEN_EPERM
+             : mmu_foreign_get((domid_t)foreigndom, &f);
     if (unlikely(rc))
         return rc;
     rc = ext_batch(&f, uops, count, &n);
     done += n;
-    if (pdone.v && copy_to_guest(pdone, &done, sizeof(done)) && rc == 0)
-        rc = -XEN_EFAULT;
+    if (pdone.v)
+        (void)!copy_to_guest(pdone, &done, sizeof(done));   /* as in pvmmu.c */
     if (unlikely(rc == -XEN_ERESTART))
         rc = hypercall_continue(__HYPERVISOR_mmuext_op, 4,
                                 guest_ptr_add(uops, n * sizeof(struct mmuext_op)).v,

@@ -32,6 +32,8 @@ int mmu_foreign_get(domid_t id, struct mmu_foreign *f)
     *f = (struct mmu_foreign){ .domain = self, .target = mmu_target_self(self) };
     if (likely(id == DOMID_SELF || id == self->id))
         return 0;
+    if (id == DOMID_XEN && !self->privileged)
+        return -XEN_EPERM;
     if (id == DOMID_IO || id == DOMID_XEN) {
         *f = (struct mmu_foreign){ .target.io = id == DOMID_IO && self->io_all };
         return 0;
@@ -189,9 +191,11 @@ static int foreign_arg(uint64_t foreigndom, struct mmu_foreign *pt, struct mmu_f
     }
     pt->domain = current->domain;
     if (id) {
+        if (id > DOMID_FIRST_RESERVED)
+            return -XEN_ESRCH;
         rc = mmu_foreign_get((domid_t)(id - 1), pt);
-        if (rc || !pt->domain)
-            return rc ? rc : -XEN_ESRCH;
+        if (rc)
+            return rc;
     }
     rc = mmu_foreign_get((domid_t)foreigndom, f);
     if (rc)
@@ -227,11 +231,13 @@ static inline bool update_single(guest_ptr_t ureq, long *rc)
     return done;
 }
 
-static long write_done(guest_ptr_t pdone, uint32_t done, long rc)
+/* What was done before a continuation; like the count below, nobody hears when it cannot be
+ * read or written. */
+static uint32_t read_done(guest_ptr_t pdone)
 {
-    if (copy_to_guest(pdone, &done, sizeof(done)) && rc == 0)
-        return -XEN_EFAULT;
-    return rc;
+    uint32_t done;
+
+    return pdone.v && !copy_from_guest(&done, pdone, sizeof(done)) ? done : 0;
 }
 
 long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint64_t foreigndom)
@@ -248,15 +254,17 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint6
         return rc;
     if (unlikely(count & UPDATE_PREEMPTED)) {
         count &= ~UPDATE_PREEMPTED;
-        if (pdone.v && copy_from_guest(&done, pdone, sizeof(done)))
-            return -XEN_EFAULT;
+        done = read_done(pdone);
     }
+    if (unlikely(!guest_range_ok(ureqs, (uint64_t)count * sizeof(struct mmu_update))))
+        return -XEN_EFAULT;
     rc = foreign_arg(foreigndom, &pt, &f);
     if (unlikely(rc))
         return rc;
     rc = update_batch(pt.domain, &f, ureqs, count, &n);
+    done += n;
     if (pdone.v)
-        rc = write_done(pdone, done + n, rc);
+        (void)!copy_to_guest(pdone, &done, sizeof(done));
     if (unlikely(rc == -XEN_ERESTART))
         rc = hypercall_continue(__HYPERVISOR_mmu_update, 4,
                                 guest_ptr_add(ureqs, n * sizeof(struct mmu_update)).v,
@@ -323,6 +331,8 @@ long do_update_va_mapping_otherdomain(uint64_t va, uint64_t val, uint64_t flags,
     if (unlikely(current->mm.nr_deferred) && mm_drain())
         return hypercall_continue(__HYPERVISOR_update_va_mapping_otherdomain, 4, va, val, flags,
                                   domid);
+    if ((domid_t)domid == DOMID_IO && !current->domain->privileged)
+        return -XEN_EPERM;
     rc = mmu_foreign_get((domid_t)domid, &f);
     if (rc)
         return rc;

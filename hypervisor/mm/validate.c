@@ -39,6 +39,9 @@ static noinline bool was_ldt_page(struct domain *d, struct page *pg)
            ldt_release_locked(d, pg);
 }
 
+/* The first MiB counts as devices, whose frames are refused in another way. */
+#define LOW_FRAMES  256u
+
 /* One reference for a leaf entry: existence, and writable if it is. */
 static inline int leaf_page_get(struct domain *d, struct page *pg, const struct mmu_target *t,
                                 bool writable)
@@ -46,7 +49,7 @@ static inline int leaf_page_get(struct domain *d, struct page *pg, const struct 
     bool got = t->any_owner ? page_get_any(pg) : t->owner && page_get_owned(pg, t->owner->id);
 
     if (unlikely(!got))
-        return -XEN_EBUSY;
+        return page_to_mfn(pg).v < LOW_FRAMES ? -XEN_EPERM : -XEN_EBUSY;
     if (writable && unlikely(!page_get_writable(pg)) &&
         !(was_ldt_page(d, pg) && page_get_writable(pg))) {
         page_put(pg);
@@ -382,7 +385,7 @@ static int l1_validate(struct domain *d, pte_t *table)
         if (unlikely(rc)) {
             mm_log(d, "entry %u of an L1", i);
             l1_drop(d, table, i);
-            return rc == -XEN_EBUSY || rc == -XEN_EPERM ? -XEN_EINVAL : rc;
+            return rc;
         }
         fixed = l1e_fix(e, d->no_global_pages);
         if (fixed != e)
@@ -396,8 +399,6 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
     pte_t *table = table_of(pg);
     int rc;
 
-    if (level == 4 && pg->nr_validated == 0)
-        map_init_guest_l4(table, virt_to_mfn(d->perdomain_l3));
     for (uint32_t i = pg->nr_validated; (i = next_present(table, i)) < PTES_PER_TABLE; i++) {
         pte_t e = READ_ONCE(table[i]), fixed;
 
@@ -418,6 +419,9 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
         if (fixed != e)
             WRITE_ONCE(table[i], fixed);
     }
+    /* Not before: a page that is refused keeps what the guest wrote. */
+    if (level == 4)
+        map_init_guest_l4(table, virt_to_mfn(d->perdomain_l3));
     pg->nr_validated = PTES_PER_TABLE;
     return 0;
 }

@@ -69,6 +69,9 @@ void vcpu_timers_destroy(struct vcpu *v);
 /* Sets one of them, to fire on v's CPU. */
 void vcpu_timer_set(struct vcpu *v, struct timer *t, uint64_t ns);
 void sched_domain_init(struct domain *d);
+/* schedop.c: SCHEDOP_watchdog's timers of a new domain; of one whose vCPUs are stopped. */
+void watchdog_init(struct domain *d);
+void watchdog_destroy(struct domain *d);
 /* Weight (1..65535) and cap (percent of a CPU, 0: none). False, and nothing changed: out of
  * range. */
 bool sched_set_params(struct domain *d, uint32_t weight, uint32_t cap);

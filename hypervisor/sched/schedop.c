@@ -69,14 +69,12 @@ static long do_remote_shutdown(guest_ptr_t arg)
     struct sched_remote_shutdown req;
     struct domain *d;
 
-    if (!current->domain->privileged)
-        return -XEN_EPERM;
     if (copy_from_guest(&req, arg, sizeof(req)))
         return -XEN_EFAULT;
     d = domain_get(req.domain_id);
     if (!d)
         return -XEN_ESRCH;
-    if (d == current->domain) {
+    if (d == current->domain || !current->domain->privileged) {
         domain_put(d);
         return -XEN_EPERM;
     }
@@ -96,13 +94,15 @@ static long do_poll(guest_ptr_t arg)
     if (req.nr_ports > MAX_POLL_PORTS)
         return -XEN_EINVAL;
     v->poll_nr = 0;
-    if (req.nr_ports &&
-        copy_from_guest(v->poll_ports, guest_ptr((uint64_t)req.ports.p),
+    if (copy_from_guest(v->poll_ports, guest_ptr((uint64_t)req.ports.p),
                         req.nr_ports * sizeof(v->poll_ports[0])))
         return -XEN_EFAULT;
-    for (uint32_t i = 0; i < req.nr_ports; i++)
-        if (v->poll_ports[i] >= d->max_evtchn_port)
-            return -XEN_EINVAL;
+    for (uint32_t i = 0; i < req.nr_ports; i++) {
+        int pending = evtchn_is_pending(d, v->poll_ports[i]);
+
+        if (pending)
+            return MIN(pending, 0);
+    }
     store_release(&v->poll_nr, req.nr_ports);
 
     /* As in do_block(): first be seen to sleep, then look. */
@@ -122,6 +122,60 @@ static long do_poll(guest_ptr_t arg)
     return 0;
 }
 
+/* A guest's timers that end it unless it sets them again in time. id 0 asks for a new one. */
+static void watchdog_fired(void *arg)
+{
+    struct domain *d = arg;
+
+    if (READ_ONCE(d->shutting_down) || domain_dying(d))
+        return;
+    printk(LOG_WARNING, "domain %u: its watchdog fired\n", d->id);
+    domain_shutdown(d, SHUTDOWN_watchdog);
+}
+
+void watchdog_init(struct domain *d)
+{
+    for (uint32_t i = 0; i < NR_WATCHDOGS; i++)
+        timer_init(&d->watchdog[i], watchdog_fired, d, 0);
+}
+
+void watchdog_destroy(struct domain *d)
+{
+    for (uint32_t i = 0; i < NR_WATCHDOGS; i++)
+        timer_kill(&d->watchdog[i]);
+}
+
+static long do_watchdog(guest_ptr_t arg)
+{
+    struct domain *d = current->domain;
+    struct sched_watchdog req;
+    uint32_t i;
+    long rc = 0;
+
+    if (copy_from_guest(&req, arg, sizeof(req)))
+        return -XEN_EFAULT;
+    if (req.id > NR_WATCHDOGS)
+        return -XEN_EINVAL;
+    spin_lock(&d->lock);
+    if (req.id == 0) {
+        for (i = 0; i < NR_WATCHDOGS && d->watchdog_used & 1u << i; i++)
+            continue;
+        rc = i == NR_WATCHDOGS ? -XEN_ENOSPC : (long)i + 1;
+    } else {
+        i = req.id - 1;
+        rc = d->watchdog_used & 1u << i ? 0 : -XEN_EINVAL;
+    }
+    if (rc >= 0 && req.id && !req.timeout) {
+        d->watchdog_used &= ~(1u << i);
+        timer_stop(&d->watchdog[i]);
+    } else if (rc >= 0) {
+        d->watchdog_used |= 1u << i;
+        timer_set(&d->watchdog[i], now_ns() + (uint64_t)req.timeout * 1000 * NS_PER_MS);
+    }
+    spin_unlock(&d->lock);
+    return rc;
+}
+
 long do_sched_op(uint64_t cmd, guest_ptr_t arg)
 {
     switch (cmd) {
@@ -137,6 +191,10 @@ long do_sched_op(uint64_t cmd, guest_ptr_t arg)
         return do_remote_shutdown(arg);
     case SCHEDOP_shutdown_code:
         return do_shutdown_code(arg);
+    case SCHEDOP_watchdog:
+        return do_watchdog(arg);
+    case SCHEDOP_pin_override:      /* for hardware that works on one CPU only; we have no need */
+        return current->domain->privileged ? -XEN_ENOSYS : -XEN_EPERM;
     default:
         return -XEN_ENOSYS;
     }

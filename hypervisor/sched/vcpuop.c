@@ -187,10 +187,23 @@ static long op_set_singleshot(struct vcpu *v, guest_ptr_t arg)
         vcpu_timer_set(v, &v->singleshot, req.timeout_abs_ns);
         return 0;
     }
-    if (req.flags & VCPU_SSHOTTMR_future)
-        return -XEN_ETIME;
+    /* VCPU_SSHOTTMR_future asks for -ETIME here. Old Linux retries for ever then, so the reference
+     * ignores it, and so do we. */
     timer_stop(&v->singleshot);
     evtchn_raise_virq(v, VIRQ_TIMER);
+    return 0;
+}
+
+static long op_send_nmi(struct vcpu *v, guest_ptr_t arg)
+{
+    if (arg.v)
+        return -XEN_EINVAL;
+    WRITE_ONCE(v->nmi_pending, true);
+    smp_mb();
+    /* A blocked one wakes; a running one has to leave the guest, be it only to find this. */
+    vcpu_kick(v);
+    if (READ_ONCE(v->running))
+        sched_poke(READ_ONCE(v->cpu));
     return 0;
 }
 
@@ -229,6 +242,8 @@ long do_vcpu_op(uint64_t cmd, uint64_t vcpu_id, guest_ptr_t arg)
             return -XEN_EINVAL;
         timer_stop(&v->singleshot);
         return 0;
+    case VCPUOP_send_nmi:
+        return op_send_nmi(v, arg);
     case VCPUOP_get_physid:
         return -XEN_EINVAL;     /* as for every domain whose vCPUs are not pinned by the admin */
     default:

@@ -14,4 +14,8 @@ for how in no-handler stack-hypervisor stack-noncanonical stack-low iret-hypervi
     check "  and the host is well" sh -c "! grep -aqE 'BUG|ASSERT|PANIC' '$tmp/$how.log'"
     [ $rc -eq 2 ] || { tail -n 20 "$tmp/$how.out" "$tmp/$how.log"; cat "$tmp/$how.err"; }
 done
+tests/run-guest --log "$tmp/w.log" --timeout 60 --memory 32 --extra "how=watchdog" build/guests/fatal > "$tmp/w.out" 2>&1
+check "a watchdog that is not fed ends the guest" test $? -eq 2
+check "  not before" has 'fatal: fed for two seconds' "$tmp/w.out"
+check "  and the log says so" has 'domain 1: its watchdog fired' "$tmp/w.log"
 finish

@@ -83,19 +83,6 @@ static void descriptor_tables(void **state)
     assert_int_equal(context_gdt_frames(0), 0);
 }
 
-static void debug_registers(void **state)
-{
-    refused(debugreg[0], OURS);
-    refused(debugreg[3], 0xffff7fffffffful << 12 | 0xff9);
-    refused(debugreg[7], 0x2000);               /* GD */
-    refused(debugreg[7], 1ul << 32);
-    refused(debugreg[7], 1 | 2ul << 16);        /* I/O breakpoint */
-    fresh();
-    c.debugreg[1] = 0x401000;
-    c.debugreg[7] = 0x400 | 4 | 1ul << 20;
-    assert_int_equal(context_check(&c), 0);
-}
-
 static void translations(void **state)
 {
     assert_int_equal(context_selector(0x10), 0x13);
@@ -115,7 +102,6 @@ int main(void)
         cmocka_unit_test(addresses),
         cmocka_unit_test(user_mode_needs_a_root),
         cmocka_unit_test(descriptor_tables),
-        cmocka_unit_test(debug_registers),
         cmocka_unit_test(translations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

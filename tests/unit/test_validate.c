@@ -439,7 +439,7 @@ static void tables_must_be_read_only(void **state)
     set_up(1, false);
     patience = 1000000;
     chain(PTE_P | PTE_RW);
-    assert_int_equal(get(A, PGT_L4), -XEN_EINVAL);
+    assert_int_equal(get(A, PGT_L4), -XEN_EBUSY);
     check_model();
     chain(PTE_P);
     assert_int_equal(get(A, PGT_L4), 0);
@@ -503,7 +503,7 @@ static void leaf_targets(void **state)
 {
     static const struct { uint64_t e; int rc; } cases[] = {
         { (uint64_t)SHARED << 12 | PTE_P | PTE_RW, 0 },
-        { (uint64_t)ALIEN << 12 | PTE_P, -XEN_EBUSY },
+        { (uint64_t)ALIEN << 12 | PTE_P, -XEN_EPERM },                  /* in the first MiB */
         { 3UL << 12 | PTE_P, -XEN_EPERM },                              /* not RAM */
         { (uint64_t)B << 12 | PTE_P | PTE_PCD, -XEN_EINVAL },           /* cache bits on RAM */
         { (uint64_t)A << 12 | PTE_P | PTE_RW, -XEN_EBUSY },             /* itself, writable */

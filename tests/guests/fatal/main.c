@@ -10,6 +10,7 @@
 #include "runtime/p2m.h"
 #include "runtime/pagetable.h"
 #include "runtime/start.h"
+#include "runtime/time.h"
 
 #define HV_DIRECT   0xffff830000000000UL
 #define NONCANON    0x0001000000000000UL
@@ -54,7 +55,26 @@ static const struct {
     { "no-handler", 0 }, { "stack-hypervisor", HV_DIRECT + 0x2000 }, { "stack-noncanonical", NONCANON },
     { "stack-low", 0x1000 }, { "iret-hypervisor", HV_DIRECT + 0x1000 }, { "iret-noncanonical", NONCANON },
     { "iret-unmapped", 0x2000 }, { "iret-user", 0 }, { "fault-in-handler", 0 }, { "stack-away", 0 },
+    { "watchdog", 0 },
 };
+
+/* Two there are, and one of them is not fed. */
+static void watchdogs(void)
+{
+    struct sched_watchdog w = { .id = 0, .timeout = 100 };
+    uint64_t start = now_ns();
+
+    BUG_ON(hc_sched_op(SCHEDOP_watchdog, &w) != 1);
+    w.timeout = 1;
+    BUG_ON(hc_sched_op(SCHEDOP_watchdog, &w) != 2);
+    BUG_ON(hc_sched_op(SCHEDOP_watchdog, &w) != -XEN_ENOSPC);
+    w.id = 2;
+    while (now_ns() - start < 2 * NS_PER_S)
+        BUG_ON(hc_sched_op(SCHEDOP_watchdog, &w));
+    log_info("fatal: fed for two seconds");
+    for (;;)
+        (void)hc_sched_op(SCHEDOP_yield, NULL);
+}
 
 void pv_main(void)
 {
@@ -76,6 +96,8 @@ void pv_main(void)
             set_rsp_and(ways[i].arg, true);
         } else if (!strcmp(how, "fault-in-handler")) {
             fault_in_handler();
+        } else if (!strcmp(how, "watchdog")) {
+            watchdogs();
         } else {
             hc_set_trap_table(NULL);
             __asm__ volatile("ud2");

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls - makes every hypercall that a guest can make, mostly wrongly, and prints each with its
+ * result: "calls: SUBJECT: TEXT = RESULT". tests/system/calls.sh runs it on two hypervisors and compares.
+ * Nothing that differs from machine to machine (addresses, times, frame numbers) is printed.
+ */
+#include "calls.h"
+#include "lib/printf.h"
+
+static char subject[64];
+
+void about(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(subject, sizeof(subject), fmt, ap);
+    va_end(ap);
+}
+
+void answer(const char *call, long result)
+{
+    log_info("calls: %s: %s = %ld", subject, call, result);
+}
+
+void pv_main(void)
+{
+    try_mmu();
+    try_memory();
+    try_events();
+    try_scheduling();
+    try_others();
+    try_processor();
+    log_info("calls: end");
+}
