@@ -284,6 +284,11 @@ int xen_notes_read(const struct elf *e, struct xen_notes *n, const char **why)
         *why = "no Xen notes: not a paravirtual kernel";
         return -XEN_ENOENT;
     }
+    /* The file's own entry point counts, but for a kernel that can only be started in another way. */
+    if (!xen_notes_have(n, XEN_ELFNOTE_ENTRY) && !xen_notes_have(n, XEN_ELFNOTE_PHYS32_ENTRY)) {
+        n->entry = e->entry;
+        n->have |= 1U << XEN_ELFNOTE_ENTRY;
+    }
     return xen_notes_check(n, why);
 }
 
