@@ -105,6 +105,8 @@ static void created(void *arg, struct vm *vm, int rc, const char *why)
         fail(why);
         return;
     }
+    if (made == 2)
+        marks_point("end create2");
     log_info("bench: create %u: %lu ns", made, ns);
     timer_set_after(&timer, 10 * NS_PER_MS);
 }
@@ -114,6 +116,8 @@ static void create_next(void)
     char why[WHY_MAX];
 
     name_of(++made, config.name);
+    if (made == 2)
+        marks_point("begin create2");
     memset(config.uuid, 0, sizeof(config.uuid));
     began = now_ns();
     if (vm_create(&config, false, created, NULL, NULL, why))

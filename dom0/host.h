@@ -26,6 +26,8 @@ void bench_start(const char *spec);
 
 /* The command line's word `marks`: logs the host's counters whenever a domain writes data/mark. */
 void marks_start(void);
+/* The same at any place of dom0; nothing without that word. */
+void marks_point(const char *text);
 
 /*
  * Starts the API: HTTPS with the boot modules api.crt, api.key, api.ca, api.tokens; plain HTTP with

@@ -11,10 +11,12 @@
 #include "runtime/time.h"
 #include "runtime/xs.h"
 #include "toolstack/vm/hv.h"
+#include "toolstack/vm/vm.h"
 
 #define MAX_COUNTERS 96
 
 static struct xs_watch watch;
+static bool wanted;
 
 static bool is_mark(const char *path)
 {
@@ -50,8 +52,31 @@ static void changed(struct xs_watch *w, const char *path)
         report(text);
 }
 
+void marks_point(const char *text)
+{
+    if (wanted)
+        report(text);
+}
+
+static int domain_starts(void *arg, struct vm *vm)
+{
+    static bool first = true;
+
+    if (first)
+        marks_point("end create");
+    first = false;
+    return 0;
+}
+
+/* Between the two lies the creation of a host's first domain. */
 void marks_start(void)
 {
+    static struct vm_hook hook = { .start = domain_starts };
+
+    wanted = true;
+    vm_hook_add(&hook);
+    marks_point("end boot");
+    marks_point("begin create");
     if (xs_watch(&watch, "/local/domain", changed))
         log_error("marks: cannot watch the store");
 }

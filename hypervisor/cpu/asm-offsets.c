@@ -3,6 +3,7 @@
  * asm-offsets.c - struct offsets and constants for cpu/entry.S. Compiled to assembly text and
  * turned into build/hv/asm-offsets.h (mk/hypervisor.mk); never linked.
  */
+#include "cpu/counters.h"
 #include "cpu/percpu.h"
 #include "domain/domain.h"
 #include "hypercall/hypercall.h"
@@ -12,6 +13,7 @@ void asm_offsets(void);
 #define DEFINE(name, value) __asm__ volatile("\n.ascii \"->" #name " %0\"" :: "i"(value))
 #define REG(name) DEFINE(UREGS_##name, offsetof(struct cpu_user_regs, name))
 #define CI(name)  DEFINE(CI_##name, offsetof(struct cpu_info, name))
+#define COUNTER(name) DEFINE(CI_##name, offsetof(struct cpu_info, counters[name]))
 #define V(name)   DEFINE(VCPU_##name, offsetof(struct vcpu, name))
 
 /* The CPU aligns rsp to 16 before it pushes a frame: rsp0 must be so by itself. */
@@ -27,6 +29,7 @@ void asm_offsets(void)
     REG(es);
     CI(vcpu); CI(cr3); CI(softirqs); CI(scratch);
     CI(hypercalls);
+    COUNTER(CNT_SYSCALL); COUNTER(CNT_FAULT_FAST); COUNTER(CNT_IRET_USER);
     DEFINE(CI_SIZE, sizeof(struct cpu_info));
     DEFINE(STACK_BYTES, STACK_SIZE);
     V(kernel_mode); V(kernel_sp); V(cr3_kernel); V(cr3_user); V(info);

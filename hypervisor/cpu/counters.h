@@ -12,7 +12,10 @@
 
 /* The names are what dom0 sees, in this order: X(enumerator, name). */
 #define COUNTERS(X) \
-    X(CNT_CR3, "cr3 loads")                 /* the entry path's between the two roots excepted */ \
+    X(CNT_CR3, "cr3 loads")                 /* dom0 sees them with those of the next three */ \
+    X(CNT_SYSCALL, "system calls")          /* these three in cpu/entry.S, with one CR3 load each */ \
+    X(CNT_FAULT_FAST, "page faults reflected at once") \
+    X(CNT_IRET_USER, "returns to user mode") \
     X(CNT_FLUSH_ALL, "tlb flushes")         /* of everything, other than by a CR3 load */ \
     X(CNT_INVLPG, "invlpg") \
     X(CNT_IPI, "ipis sent") \

@@ -245,6 +245,7 @@ GLOBAL page_fault
     mov     VCPU_cr3_kernel(%rdx), %rcx
     mov     %rcx, CI_cr3(%rsp)
     mov     %rcx, %cr3
+    incq    CI_CNT_FAULT_FAST(%rsp)
     mov     VCPU_kernel_sp(%rdx), %rdi
     mov     UREGS_ss(%rsp), %rcx
 31: mov     %rcx, -8(%rdi)
@@ -388,6 +389,7 @@ syscall_from_user:
     mov     VCPU_cr3_kernel(%rdx), %rdi
     mov     %rdi, CI_cr3(%rsp)
     mov     %rdi, %cr3
+    incq    CI_CNT_SYSCALL(%rsp)
     mov     VCPU_kernel_sp(%rdx), %rdi  /* 16-aligned, not in our range */
 11: movq    $FLAT_SS, -8(%rdi)
 12: mov     %rax, -16(%rdi)
@@ -495,6 +497,7 @@ iret_hypercall:
     movb    $0, VCPU_kernel_mode(%rdx)
     mov     %rax, CI_cr3(%rsp)
     mov     %rax, %cr3
+    incq    CI_CNT_IRET_USER(%rsp)
     swapgs
 1:  movb    $0, VCPU_nmi_masked(%rdx)
     mov     VCPU_info(%rdx), %rdx

@@ -2,7 +2,7 @@
 #
 # parts.sh - what a benchmark's guest does, one function for each bench=NAME.
 
-part_boot() { :; }
+part_boot() { /bench mark end init; }
 
 part_cpu() {
     /bench cpu "${scale:-4}"
@@ -139,4 +139,6 @@ profile_disk() { insmod /lib/modules/xen-blkfront.ko; wait_for /dev/xvda; /bench
 part_read4k() { profile_disk; /bench blk /dev/xvda r 4096 40000 r; }
 part_write4k() { profile_disk; /bench blk /dev/xvda r 4096 40000 w; }
 part_read64k() { profile_disk; /bench blk /dev/xvda s 65536 10000 r; }
+part_exec() { echo "B ready"; /bench cpu 400 fork_exec; }
+part_clock() { echo "B ready"; /bench cpu 400 clock_gettime; }
 part_fork() { echo "B ready"; /bench cpu 400 fork_exit; }
