@@ -14,7 +14,9 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 
 # One compiler run makes a whole test, so the headers that it uses are listed by a run of their own.
-list_headers = $(1) $(HOST_CFLAGS) -MM -MP -MT $@ $(filter %.c,$^) > $@.d
+list_headers = $(1) $(HOST_CFLAGS) -MM -MP -MT $@ $(filter %.c,$(2)) > $@.d
+# Not $^: that list of headers, once there is one, also names .c files which a test includes.
+sources = $(filter %.c %.a,$(1) $(call links,$(1)))
 
 .PHONY: unit fuzz
 unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
@@ -22,7 +24,8 @@ unit: $(UNIT:=.ok)   ## run the host unit tests (cmocka, ASan, UBSan)
 .SECONDEXPANSION:
 $(UNIT): $(B)/unit/%: tests/unit/%.c $$(call links,tests/unit/$$*.c) | $(B)/include/xen
 	$(call say,HOSTCC)
-	$(Q)mkdir -p $(@D) && $(call list_headers,$(CC)) && $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.c %.a,$^) -lcmocka
+	$(Q)mkdir -p $(@D) && $(call list_headers,$(CC),$(call sources,tests/unit/$*.c)) && \
+	    $(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(call sources,tests/unit/$*.c) -lcmocka
 
 $(UNIT:=.ok): %.ok: %
 	$(call say,TEST)
@@ -32,7 +35,8 @@ fuzz: $(FUZZ:=.ok)   ## run each fuzz target for FUZZ_SECONDS on its kept corpus
 
 $(FUZZ): $(B)/fuzz/%: tests/fuzz/%.c $$(call links,tests/fuzz/$$*.c) | $(B)/include/xen
 	$(call say,FUZZCC)
-	$(Q)mkdir -p $(@D) && $(call list_headers,$(CLANG)) && $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.a,$^)
+	$(Q)mkdir -p $(@D) && $(call list_headers,$(CLANG),$(call sources,tests/fuzz/$*.c)) && \
+	    $(CLANG) $(HOST_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(call sources,tests/fuzz/$*.c)
 
 $(FUZZ:=.ok): $(B)/fuzz/%.ok: $(B)/fuzz/%
 	$(call say,FUZZ)
