@@ -95,6 +95,9 @@ void netfront_page_put(struct netfront *nf, unsigned int page)
 {
     BUG_ON(page >= NETFRONT_PAGES || nf->state[page] != PAGE_USER);
     page_free_to(nf, page);
+    /* There was none: the backend may be waiting for pages to fill, and nothing else would wake us. */
+    if (unlikely(nf->nr_free == 1))
+        work_queue(&nf->work);
 }
 
 void *netfront_page_va(const struct netfront *nf, unsigned int page)

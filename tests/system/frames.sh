@@ -11,20 +11,23 @@ domain() {  # NAME, last byte of its address, command line
     files+=("$tmp/$1.cfg") names+="\"$1.cfg\", "
 }
 source_domain() {  # NAME, PEER, SIZES, command line
-    domain "$1" $((10 + ++sources)) "role=source peer=00:16:3e:00:00:$2 sizes=$3 count=300 window=48 stay $4"
+    domain "$1" $((10 + ++sources)) "role=source peer=00:16:3e:00:00:$2 sizes=$3 count=300 window=48 big=3 stay $4"
     sizes=$((sizes + $(echo "$3" | tr , '\n' | wc -l)))
 }
+# Few big ones at a time: a receiver offers 256 pages, and several send to one.
 small=64,112,113,256,1514 all=64,113,1514,4000,20000,65535
 domain sink-flip 01 "role=sink mode=flip"
 domain sink-standard 02 "role=sink mode=standard"
 domain sink-plain 03 "role=sink mode=plain"
 domain reflect 04 "role=reflect mode=flip"
+domain hold 05 "role=sink mode=flip hold"
 for from in flip copy standard; do
     source_domain $from-flip 01 $all "mode=$from rr=50"
     source_domain $from-standard 02 $all "mode=$from rr=50"
 done
 source_domain plain-flip 01 $small "mode=plain rr=50"
 source_domain flip-plain 03 $small "mode=flip rr=50"
+source_domain flip-hold 05 1514 "mode=flip rr=50 count=3000"
 source_domain flip-back 04 $all "mode=flip back"
 source_domain standard-back 04 $all "mode=standard back"
 printf 'autostart = [ %s ]\n' "$names" > "$tmp/host.cfg"

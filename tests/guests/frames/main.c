@@ -3,11 +3,13 @@
  * frames - packet source, sink and reflector on netfront. What arrives is checked.
  *
  *   role=sink                          checks frames, lets their source send on, counts
+ *     hold                             and keeps their pages for a while, until the driver has none left
  *   role=reflect                       sends each frame back in the pages in which it came
  *   role=source peer=MAC sizes=A,B     sends frames of these sizes (bytes) to a sink or reflector
  *     count=N window=N                 how many of each, how many may be under way
  *     rr=N                             and so many round trips of one frame
  *   mode=flip|copy|standard|plain      the channel; the flip channel, but copying; the standard protocol; that without offloads
+ *     big=N                            how many of more than 1514 bytes (12)
  *   at=SECONDS                         begin at that system time
  *   back                               the source's frames come back from a reflector
  *
@@ -274,6 +276,26 @@ static void sink_tell(void)
     nr_due = left;
 }
 
+/* Pages that are kept: more than the driver can do without. */
+static uint16_t held[NETFRONT_PAGES];
+static unsigned int nr_held;
+static bool holds;
+static struct timer hold_timer;
+
+static void let_go(struct timer *t)
+{
+    while (nr_held)
+        netfront_page_put(nf, held[--nr_held]);
+}
+
+static void hold(const struct netfront_frame *f)
+{
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        held[nr_held++] = f->frag[i].page;
+    if (!timer_is_set(&hold_timer))
+        timer_set_after(&hold_timer, 100 * NS_PER_MS);
+}
+
 /* A frame goes back in its own pages: addresses change places. */
 static void reflect(const struct netfront_frame *f)
 {
@@ -432,7 +454,10 @@ static void receive(void *arg, const struct netfront_frame *f)
     } else {
         count(source_of(f), f, &m, at);
     }
-    put_pages(f);
+    if (holds)
+        hold(f);
+    else
+        put_pages(f);
 }
 
 static void batch_end(void *arg)
@@ -527,7 +552,7 @@ static void send_size(unsigned int size, uint32_t n, uint32_t window)
     uint32_t full, full_good;
 
     if (size > FRAME_MTU)
-        window = MIN(window, 12u);
+        window = MIN(window, (uint32_t)cmdline_get_u64("big", 12));
     full = MIN(n, (uint32_t)FULL_MAX);
     (void)run(size, full, true, window);
     full_good = comes_back ? came_back.good : src.tally_good;
@@ -638,6 +663,8 @@ void pv_main(void)
     is_sink = !strcmp(role, "sink");
     is_reflect = !strcmp(role, "reflect");
     comes_back = cmdline_get("back", text, sizeof(text));
+    holds = cmdline_get("hold", text, sizeof(text));
+    timer_init(&hold_timer, let_go);
     nf = netfront_open(0, mode(), &ops, NULL);
     if (!nf)
         domain_shutdown(SHUTDOWN_crash);
