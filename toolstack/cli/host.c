@@ -7,7 +7,6 @@
 #include "toolstack/cli/host.h"
 #include "toolstack/cli/say.h"
 
-#define CONNECT_SECONDS 10L
 #define SILENT_SECONDS  30u         /* a host that sends nothing for so long is given up */
 
 const char *host_name(struct cli *c)
@@ -24,8 +23,9 @@ char *host_path(const char *prefix, const char *name, const char *rest)
     return path;
 }
 
-static void set_up(struct host *h, CURL *e, const char *method, const char *path)
+static void set_up(struct cli *c, CURL *e, const char *method, const char *path)
 {
+    const struct host *h = c->conn;
     char *url = must_printf("%s%s", h->at.url, path);
 
     curl_easy_setopt(e, CURLOPT_URL, url);
@@ -36,7 +36,7 @@ static void set_up(struct host *h, CURL *e, const char *method, const char *path
     curl_easy_setopt(e, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, (long)(c->timeout ? c->timeout : SILENT_SECONDS));
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -61,7 +61,7 @@ CURL *host_handle(struct cli *c, const char *method, const char *path)
 {
     CURL *e = must(curl_easy_init());
 
-    set_up(c->conn, e, method, path);
+    set_up(c, e, method, path);
     return e;
 }
 
@@ -264,7 +264,7 @@ int host_call(struct cli *c, const struct call *k, struct answer *a)
     /* One handle for all requests, so that they share a connection. */
     e = t.curl = c->conn->curl = c->conn->curl ? c->conn->curl : must(curl_easy_init());
     curl_easy_reset(e);
-    set_up(c->conn, e, k->method, k->path);
+    set_up(c, e, k->method, k->path);
     headers = set_body(e, k, &json);
     t.silent_seconds = k->sink ? 0 : c->timeout ? c->timeout : k->timeout ? k->timeout : SILENT_SECONDS;
     t.heard_ms = clock_ms();

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "toolstack/cli/domain.h"
 #include "toolstack/cli/host.h"
+#include "toolstack/cli/metrics.h"
 #include "toolstack/cli/say.h"
 #include "toolstack/cli/units.h"
 
@@ -28,8 +29,7 @@ struct usage {
     double seconds, cpu;            /* so far; per cent of one CPU since the look before */
     uint64_t memory_kib;
     unsigned int vcpus;
-    uint64_t rx, tx, rd, wr;        /* bytes so far */
-    bool has_devices;
+    struct metrics_moved moved;     /* so far */
     double rx_rate, tx_rate, rd_rate, wr_rate;  /* bytes a second; negative = not known */
 };
 
@@ -98,41 +98,24 @@ static void free_look(struct look *l)
     *l = (struct look){ 0 };
 }
 
-/* Adds up a counter of all devices in a list. */
-static uint64_t sum(const json_t *v, const char *key)
+static struct metrics_moved *moved_of(void *arg, const char *name, size_t len)
 {
-    uint64_t n = 0;
+    struct look *l = arg;
 
-    for (size_t i = 0; i < json_array_size(v); i++)
-        n += field_uint(json_array_get(v, i), key, 0);
-    return n;
+    for (size_t i = 0; i < l->n; i++)
+        if (strlen(l->domain[i].name) == len && !memcmp(l->domain[i].name, name, len))
+            return &l->domain[i].moved;
+    return NULL;
 }
 
-#define ASKED_MAX 64        /* domains whose devices are asked for: each takes two requests */
-
-/* What a domain's devices moved; an old host, or a domain that just went, has nothing to say. */
-static void look_at_devices(struct cli *c, struct usage *u)
+/* What domains' devices moved. A host without metrics has nothing to say. */
+static void look_at_devices(struct cli *c, struct look *l)
 {
-    static const char *const rests[] = { "/networks", "/disks" };
-    uint64_t *const to[2][2] = { { &u->rx, &u->tx }, { &u->rd, &u->wr } };
-    static const char *const keys[2][2] = { { "rx_bytes", "tx_bytes" }, { "rd_bytes", "wr_bytes" } };
+    struct answer a;
 
-    for (int i = 0; i < 2; i++) {
-        char *path = host_path("/v1/domains/", u->name, rests[i]);
-        struct answer a;
-
-        if (host_call(c, &(struct call){ .method = "GET", .path = path, .silent = true, .quiet_404 = true }, &a) ==
-            CLI_OK) {
-            json_t *list = json_loadb(a.body, a.len, 0, NULL);
-
-            *to[i][0] = sum(list, keys[i][0]);
-            *to[i][1] = sum(list, keys[i][1]);
-            u->has_devices = true;
-            json_decref(list);
-        }
-        answer_free(&a);
-        free(path);
-    }
+    if (host_call(c, &(struct call){ .method = "GET", .path = "/metrics", .silent = true }, &a) == CLI_OK)
+        metrics_read(a.body, a.len, moved_of, l);
+    answer_free(&a);
 }
 
 static int take_look(struct cli *c, struct look *l)
@@ -166,9 +149,8 @@ static int take_look(struct cli *c, struct look *l)
                              .memory_kib = list[i].memory_kib, .vcpus = list[i].vcpus_online,
                              .cpu = -1, .rx_rate = -1, .tx_rate = -1, .rd_rate = -1, .wr_rate = -1 };
         domain_letters(&list[i], u->state);
-        if (i < ASKED_MAX)
-            look_at_devices(c, u);
     }
+    look_at_devices(c, l);
     free(list);
     json_decref(json);
     return CLI_OK;
@@ -194,12 +176,12 @@ static void compare(struct look *now, const struct look *before)
             if (b->id != u->id || strcmp(b->name, u->name))
                 continue;
             u->cpu = u->seconds >= b->seconds ? (u->seconds - b->seconds) / time * 100 : -1;
-            if (!u->has_devices || !b->has_devices)
+            if (!u->moved.known || !b->moved.known)
                 continue;
-            u->rx_rate = rate(b->rx, u->rx, time);
-            u->tx_rate = rate(b->tx, u->tx, time);
-            u->rd_rate = rate(b->rd, u->rd, time);
-            u->wr_rate = rate(b->wr, u->wr, time);
+            u->rx_rate = rate(b->moved.received, u->moved.received, time);
+            u->tx_rate = rate(b->moved.sent, u->moved.sent, time);
+            u->rd_rate = rate(b->moved.read, u->moved.read, time);
+            u->wr_rate = rate(b->moved.written, u->moved.written, time);
         }
     }
 }
