@@ -112,8 +112,8 @@ await shot('page-console');
 await page.locator('#console-close').click();
 await button('deb', 'Console').click();
 await check('opened again, the old output is there', () => seen(/^itworks/m));
-await page.keyboard.type('echo clean $?\n');
-await check('  and the terminal has not typed its answers into the shell', () => seen(/^clean 0/m));
+await page.keyboard.type("echo cl''ean\n");
+await check('  and the terminal has not typed its answers into the shell', () => seen(/^clean/m));
 await page.keyboard.type('while :; do :; done & ping -q -i 0.2 10.0.2.2 > /dev/null &\n');
 await page.locator('#console-close').click();
 await check('its CPU share and network are shown', () => until(async () =>
