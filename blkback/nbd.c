@@ -37,14 +37,20 @@ void nbd_pages_free(struct nbd *n, struct nbd_req *r)
     r->page = NULL;
 }
 
+void nbd_slot_free(struct nbd *n, struct nbd_req *r)
+{
+    n->slot[r->handle % NBD_SLOTS] = NULL;
+    n->nr_slots--;
+    if (n->closing && !n->nr_slots)
+        work_queue(&n->end_work);
+}
+
 void nbd_req_free(struct nbd *n, struct nbd_req *r)
 {
     nbd_pages_free(n, r);
-    n->slot[r->handle % NBD_SLOTS] = NULL;
-    n->nr_slots--;
+    if (r->io)
+        nbd_slot_free(n, r);
     free(r);
-    if (n->closing && !n->nr_slots)
-        work_queue(&n->end_work);
 }
 
 void nbd_req_done(struct nbd *n, struct nbd_req *r, int rc)

@@ -24,7 +24,7 @@ struct nbd_conn;
 
 struct nbd_req {
     struct list link;
-    struct disk_io *io;
+    struct disk_io *io;         /* NULL: answered, and only lingering */
     struct nbd_conn *conn;      /* NULL: in the queue */
     uint64_t handle;            /* its slot in the low bits; never the same twice */
     uint32_t bytes;             /* of data */
@@ -106,6 +106,7 @@ bool nbd_conn_ready(struct nbd_conn *c);
 void nbd_conn_lost(struct nbd_conn *c, bool refused);
 void nbd_req_done(struct nbd *n, struct nbd_req *r, int rc);
 void nbd_req_free(struct nbd *n, struct nbd_req *r);    /* data included */
+void nbd_slot_free(struct nbd *n, struct nbd_req *r);   /* answered: r->io goes now */
 void nbd_pages_free(struct nbd *n, struct nbd_req *r);
 void nbd_set_timer(struct nbd *n);
 void nbd_init(struct stream_net *net);

@@ -210,15 +210,19 @@ void nbd_conn_send(struct nbd_conn *c)
 /* The request is answered; TCP may still want its data for a while. */
 static void answered(struct nbd_conn *c, struct nbd_req *r, int rc)
 {
+    struct disk_io *io;
+
     list_remove(&r->link);
     c->nr_sent--;
     if (!r->nr_pages || r->end <= c->acked) {
         nbd_req_done(c->nbd, r, rc);
         return;
     }
-    disk_done(r->io, rc);
-    r->io = NULL;
     list_push_back(&c->lingering, &r->link);
+    nbd_slot_free(c->nbd, r);
+    io = r->io;
+    r->io = NULL;
+    disk_done(io, rc);
 }
 
 /* A whole header is there. False: the connection was dropped. */
@@ -234,7 +238,7 @@ static bool take_reply(struct nbd_conn *c)
         return false;
     }
     r = n->slot[reply.handle % NBD_SLOTS];
-    if (!r || !r->io || r->conn != c || r->handle != reply.handle || !r->sent_whole) {
+    if (!r || r->conn != c || r->handle != reply.handle || !r->sent_whole) {
         drop_because(c, "the server answered a request that it was not sent", false);
         return false;
     }

@@ -91,12 +91,15 @@ wait_for() { while [ ! -e "$1" ]; do usleep 10000; done; }
 part_disk() {
     insmod /lib/modules/xen-blkfront.ko
     wait_for /dev/xvda
+    # A RAM disk has pages of its own from the first write on.
+    dd if=/dev/zero of=/dev/xvda bs=1M count=64 2> /dev/null
     disks plain /dev/xvda
 }
 
 part_vdisk() {
-    for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
-        [ ! -e /lib/modules/$m.ko ] || insmod /lib/modules/$m.ko
+    # In whatever order they need each other.
+    for round in 1 2 3 4; do
+        for m in /lib/modules/virtio*.ko; do insmod "$m" 2> /dev/null && rm "$m"; done
     done
     wait_for /dev/vda
     disks plain /dev/vda
