@@ -142,7 +142,7 @@ static void frontend_changed(struct xbdev *d, enum xenbus_state state)
         return;
     switch (state) {
     case XenbusStateInitialising:
-        if (d->state == XenbusStateConnected)
+        if (d->state == XenbusStateConnected || d->state == XenbusStateClosing)
             go_closed(v);
         if (d->state == XenbusStateClosed && v->disk)
             xbdev_set_state(d, XenbusStateInitWait);
@@ -195,6 +195,8 @@ static void fail_work(struct work *w)
 {
     struct vbd *v = container_of(w, struct vbd, fail_work);
 
+    if (!v->connected)              /* its frontend has closed it meanwhile */
+        return;
     vbd_disconnect(v);
     xbdev_fail(&v->dev, -XEN_EINVAL, "%s: %s; taken down", v->name, v->why);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "runtime/loop.h"
 #include "tests/unit/fakes/guest.h"
 #include <xen/io/blkif.h>
 
@@ -280,6 +281,22 @@ static void producer_far_ahead(void **unused)
     assert_int_equal(state(), 5);
     assert_non_null(strstr(fake_log, "request producer 33"));
     assert_int_equal(fake_mapped(DOM), 0);
+}
+
+/* The frontend closes it in the very moment in which its ring is found to be wrong. */
+static void fails_and_closes(void **unused)
+{
+    connect("w", "image");
+    prod = 33;
+    ring->req_prod = prod;
+    fake_signal(DOM, 9);
+    loop_turn(false);
+    fake_write(FRONT "/state", "6");
+    fake_run();
+    assert_int_equal(state(), 6);
+    fake_write(FRONT "/state", "1");
+    fake_run();
+    assert_int_equal(state(), 2);
 }
 
 static void comes_again(void **unused)
@@ -883,6 +900,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only, setup, teardown),
         cmocka_unit_test_setup_teardown(full_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(producer_far_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(fails_and_closes, setup, teardown),
         cmocka_unit_test_setup_teardown(comes_again, setup, teardown),
         cmocka_unit_test_setup_teardown(barriers, setup, teardown),
         cmocka_unit_test_setup_teardown(discards, setup, teardown),
