@@ -55,14 +55,15 @@ void transfer_pages(domid_t dom, struct transfer *t, unsigned int n)
 
         memset((uint8_t *)t[i].page + t[i].len, 0, PAGE_SIZE - t[i].len);
         ops[i] = (struct gnttab_transfer){ .mfn = pfn_to_mfn(pfn).v, .domid = dom, .ref = t[i].ref,
-                                           .status = GNTST_general_error };
+                                           .status = GNTST_bad_page };
         /* It must be nobody's but ours to give, so we stop mapping it. */
         BUG_ON(p2m_replace(pfn, MFN_INVALID));
     }
     (void)hc_grant_table_op(GNTTABOP_transfer, ops, n);
     for (unsigned int i = 0; i < n; i++) {
         t[i].failed = ops[i].status != GNTST_okay;
-        if (!t[i].failed) {
+        /* Gone, received or not: after any other error the frame is nobody's (<xen/grant_table.h>). */
+        if (ops[i].status != GNTST_bad_page) {
             note_hole(t[i].page);
         } else {
             BUG_ON(p2m_replace(virt_to_pfn(t[i].page), mfn(ops[i].mfn)));

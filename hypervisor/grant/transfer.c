@@ -5,7 +5,8 @@
  *
  * The frame leaves its owner only while the owner's is the sole reference, and reaches the new
  * one like an allocated frame: counted against its limit, without a type. The shared entry is
- * committed before the frame moves and completed after, as the ABI asks.
+ * committed before the frame moves and completed after, as the ABI asks. Once the frame has left
+ * its owner it does not come back: the ABI's caller believes it gone after any error but bad_page.
  */
 #include "grant/internal.h"
 #include "mm/uaccess.h"
@@ -33,51 +34,49 @@ static int transfer_to(struct domain *taker, const struct gnttab_transfer *op, s
 {
     struct domain *giver = current->domain;
     grant_entry_v1_t *e;
-    bool committed;
+    uint32_t gfn = 0;
+    bool committed, given;
 
     spin_lock(&taker->grant->lock);
     e = entry_of(taker->grant, op->ref);
     committed = e && commit(e, giver->id);
+    if (committed)
+        gfn = READ_ONCE(e->frame);
     spin_unlock(&taker->grant->lock);
     if (!committed)
         return GNTST_general_error;
     /* From here on the guest waits for completion, so the entry is completed whatever happens:
      * with frame 0 when no frame came. */
-    if (!page_give(taker, pg)) {
-        e->frame = 0;
-        smp_wmb();
-        atomic_or(&e->flags, (uint16_t)GTF_transfer_completed);
-        return GNTST_no_space;
+    given = page_give(taker, pg);
+    /* Referenced, as the taker may give it away at once. */
+    if (given && gfn && page_get(pg, taker)) {
+        m2p_set(page_to_mfn(pg), gfn);
+        page_put(pg);
     }
-    WRITE_ONCE(e->frame, (uint32_t)page_to_mfn(pg).v);
+    WRITE_ONCE(e->frame, given ? (uint32_t)page_to_mfn(pg).v : 0);
     smp_wmb();
     atomic_or(&e->flags, (uint16_t)GTF_transfer_completed);
-    return GNTST_okay;
+    return given ? GNTST_okay : GNTST_no_space;
 }
 
 static int transfer_one(const struct gnttab_transfer *op)
 {
-    struct domain *giver = current->domain, *taker;
+    struct domain *taker;
     struct page *pg;
-    int rc;
+    int rc = GNTST_bad_domain;
 
     if (!mfn_valid(mfn(op->mfn)))
         return GNTST_bad_page;
     pg = mfn_to_page(mfn(op->mfn));
+    if (!page_steal(current->domain, pg))
+        return GNTST_bad_page;
     taker = domain_get(op->domid);
-    if (!taker)
-        return GNTST_bad_domain;
-    if (domain_dying(taker)) {
-        rc = GNTST_bad_domain;
-    } else if (!page_steal(giver, pg)) {
-        rc = GNTST_bad_page;
-    } else {
+    if (taker && !domain_dying(taker))
         rc = transfer_to(taker, op, pg);
-        /* The giver has just made room for it; but it may have begun to die. */
-        if (rc && !page_give(giver, pg))
-            page_release(pg);
-    }
-    domain_put(taker);
+    if (taker)
+        domain_put(taker);
+    if (rc)
+        page_release(pg);
     return rc;
 }
 

@@ -112,6 +112,7 @@ static void owner(void)
     CHECK(grant_end(ra) && grant_end(rb));
     CHECK(table[TAKE_REF].flags ==
           (GTF_accept_transfer | GTF_transfer_committed | GTF_transfer_completed));
+    CHECK(((const uint64_t *)machine_to_phys_mapping)[table[TAKE_REF].frame] == hole.v);
     CHECK(p2m_replace(hole, mfn(table[TAKE_REF].frame)) == 0);
     CHECK(!strcmp(pfn_to_virt(hole), "this frame moved"));
 }
@@ -256,9 +257,13 @@ static void test_transfer(uint32_t peer)
     mfn_t m;
 
     CHECK(transfer(virt_to_mfn(mapped), peer, TAKE_REF) == GNTST_bad_page);
-    /* After a refusal the reference keeps the frame: one of its own for each. */
-    CHECK(transfer(loose_frame("a"), peer, TAKE_REF + 1) == GNTST_general_error);
-    CHECK(transfer(loose_frame("b"), 4000, TAKE_REF) == GNTST_bad_domain);
+    /* The frame is gone even after an error, unless it is bad_page. */
+    m = loose_frame("a");
+    CHECK(transfer(m, peer, TAKE_REF + 1) == GNTST_general_error);
+    CHECK(map_foreign(DOMID_SELF, &m, 1, MAP_RO) == NULL);
+    m = loose_frame("b");
+    CHECK(transfer(m, 4000, TAKE_REF) == GNTST_bad_domain);
+    CHECK(map_foreign(DOMID_SELF, &m, 1, MAP_RO) == NULL);
     m = loose_frame("this frame moved");
     CHECK(transfer(m, peer, TAKE_REF) == GNTST_okay);
     CHECK(transfer(m, peer, TAKE_REF) == GNTST_bad_page);
