@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # flip.sh - two mini guests, and a third as their backend, exchange frames: contents, counts, M2P, and
-# what must be refused.
+# what must be refused. Then a storm of exchanges between several, in which ends and backends die.
 . "$(dirname "$0")/lib.sh"
 
 make -s --no-print-directory guests || exit 1
@@ -20,4 +20,67 @@ for cpus in 1 2; do
     [ $bad -eq 0 ] || tail -n 30 "$tmp/h.log"
     host_stop "$host_pid"
 done
+
+port=$(free_port)
+api=http://127.0.0.1:$port
+rm -f "$tmp"/h.*
+host_start h -machine q35 -m 512 -smp 2 -kernel build/sluice -append debugexit \
+    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/flip")" \
+    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
+api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
+
+# create NAME ROLE
+create() {
+    printf 'name = "%s"\nkernel = "flip"\nmemory = 16\nextra = "role=%s"\non_crash = "preserve"\n' "$1" "$2" |
+        api POST /v1/domains --data-binary @- > /dev/null
+}
+gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
+remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
+free_pages() { api GET /v1/host | jq .memory_free_pages; }
+number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
+# more NAME WORD: that number goes on rising
+more() {
+    local a b i
+    a=$(number "$1" "$2")
+    for ((i = 0; i < 80; i++)); do
+        b=$(number "$1" "$2")
+        [ "${b:-0}" -gt "${a:-0}" ] && return 0
+        sleep 0.25
+    done
+    return 1
+}
+
+names="s1 s2 s3 s4"
+for n in $names; do create "$n" storm; done
+create sb stormback
+for n in $names sb; do remove "$n"; done    # fills caches
+pages=$(free_pages)
+for n in $names; do create "$n" storm; done
+create sb stormback
+check "a storm of exchanges between four ends" more s1 received
+for round in 1 2 3 4 5; do
+    for n in s1 s3; do
+        remove "$n" || flunk "round $round: $n does not go away"
+        create "$n" storm
+    done
+    remove sb || flunk "round $round: the backend does not go away"
+    create sb stormback
+    check "  goes on with new ends and a new backend ($round)" more s2 received
+done
+for n in $names; do
+    api GET "/v1/domains/$n/console" > "$tmp/$n.out"
+    check "  $n: every page whole, none of a third" sh -c "! grep -aq FAILED '$tmp/$n.out'"
+    grep -a FAILED "$tmp/$n.out"
+done
+api GET /v1/domains/sb/console > "$tmp/sb.out"
+check "  the backend got an answer to each operation" sh -c "! grep -aq FAILED '$tmp/sb.out'"
+for n in $names sb; do remove "$n" || flunk "$n does not go away"; done
+check "  no rule broken" sh -c "! grep -aqE 'BUG|ASSERT|PANIC' '$tmp/h.log'"
+for ((i = 0; i < 20; i++)); do
+    now=$(free_pages)
+    [ "$now" -ge $((pages - 16)) ] && break
+    sleep 0.25
+done
+check "  and all memory comes back ($pages, $now)" test "$now" -ge $((pages - 16))
+[ $bad -eq 0 ] || tail -n 40 "$tmp/h.log"
 finish

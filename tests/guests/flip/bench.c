@@ -1,24 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench.c - a backend that measures what an exchange costs, beside a copy and a transfer of the same.
- * Prints "flip bench: NAME NS OPERATIONS"; under -icount nanoseconds are instructions.
+ * Prints "flip bench: NAME NS OPERATIONS"; under -icount nanoseconds are instructions. One round of each
+ * stands between two marks (dom0/marks.c), with nothing else between them: "marked NAME, OPERATIONS".
  */
 #include "tests/guests/flip/test.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "runtime/hypercall.h"
+#include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
 #include "runtime/time.h"
+#include "runtime/xs.h"
 
 #define ROUNDS 16u
 
 static struct sluice_flip_op ops[NR_SLOTS];
-static struct gnttab_copy copies[NR_SLOTS];
+#define NR_COPIES 16u
+static struct gnttab_copy copies[NR_COPIES];
 
 static void report(const char *name, uint64_t ns, uint64_t n)
 {
     log_info("flip bench: %s %lu %lu", name, ns, n);
+}
+
+static char marked[32];
+static uint32_t marked_ops;
+
+static void mark(const char *when, const char *name)
+{
+    char text[48];
+
+    (void)snprintf(text, sizeof(text), "%s %s", when, name);
+    CHECK(xs_write(0, "data/mark", text, strlen(text)) == 0);
+    loop_turn(false);
+}
+
+/* The next round is marked. */
+static void mark_begin(const char *name, uint32_t n)
+{
+    (void)strlcpy(marked, name, sizeof(marked));
+    marked_ops = n;
+    mark("begin", name);
+}
+
+static void mark_end(void)
+{
+    mark("end", marked);
+    log_info("flip bench: marked %s, %u", marked, marked_ops);
 }
 
 /* Reading the clock twice. */
@@ -53,34 +83,100 @@ static void again(void)
     CHECK(ask(&end_b, CMD_AGAIN, 0, NR_SLOTS, OFFER) == 0);
 }
 
-static void bench_flips(uint32_t rounds)
+static void flips_begin(void)
 {
-    char name[32];
-
-    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 &&
+          ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
     (void)flip_all(&end_a, &end_b, NR_SLOTS);
     again();
-    for (uint32_t batch = 1; batch <= NR_SLOTS; batch *= 2) {
-        uint64_t sum = 0;
+}
 
-        for (uint32_t r = 0; r < rounds; r++) {
-            sum += flip_all(&end_a, &end_b, batch);
-            again();
-        }
-        (void)snprintf(name, sizeof(name), "page_%u", batch);
-        report(name, sum, (uint64_t)NR_SLOTS * rounds);
-    }
-    /* b's frames have a's data in them; b gets them zeroed if it takes them for frames of its own. */
-    {
-        uint64_t sum = 0;
+static void bench_flips(uint32_t batch, uint32_t rounds)
+{
+    uint64_t sum = 0;
+    char name[32];
 
-        for (uint32_t r = 0; r < rounds; r++) {
-            sum += flip_all(r & 1 ? &end_a : &end_b, r & 1 ? &end_b : &end_a, 16);
-            CHECK(ask(&end_a, CMD_FILL, 0, NR_SLOTS, r) == 0 && ask(&end_b, CMD_FILL, 0, NR_SLOTS, r) == 0);
-            again();
-        }
-        report("scrubbed_16", sum, (uint64_t)NR_SLOTS * rounds);
+    (void)snprintf(name, sizeof(name), "page_%u", batch);
+    flips_begin();
+    for (uint32_t r = 0; r < rounds; r++) {
+        if (r == 1)
+            mark_begin(name, NR_SLOTS);
+        sum += flip_all(&end_a, &end_b, batch);
+        if (r == 1)
+            mark_end();
+        again();
     }
+    report(name, sum, (uint64_t)NR_SLOTS * rounds);
+}
+
+/* The receiver has written to its empty pages: each is zeroed on its way back. */
+static void bench_scrubbed(uint32_t rounds)
+{
+    uint64_t sum = 0;
+
+    flips_begin();
+    for (uint32_t r = 0; r < rounds; r++) {
+        CHECK(ask(&end_b, CMD_FILL, 0, NR_SLOTS, r) == 0);
+        sum += flip_all(&end_a, &end_b, 16);
+        again();
+    }
+    report("scrubbed_16", sum, (uint64_t)NR_SLOTS * rounds);
+}
+
+/* With the backend's own slots, which this very processor has used. */
+static void bench_own(uint32_t rounds)
+{
+    uint64_t sum = 0;
+    struct end self = { .id = my_id };
+
+    CHECK(slot_page || slots_init() == 0);
+    flips_begin();
+    for (uint32_t r = 0; r < rounds; r++) {
+        for (uint32_t i = 0; i < NR_SLOTS; i++) {
+            *(volatile char *)slot_addr(i) = (char)r;
+            slot_offer(i, (domid_t)my_id, OFFER);
+        }
+        if (r == 1)
+            mark_begin("own_16", NR_SLOTS);
+        sum += flip_all(&self, &end_b, 16);
+        if (r == 1)
+            mark_end();
+        for (uint32_t i = 0; i < NR_SLOTS; i++)
+            CHECK(slot_accept(i) == 0);
+        CHECK(ask(&end_b, CMD_AGAIN, 0, NR_SLOTS, OFFER) == 0);
+    }
+    report("own_16", sum, (uint64_t)NR_SLOTS * rounds);
+}
+
+static void bench_transfers(uint32_t rounds)
+{
+    static struct gnttab_transfer op[NR_HOLES];
+    uint64_t sum = 0, cost = clock_cost();
+
+    for (uint32_t r = 0; r < rounds; r++) {
+        uint64_t start;
+
+        CHECK(ask(&end_a, CMD_HOLES, NR_HOLES, 0, 0) == 0);
+        for (uint32_t i = 0; i < NR_HOLES; i++) {
+            void *page = page_alloc();
+
+            op[i] = (struct gnttab_transfer){
+                .mfn = virt_to_mfn(page).v, .domid = (domid_t)end_a.id, .ref = HOLE_REF + i,
+            };
+            CHECK(p2m_replace(virt_to_pfn(page), MFN_INVALID) == 0);
+        }
+        if (r == 1)
+            mark_begin("transfer_16", NR_HOLES);
+        start = now_ns();
+        CHECK(hc_grant_table_op(GNTTABOP_transfer, op, NR_HOLES) == 0);
+        sum += now_ns() - start - cost;
+        if (r == 1)
+            mark_end();
+        for (uint32_t i = 0; i < NR_HOLES; i++)
+            CHECK(op[i].status == GNTST_okay);
+        CHECK(ask(&end_a, CMD_FILL_HOLES, NR_HOLES, 0, 0) == 0);
+    }
+    report("transfer_16", sum, (uint64_t)NR_HOLES * rounds);
 }
 
 static void bench_copies(uint16_t len, uint32_t rounds)
@@ -88,24 +184,30 @@ static void bench_copies(uint16_t len, uint32_t rounds)
     uint64_t sum = 0, cost = clock_cost();
     char name[32];
 
+    (void)snprintf(name, sizeof(name), "copy_%u", len);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 &&
+          ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
     for (uint32_t r = 0; r < rounds; r++) {
         uint64_t start;
 
-        for (uint32_t i = 0; i < NR_SLOTS; i++) {
+        for (uint32_t i = 0; i < NR_COPIES; i++) {
             copies[i] = (struct gnttab_copy){
                 .flags = GNTCOPY_source_gref | GNTCOPY_dest_gref, .len = len,
             };
             grant_copy_ref(&copies[i].source, (domid_t)end_a.id, FIRST_REF + i, 0);
             grant_copy_ref(&copies[i].dest, (domid_t)end_b.id, FIRST_REF + i, 0);
         }
+        if (r == 1)
+            mark_begin(name, NR_COPIES);
         start = now_ns();
-        CHECK(hc_grant_table_op(GNTTABOP_copy, copies, 16) == 0);
+        CHECK(hc_grant_table_op(GNTTABOP_copy, copies, NR_COPIES) == 0);
         sum += now_ns() - start - cost;
-        for (uint32_t i = 0; i < 16; i++)
+        if (r == 1)
+            mark_end();
+        for (uint32_t i = 0; i < NR_COPIES; i++)
             CHECK(copies[i].status == GNTST_okay);
     }
-    (void)snprintf(name, sizeof(name), "copy_%u", len);
-    report(name, sum, 16ul * rounds);
+    report(name, sum, (uint64_t)NR_COPIES * rounds);
 }
 
 void bench_run(void)
@@ -113,8 +215,14 @@ void bench_run(void)
     uint32_t rounds = (uint32_t)cmdline_get_u64("rounds", ROUNDS);
 
     back_connect();
-    bench_flips(rounds);
+    mark("begin", "nothing");
+    mark("end", "nothing");
+    for (uint32_t batch = 1; batch <= NR_SLOTS; batch *= 2)
+        bench_flips(batch, rounds);
+    bench_scrubbed(rounds);
+    bench_own(rounds);
     bench_copies(4096, rounds);
     bench_copies(1460, rounds);
+    bench_transfers(rounds);
     log_info("flip bench: end");
 }

@@ -49,6 +49,40 @@ static int64_t over_slots(uint32_t cmd, uint32_t a, uint32_t n, uint32_t seed)
     return 0;
 }
 
+static void *hole[NR_HOLES];
+
+/* The classic way to take frames: first give some away. */
+static int64_t holes(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        grant_entry_v1_t *e = &slot_table[HOLE_REF + i];
+        xen_pfn_t m;
+        struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+
+        if (!hole[i])
+            hole[i] = page_alloc();
+        m = virt_to_mfn(hole[i]).v;
+        set_xen_guest_handle(r.extent_start, &m);
+        if (p2m_replace(virt_to_pfn(hole[i]), MFN_INVALID) ||
+            hc_memory_op(XENMEM_decrease_reservation, &r) != 1)
+            return -1;
+        e->frame = (uint32_t)virt_to_pfn(hole[i]).v;
+        e->domid = backend;
+        store_release(&e->flags, (uint16_t)GTF_accept_transfer);
+    }
+    return 0;
+}
+
+static int64_t fill_holes(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (slot_table[HOLE_REF + i].flags != (GTF_accept_transfer | GTF_transfer_committed |
+                                               GTF_transfer_completed) ||
+            p2m_replace(virt_to_pfn(hole[i]), mfn(slot_table[HOLE_REF + i].frame)))
+            return -1;
+    return 0;
+}
+
 static int64_t command(const struct peer_page *p)
 {
     domid_t self = DOMID_SELF;
@@ -67,8 +101,10 @@ static int64_t command(const struct peer_page *p)
         return slots_unregister(slot_window);
     case CMD_PAGES:
         return hc_memory_op(XENMEM_current_reservation, &self);
-    case CMD_TRICK:
-        return end_trick(p->a, p->b);
+    case CMD_HOLES:
+        return holes(p->a);
+    case CMD_FILL_HOLES:
+        return fill_holes(p->a);
     case CMD_END:
         domain_shutdown(SHUTDOWN_poweroff);
     default:

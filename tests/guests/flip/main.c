@@ -32,7 +32,7 @@ uint32_t await(const char *node, char *value, size_t size)
     char path[96];
 
     for (;;) {
-        for (uint32_t d = 1; d < 16; d++) {
+        for (uint32_t d = 1; d < 64; d++) {
             (void)snprintf(path, sizeof(path), "/local/domain/%u/%s", d, node);
             if (d != my_id && xs_read(0, path, value, size) > 0)
                 return d;
@@ -57,6 +57,10 @@ void pv_main(void)
         back_run();
     else if (!strcmp(my_role, "bench"))
         bench_run();
+    else if (!strcmp(my_role, "storm"))
+        storm_end_run();
+    else if (!strcmp(my_role, "stormback"))
+        storm_back_run();
     else
         end_run();
     log_info("flip %s: ok", my_role);

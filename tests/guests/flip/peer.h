@@ -21,7 +21,8 @@ enum peer_cmd {
     CMD_UNREGISTER,
     CMD_PAGES,          /* how many frames the domain has */
     CMD_AGAIN,          /* CMD_ACCEPT of slots [a, a + b), then CMD_OFFER with flags c */
-    CMD_TRICK,          /* trick a on slot b; tricks.h */
+    CMD_HOLES,          /* a pages without frames, and offers to take some (GNTTABOP_transfer) */
+    CMD_FILL_HOLES,     /* what came into them */
     CMD_END,            /* the end powers off */
 };
 

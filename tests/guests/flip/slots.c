@@ -123,14 +123,19 @@ void slot_fill(uint32_t i, uint32_t seed)
         WRITE_ONCE(p[k], word(seed, k));
 }
 
-int slot_differs(uint32_t i, uint32_t seed)
+int slot_differs_behind(uint32_t i, uint32_t seed, uint32_t bytes)
 {
     const uint64_t *p = (const uint64_t *)slot_addr(i);
 
-    for (uint32_t k = 0; k < PAGE_SIZE / sizeof(*p); k++)
+    for (uint32_t k = bytes / sizeof(*p); k < PAGE_SIZE / sizeof(*p); k++)
         if (READ_ONCE(p[k]) != word(seed, k))
             return (int)(k * sizeof(*p));
     return -1;
+}
+
+int slot_differs(uint32_t i, uint32_t seed)
+{
+    return slot_differs_behind(i, seed, 0);
 }
 
 bool slot_is_zero(uint32_t i)

@@ -13,6 +13,8 @@
 #define SLOT_ORDER  6u
 #define NR_SLOTS    (1u << SLOT_ORDER)
 #define FIRST_REF   600u
+#define HOLE_REF    1200u           /* of hole 0 */
+#define NR_HOLES    16u
 #define TABLE_REFS  2048u           /* of our grant table */
 
 extern char *slot_page;             /* of slot 0; the others follow */
@@ -47,6 +49,7 @@ int slot_accept(uint32_t i);
 /* A page that nobody would mix up with another one; which byte is wrong, or -1. */
 void slot_fill(uint32_t i, uint32_t seed);
 int slot_differs(uint32_t i, uint32_t seed);
+int slot_differs_behind(uint32_t i, uint32_t seed, uint32_t bytes);     /* not in the first bytes */
 bool slot_is_zero(uint32_t i);
 
 #endif

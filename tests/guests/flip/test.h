@@ -28,6 +28,8 @@ uint32_t await(const char *node, char *value, size_t size);
 void end_run(void) __noreturn;
 void back_run(void);
 void bench_run(void);
+void storm_end_run(void) __noreturn;
+void storm_back_run(void) __noreturn;
 
 /* For backends: the two ends, what they are told, and exchanges. */
 struct end {
@@ -44,8 +46,5 @@ void back_connect(void);
 int64_t ask(struct end *e, uint32_t cmd, uint32_t p, uint32_t q, uint32_t r);
 /* Slot from_slot of domain `from` with to_slot of `to`. */
 struct sluice_flip_op op_between(uint32_t from, uint32_t from_slot, uint32_t to, uint32_t to_slot);
-
-/* What an end does on command, besides the plain ones; end.c calls it for CMD_TRICK. */
-int64_t end_trick(uint32_t trick, uint32_t slot);
 
 #endif

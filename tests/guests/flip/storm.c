@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * storm.c - ends and a backend that exchange frames without end and without a word to each other, while
+ * any of them may die and another one come in its place.
+ *
+ * Half of an end's slots are for sending: each goes out as a page of words made from its sender's number;
+ * what comes back must be nothing or the sender's own. The others are for receiving: what comes must be
+ * a whole page of one sender.
+ */
+#include "tests/guests/flip/test.h"
+#include "atomic.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "runtime/hypercall.h"
+#include "runtime/loop.h"
+#include "runtime/pagetable.h"
+#include "runtime/time.h"
+#include "runtime/xs.h"
+
+#define SENDING (NR_SLOTS / 2)      /* slots below */
+#define PEERS   8u
+
+static uint32_t fills;
+static uint64_t received, returned;
+
+/* Word 0 of a page is its seed, with the sender's number in the upper half; slot_fill() makes it so. */
+static uint32_t next_seed(void)
+{
+    return my_id << 20 | (fills++ & 0xfffffu);
+}
+
+static void fill(uint32_t i)
+{
+    uint32_t seed = next_seed();
+
+    slot_fill(i, seed);
+    ((uint32_t *)(void *)slot_addr(i))[0] = seed;
+}
+
+/* 0: all zero. Else the seed of a page that is whole; a page that is not ends the test. */
+static uint32_t whole(uint32_t i)
+{
+    uint32_t seed = *(volatile uint32_t *)(void *)slot_addr(i);
+    int at;
+
+    if (slot_is_zero(i))
+        return 0;
+    at = slot_differs_behind(i, seed, 8);
+    if (at >= 0)
+        log_error("flip: FAILED: page in slot %u with seed %x differs at %d", i, seed, at);
+    CHECK(at < 0);
+    return seed;
+}
+
+static void serve(uint32_t i, domid_t backend)
+{
+    uint32_t seed;
+
+    if (load_acquire(&slot_entry(i)->flags))
+        return;
+    /* Back from an exchange; not new, nor taken back. */
+    if (slot_entry(i)->domid && slot_entry(i)->frame != virt_to_mfn(slot_addr(i)).v) {
+        CHECK(slot_accept(i) == 0);
+        seed = whole(i);
+        if (i < SENDING) {
+            CHECK(!seed || seed >> 20 == my_id);
+            returned++;
+        } else {
+            CHECK(seed && seed >> 20 != 0);
+            received++;
+        }
+    }
+    if (i < SENDING)
+        fill(i);
+    slot_offer(i, backend, OFFER);
+}
+
+void storm_end_run(void)
+{
+    char text[64];
+    domid_t backend = 0;
+    uint64_t said = now_ns();
+
+    CHECK(slots_init() == 0);
+    publish("data/storm", "1");
+    for (;;) {
+        domid_t now = (domid_t)await("data/stormback", text, sizeof(text));
+
+        /* Another backend: what is on offer to the old one is taken back. */
+        for (uint32_t i = 0; i < NR_SLOTS && now != backend; i++)
+            while (!slot_withdraw(i))
+                cpu_relax();
+        backend = now;
+        for (unsigned int turn = 0; turn < 200; turn++) {
+            for (uint32_t i = 0; i < NR_SLOTS; i++)
+                serve(i, backend);
+            loop_turn(false);
+            (void)hc_sched_op(SCHEDOP_yield, NULL);
+        }
+        if (now_ns() - said > NS_PER_S / 2) {
+            log_info("flip storm: %lu received, %lu returned", received, returned);
+            said = now_ns();
+        }
+    }
+}
+
+/* ------------------------------------------------------------ the backend */
+
+static uint32_t rnd(uint32_t n)
+{
+    static uint64_t s = 88172645463325252UL;
+
+    s ^= s << 13;
+    s ^= s >> 7;
+    s ^= s << 17;
+    return (uint32_t)(s >> 33) % n;
+}
+
+static uint32_t find_peers(uint32_t *peer)
+{
+    char path[64], text[8];
+    uint32_t n = 0;
+
+    for (uint32_t d = 1; d < 64 && n < PEERS; d++) {
+        (void)snprintf(path, sizeof(path), "/local/domain/%u/data/storm", d);
+        if (d != my_id && xs_read(0, path, text, sizeof(text)) > 0)
+            peer[n++] = d;
+    }
+    return n;
+}
+
+void storm_back_run(void)
+{
+    static struct sluice_flip_op ops[40];
+    uint32_t peer[PEERS], n = 0;
+    uint64_t flips = 0, refused = 0, said = now_ns();
+
+    publish("data/stormback", "1");
+    for (unsigned int turn = 0;; turn++) {
+        uint32_t k = 1 + rnd(ARRAY_SIZE(ops)), from, to;
+
+        if (turn % 500 == 0 || n < 2)
+            n = find_peers(peer);
+        loop_turn(false);
+        if (n < 2)
+            continue;
+        from = rnd(n);
+        to = (from + 1 + rnd(n - 1)) % n;
+        for (uint32_t i = 0; i < k; i++) {
+            /* Never one domain with itself: it would see again what it has received. */
+            if (rnd(8) == 0)
+                to = (from + 1 + rnd(n - 1)) % n;
+            ops[i] = op_between(peer[from], rnd(SENDING), peer[to], SENDING + rnd(SENDING));
+        }
+        CHECK(hc_flip(SLUICE_FLIP_exchange, ops, k) == 0);
+        for (uint32_t i = 0; i < k; i++) {
+            CHECK(ops[i].status <= 0 && ops[i].status > SLUICE_FLIP_bad_op);
+            flips += ops[i].status == SLUICE_FLIP_okay;
+            refused += ops[i].status != SLUICE_FLIP_okay;
+        }
+        (void)hc_sched_op(SCHEDOP_yield, NULL);
+        if (now_ns() - said > NS_PER_S / 2) {
+            log_info("flip stormback: %lu flips, %lu refused, %u ends", flips, refused, n);
+            said = now_ns();
+        }
+    }
+}
