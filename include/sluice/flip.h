@@ -33,9 +33,11 @@
  * entries, the owners and the M2P entries are exchanged; each PFN keeps its slot. All TLB entries that
  * can be stale are flushed before anybody can use a frame.
  *
- * What is in the frames: the receiver of from_ref's frame gets it as it is. The frame that goes back, from
- * to_ref's slot, is zeroed on the way unless its contents came from the domain that gets it.
- * So nobody sees what a third domain has sent.
+ * What is in the frames: the receiver of from_ref's frame gets it as it is, all of it. The frame that goes
+ * back, from to_ref's slot, is zeroed on the way unless its contents came from the domain that gets it,
+ * by an exchange, and nobody has written to it since: to_ref's domain through the slot's address (its
+ * entry's dirty bit, clear after an exchange, is looked at) or anybody by another grant. So nobody sees
+ * what a third domain has sent.
  *
  * Errors of whole calls are negative XEN_Exxx values, of operations in their status.
  */
