@@ -29,9 +29,9 @@ host_start h -machine q35 -m 512 -smp 2 -kernel build/sluice -append debugexit \
     -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
 api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
 
-# create NAME ROLE
+# create NAME ROLE [VCPUS]
 create() {
-    printf 'name = "%s"\nkernel = "flip"\nmemory = 16\nextra = "role=%s"\non_crash = "preserve"\n' "$1" "$2" |
+    printf 'name = "%s"\nkernel = "flip"\nmemory = 16\nextra = "role=%s"\non_crash = "preserve"\nvcpus = %s\n' "$1" "$2" "${3:-1}" |
         api POST /v1/domains --data-binary @- > /dev/null
 }
 gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
@@ -51,17 +51,17 @@ more() {
 }
 
 names="s1 s2 s3 s4"
-for n in $names; do create "$n" storm; done
+for n in $names; do create "$n" storm 2; done
 create sb stormback
 for n in $names sb; do remove "$n"; done    # fills caches
 pages=$(free_pages)
-for n in $names; do create "$n" storm; done
+for n in $names; do create "$n" storm 2; done
 create sb stormback
 check "a storm of exchanges between four ends" more s1 received
 for round in 1 2 3 4 5; do
     for n in s1 s3; do
         remove "$n" || flunk "round $round: $n does not go away"
-        create "$n" storm
+        create "$n" storm 2
     done
     remove sb || flunk "round $round: the backend does not go away"
     create sb stormback

@@ -6,6 +6,9 @@
  * Half of an end's slots are for sending: each goes out as a page of words made from its sender's number;
  * what comes back must be nothing or the sender's own. The others are for receiving: what comes must be
  * a whole page of one sender.
+ *
+ * Receivers poison every other page that they have got. A second vCPU of a sender, the spy, reads the sending
+ * slots all the time, through whatever its TLB remembers: it must never see poison.
  */
 #include "tests/guests/flip/test.h"
 #include "atomic.h"
@@ -15,13 +18,35 @@
 #include "runtime/loop.h"
 #include "runtime/pagetable.h"
 #include "runtime/time.h"
+#include "runtime/traps.h"
 #include "runtime/xs.h"
+#include "tests/attack/ap.h"
 
 #define SENDING (NR_SLOTS / 2)      /* slots below */
 #define PEERS   8u
 
 static uint32_t fills;
 static uint64_t received, returned;
+static uint64_t spied, poison_seen;
+
+#define POISON 0xdeadbeefUL         /* upper half of word 1 */
+
+static void spy(unsigned int cpu)
+{
+    (void)cpu;
+    for (;;) {
+        for (uint32_t i = 0; i < SENDING; i++) {
+            uint64_t v;
+
+            if (!try_read64((const volatile uint64_t *)(void *)slot_addr(i) + 1, &v))
+                continue;
+            spied++;
+            if (v >> 32 == POISON)
+                poison_seen++;
+        }
+        (void)hc_sched_op(SCHEDOP_yield, NULL);
+    }
+}
 
 /* Word 0 of a page is its seed, with the sender's number in the upper half; slot_fill() makes it so. */
 static uint32_t next_seed(void)
@@ -68,6 +93,8 @@ static void serve(uint32_t i, domid_t backend)
         } else {
             CHECK(seed && seed >> 20 != 0);
             received++;
+            if (i & 1)
+                ((volatile uint64_t *)(void *)slot_addr(i))[1] = POISON << 32 | my_id;
         }
     }
     if (i < SENDING)
@@ -82,6 +109,8 @@ void storm_end_run(void)
     uint64_t said = now_ns();
 
     CHECK(slots_init() == 0);
+    if (ap_count() > 1)
+        CHECK(ap_start(1, spy) == 0);
     publish("data/storm", "1");
     for (;;) {
         domid_t now = (domid_t)await("data/stormback", text, sizeof(text));
@@ -98,7 +127,9 @@ void storm_end_run(void)
             (void)hc_sched_op(SCHEDOP_yield, NULL);
         }
         if (now_ns() - said > NS_PER_S / 2) {
-            log_info("flip storm: %lu received, %lu returned", received, returned);
+            CHECK(!READ_ONCE(poison_seen));
+            log_info("flip storm: %lu received, %lu returned, %lu spied", received, returned,
+                     READ_ONCE(spied));
             said = now_ns();
         }
     }
