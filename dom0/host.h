@@ -19,8 +19,8 @@ void host_start(void);
 void solo_start(const char *file);
 
 /*
- * The command line's bench=FILE:COUNT: creates and destroys that domain COUNT times and logs how
- * long each took; then ends QEMU.
+ * The command line's bench=FILE:COUNT[:ROUNDS]: creates and destroys that domain COUNT times and
+ * logs how long each took, all of it ROUNDS (1 to 9) times; then ends QEMU.
  */
 void bench_start(const char *spec);
 
@@ -28,6 +28,9 @@ void bench_start(const char *spec);
 void marks_start(void);
 /* The same at any place of dom0; nothing without that word. */
 void marks_point(const char *text);
+
+/* benchsched=FILE:COUNT[:SECONDS]: COUNT busy domains under changing weights and caps; then ends QEMU. */
+void bench_sched_start(const char *spec);
 
 /*
  * Starts the API: HTTPS with the boot modules api.crt, api.key, api.ca, api.tokens; plain HTTP with

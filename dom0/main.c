@@ -8,7 +8,8 @@
  *   api=insecure  api_port=N                       API without authentication; its port (443, 80)
  *   console=com2[:DOMAIN]                          a domain's console on the second serial port
  *   solo=FILE                                      one domain; the machine ends with it
- *   bench=FILE:COUNT                               how long creating and destroying take
+ *   bench=FILE:COUNT[:ROUNDS]                      how long creating and destroying take
+ *   benchsched=FILE:COUNT[:SECONDS]                who gets how much of the CPUs
  *   disk_timeout=SECONDS                           a disk that does not answer for so long is reset (30)
  *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
@@ -138,6 +139,8 @@ static void start_domains(void)
         solo_start(file);
     else if (cmdline_get("bench", file, sizeof(file)))
         bench_start(file);
+    else if (cmdline_get("benchsched", file, sizeof(file)))
+        bench_sched_start(file);
     else
         host_start();
 }

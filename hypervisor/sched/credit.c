@@ -8,6 +8,11 @@ static uint64_t scaled(uint64_t ns, uint32_t weight)
     return ns * CREDIT_WEIGHT_NORMAL / weight;
 }
 
+static int64_t quota(const struct credit_domain *d)
+{
+    return (int64_t)(CREDIT_PERIOD_NS / 100) * d->cap;
+}
+
 void credit_domain_init(struct credit_domain *d)
 {
     *d = (struct credit_domain){ .weight = CREDIT_WEIGHT_NORMAL };
@@ -19,6 +24,7 @@ bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap)
         return false;
     d->weight = weight;
     d->cap = cap;
+    d->budget_ns = MIN(d->budget_ns, quota(d));
     return true;
 }
 
@@ -66,6 +72,17 @@ void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
     clamp(v, weight, vnow, 5 * CREDIT_STEAL_NS);
 }
 
+void credit_lone(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+{
+    uint64_t least = vnow - 5 * CREDIT_STEAL_NS;
+    uint64_t most = vnow + 10 * scaled(CREDIT_SLICE_NS, weight);
+
+    if (vtime_before(v->vtime, least))
+        v->vtime = least;
+    else if (vtime_before(most, v->vtime))
+        v->vtime = most;
+}
+
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)
 {
     return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);
@@ -92,30 +109,34 @@ bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime)
     return vtime_before(other_vtime + CREDIT_STEAL_NS, own_vtime);
 }
 
-static int64_t quota(const struct credit_domain *d)
+/* Starts the periods up to now. What was overdrawn is paid back; of what was not used, no more
+ * than `kept` periods' worth is left. */
+static void start_periods(struct credit_domain *d, uint64_t now, int64_t kept)
 {
-    return (int64_t)(CREDIT_PERIOD_NS / 100) * d->cap;
+    uint64_t periods = (now - d->period_start) / CREDIT_PERIOD_NS;
+
+    if (now - d->period_start < CREDIT_PERIOD_NS)
+        return;
+    d->period_start += periods * CREDIT_PERIOD_NS;
+    if (periods > CREDIT_REPAY_PERIODS)
+        d->budget_ns = kept * quota(d);
+    else
+        d->budget_ns += (int64_t)periods * quota(d);
+    d->budget_ns = MIN(d->budget_ns, kept * quota(d));
 }
 
 uint64_t credit_cap_left(struct credit_domain *d, uint64_t now)
 {
-    uint64_t passed = now - d->period_start;
-
     if (d->cap == 0)
         return UINT64_MAX;
-    if (passed >= CREDIT_PERIOD_NS) {
-        uint64_t periods = passed / CREDIT_PERIOD_NS;
-
-        /* What was overdrawn is paid back; what was not used is lost. */
-        d->period_start += periods * CREDIT_PERIOD_NS;
-        if (periods > CREDIT_REPAY_PERIODS)
-            d->budget_ns = quota(d);
-        else
-            d->budget_ns += (int64_t)periods * quota(d);
-        if (d->budget_ns > quota(d))
-            d->budget_ns = quota(d);
-    }
+    start_periods(d, now, CREDIT_KEPT_PERIODS);
     return d->budget_ns > 0 ? (uint64_t)d->budget_ns : 0;
+}
+
+void credit_cap_wake(struct credit_domain *d, uint64_t now)
+{
+    if (d->cap)
+        start_periods(d, now, 1);
 }
 
 void credit_cap_charge(struct credit_domain *d, uint64_t ns)

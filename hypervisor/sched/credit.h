@@ -37,6 +37,8 @@
 #define CREDIT_STEAL_NS         (CREDIT_SLICE_NS * 2)
 #define CREDIT_PERIOD_NS        20000000u       /* of caps */
 #define CREDIT_CAP_MAX          6400u           /* percent of one CPU: 64 CPUs */
+/* A domain that wanted the CPU and had to wait for it keeps that much of what it could not use. */
+#define CREDIT_KEPT_PERIODS     10
 /* Debt of a domain that overdrew its budget is forgotten after that many periods. */
 #define CREDIT_REPAY_PERIODS    1000u
 
@@ -74,6 +76,14 @@ void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
 /* v is taken over by such a CPU while it waits: what it is behind is kept, within reason. */
 void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
 
+/*
+ * v has a CPU for itself while others wait on one whose time is vnow. If its weight asks for more
+ * than a CPU it falls behind them more and more: time that it can never use, but would keep them
+ * off with once its weight or theirs changes. So that is bounded, and so is what it is ahead
+ * without anybody coming over.
+ */
+void credit_lone(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+
 /* Is a waiting vCPU so much better placed that it interrupts the running one? */
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime);
 /* Of two that want this CPU, one of them running for ran_ns in this turn: shall the waiting one
@@ -86,6 +96,8 @@ bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime);
 
 /* Caps. Starts new periods up to now; then what may be used until the period ends, 0 = none. */
 uint64_t credit_cap_left(struct credit_domain *d, uint64_t now);
+/* One of its vCPUs wakes up: what it did not use while it slept is lost. */
+void credit_cap_wake(struct credit_domain *d, uint64_t now);
 void credit_cap_charge(struct credit_domain *d, uint64_t ns);
 /* System time at which a domain without budget gets some. */
 uint64_t credit_cap_refill_time(const struct credit_domain *d);

@@ -27,8 +27,10 @@
 #include "sched/softirq.h"
 #include "atomic.h"
 
-/* A lone vCPU is looked at that often: its published time is renewed (PV-NETBSD 5). */
+/* A lone vCPU is looked at that often: its published time is renewed (PV-NETBSD 5); and when there
+ * are other CPUs, whether those who wait there fell behind it. */
 #define LONE_TURN_NS    (500 * NS_PER_MS)
+#define LONE_TURN_SMP_NS (2 * CREDIT_SLICE_NS)
 #define TIME_RENEW_NS   (400 * NS_PER_MS)
 /* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
 #define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
@@ -174,6 +176,15 @@ static uint64_t cap_left_or_park(struct vcpu *v, uint64_t now)
     return left;
 }
 
+static void cap_wake(struct domain *d, uint64_t now)
+{
+    if (likely(!READ_ONCE(d->credit.cap)))
+        return;
+    spin_lock(&d->cap_lock);
+    credit_cap_wake(&d->credit, now);
+    spin_unlock(&d->cap_lock);
+}
+
 static struct vcpu *unpark_one(struct domain *d)
 {
     uint64_t irq = spin_lock_irqsave(&d->cap_lock);
@@ -192,6 +203,10 @@ static void cap_refilled(void *arg)
     struct vcpu *v;
     uint64_t irq;
 
+    /* The timer may be late: what came due meanwhile is theirs. */
+    irq = spin_lock_irqsave(&d->cap_lock);
+    (void)credit_cap_left(&d->credit, now_ns());
+    spin_unlock_irqrestore(&d->cap_lock, irq);
     for (uint32_t n = 0; n < d->max_vcpus && (v = unpark_one(d)) != NULL; n++) {
         struct run_queue *rq = run_queue_of(v, &irq);
 
@@ -278,6 +293,7 @@ void vcpu_wake(struct vcpu *v)
     if (now - rq->charged_at > CHARGE_NS)
         charge(rq, now);
     vcpu_runstate_change(v, RUNSTATE_runnable, now);
+    cap_wake(v->domain, now);
     credit_place(&v->credit, READ_ONCE(v->domain->credit.weight), rq->vnow);
     enqueue(rq, v);
     poke = needs_poke(rq, v, now);
@@ -460,6 +476,27 @@ static struct vcpu *steal(struct run_queue *rq, uint32_t cpu, const uint64_t *ow
     return NULL;
 }
 
+/* v has this CPU for itself: keeps its virtual time near that of the most backward CPU where
+ * others wait. Hints will do, so no lock is taken. */
+static void settle_lone(struct vcpu *v, uint32_t cpu)
+{
+    uint64_t vnow = 0;
+    bool any = false;
+    uint32_t other;
+
+    for_each_cpu(other, cpu_online_map & ~cpumask_of(cpu)) {
+        const struct run_queue *rq = &run_queues[other];
+
+        if (!READ_ONCE(rq->nr_waiting))
+            continue;
+        if (!any || vtime_before(READ_ONCE(rq->vnow), vnow))
+            vnow = READ_ONCE(rq->vnow);
+        any = true;
+    }
+    if (any)
+        credit_lone(&v->credit, READ_ONCE(v->domain->credit.weight), vnow);
+}
+
 /* The best of those who wait here, off the queue, whose cap leaves it something; or NULL. */
 static struct vcpu *take_waiting(struct run_queue *rq, uint64_t now, uint64_t *left)
 {
@@ -494,6 +531,11 @@ static void turn_timer(void *arg)
         softirq_raise_local(SOFTIRQ_SCHEDULE);
 }
 
+static uint64_t lone_turn(void)
+{
+    return nr_cpus > 1 ? LONE_TURN_SMP_NS : LONE_TURN_NS;
+}
+
 /* May prev, which runs, go on? ask: when to look again, ns from now. */
 static bool goes_on(struct run_queue *rq, struct vcpu *prev, uint64_t now, uint64_t *ask)
 {
@@ -502,7 +544,7 @@ static bool goes_on(struct run_queue *rq, struct vcpu *prev, uint64_t now, uint6
 
     if (!head) {
         rq->turn_start = now;
-        *ask = LONE_TURN_NS;
+        *ask = lone_turn();
         return true;
     }
     if (rq->yielded) {
@@ -554,6 +596,8 @@ static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, 
                 next = better;
                 left = better_left;
             }
+        } else if (next && !rq->nr_waiting) {
+            settle_lone(next, cpu);
         }
     }
     rq->yielded = false;
@@ -562,7 +606,7 @@ static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, 
         return idle_vcpu[cpu];
     }
     if (next != prev)
-        ask = rq->nr_waiting ? CREDIT_SLICE_NS : LONE_TURN_NS;
+        ask = rq->nr_waiting ? CREDIT_SLICE_NS : lone_turn();
     *again = MIN(ask, left);
     return next;
 }
@@ -720,6 +764,8 @@ bool sched_set_params(struct domain *d, uint32_t weight, uint32_t cap)
     uint64_t irq = spin_lock_irqsave(&d->cap_lock);
     bool ok = credit_domain_set(&d->credit, weight, cap);
 
+    if (ok)
+        credit_cap_wake(&d->credit, now_ns());
     spin_unlock_irqrestore(&d->cap_lock, irq);
     /* With a greater cap, or none, nobody needs to wait for the next period. */
     if (ok)

@@ -147,6 +147,8 @@ static void step_cpu(int cpu, uint64_t now)
     if (c->curr < 0 || (whole_turn && credit_should_steal(vs[c->curr].c.vtime,
                                                           vs[other].c.vtime)))
         start(cpu, other, now);
+    else if (head < 0 && whole_turn)
+        credit_lone(&vs[c->curr].c, vs[c->curr].dom->weight, cpus[vs[other].cpu].vnow);
 }
 
 static void sim_run(uint64_t ns)
@@ -245,14 +247,24 @@ static void cap_budget_refills_and_debts_are_paid(void **state)
     credit_domain_init(&d);
     assert_int_equal(credit_cap_left(&d, now), UINT64_MAX);
     assert_true(credit_domain_set(&d, 256, 25));
+    credit_cap_wake(&d, now);
     assert_int_equal(credit_cap_left(&d, now), CREDIT_PERIOD_NS / 4);
     credit_cap_charge(&d, CREDIT_PERIOD_NS / 2);        /* a quarter too much */
     assert_int_equal(credit_cap_left(&d, now), 0);
     now = credit_cap_refill_time(&d);
     assert_true(credit_cap_left(&d, now - 1) == 0);
     assert_true(credit_cap_left(&d, now) > 0);
-    /* Savings do not pile up. */
-    assert_int_equal(credit_cap_left(&d, now + 100 * CREDIT_PERIOD_NS), CREDIT_PERIOD_NS / 4);
+    /* A sleeper's savings do not pile up, */
+    now += 100 * CREDIT_PERIOD_NS;
+    credit_cap_wake(&d, now);
+    assert_int_equal(credit_cap_left(&d, now), CREDIT_PERIOD_NS / 4);
+    /* those of one that has to wait do, up to a bound, */
+    assert_int_equal(credit_cap_left(&d, now + 2 * CREDIT_PERIOD_NS), CREDIT_PERIOD_NS / 4 * 3);
+    assert_int_equal(credit_cap_left(&d, now + 100 * CREDIT_PERIOD_NS),
+                     CREDIT_PERIOD_NS / 4 * CREDIT_KEPT_PERIODS);
+    /* but not beyond a change of the cap. */
+    assert_true(credit_domain_set(&d, 256, 10));
+    assert_int_equal(credit_cap_left(&d, now + 100 * CREDIT_PERIOD_NS), CREDIT_PERIOD_NS / 10);
 }
 
 /* ----------------------------------------------------------------- simulation */
@@ -300,6 +312,25 @@ static void greedy_weight_starves_nobody(void **state)
     assert_near(vs[big].ran, 20 * SEC, 3);
     assert_near(vs[a].ran, 10 * SEC, 5);
     assert_near(vs[b].ran, 10 * SEC, 5);
+}
+
+/* ... and once all are equal again, neither has it anything to catch up with. */
+static void changed_weights_hold_at_once(void **state)
+{
+    static const uint32_t before[] = { 128, 256, 384, 512, 128 };
+    uint64_t at[5];
+
+    sim_init(4);
+    for (int i = 0; i < 5; i++)
+        add(before[i], 0, 0, 0);
+    sim_run(20 * SEC);
+    for (int i = 0; i < 5; i++) {
+        assert_true(credit_domain_set(&doms[i], 256, 0));
+        at[i] = vs[i].ran;
+    }
+    sim_run(10 * SEC);
+    for (int i = 0; i < 5; i++)
+        assert_near(vs[i].ran - at[i], 8 * SEC, 3);
 }
 
 static void caps_hold(void **state)
@@ -363,6 +394,7 @@ int main(void)
         cmocka_unit_test(three_equals_on_two_cpus),
         cmocka_unit_test(weights_on_two_cpus),
         cmocka_unit_test(greedy_weight_starves_nobody),
+        cmocka_unit_test(changed_weights_hold_at_once),
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(sleeper_gets_on_quickly),
         cmocka_unit_test(sleeper_starves_nobody),
