@@ -35,6 +35,8 @@
 #define CREDIT_PREEMPT_NS       1000000u
 /* A CPU takes over another's vCPU only when that is this much worse off. */
 #define CREDIT_STEAL_NS         (CREDIT_SLICE_NS * 2)
+/* A CPU that was idle for so long since it last caught up has had all that it wanted. */
+#define CREDIT_IDLED_NS         (CREDIT_SLICE_NS / 5)
 #define CREDIT_PERIOD_NS        20000000u       /* of caps */
 #define CREDIT_CAP_MAX          6400u           /* percent of one CPU: 64 CPUs */
 /* A domain that wanted the CPU and had to wait for it keeps that much of what it could not use. */

@@ -42,7 +42,9 @@ struct run_queue {
     struct vcpu *curr;
     uint64_t vnow;                  /* virtual time of this CPU */
     uint64_t turn_start;            /* curr was chosen */
+    uint64_t looked_around;         /* when the other CPUs' queues were looked at last */
     uint64_t charged_at;            /* curr has paid up to here */
+    uint64_t idled;                 /* time spent idle since vnow caught up with the others */
     bool yielded;                   /* curr asked to let others go first */
     uint64_t armed;                 /* when timer fires; 0: not set. This CPU only */
     struct timer timer;
@@ -263,6 +265,37 @@ static void catch_up(struct run_queue *rq, uint64_t vnow)
         rq->vnow = vnow;
 }
 
+/*
+ * The same for one that comes back to where it was: what runs on a CPU that was idle now and then
+ * had all that it wanted, so it is not behind the busy CPUs whatever their times say.
+ */
+static void catch_up_idle(struct run_queue *rq, uint32_t cpu, uint64_t now)
+{
+    uint64_t vnow = 0;
+    bool any = false;
+    uint32_t other;
+
+    if (nr_cpus == 1 || !rq->curr->is_idle)
+        return;
+    rq->idled += now > rq->charged_at ? now - rq->charged_at : 0;
+    if (rq->idled < CREDIT_IDLED_NS)
+        return;
+    rq->idled = 0;
+    for_each_cpu(other, cpu_online_map & ~load_relaxed(&idle_cpus) & ~cpumask_of(cpu)) {
+        const struct run_queue *o = &run_queues[other];
+        uint64_t theirs = READ_ONCE(o->vnow), charged = READ_ONCE(o->charged_at);
+
+        /* One that runs alone pays seldom. */
+        if (!READ_ONCE(o->nr_waiting) && now > charged)
+            theirs += MIN(now - charged, LONE_TURN_SMP_NS);
+        if (!any || vtime_before(theirs, vnow))
+            vnow = theirs;
+        any = true;
+    }
+    if (any)
+        catch_up(rq, vnow);
+}
+
 void vcpu_wake(struct vcpu *v)
 {
     uint64_t irq, now;
@@ -290,6 +323,7 @@ void vcpu_wake(struct vcpu *v)
         catch_up(rq, vnow);
     }
     now = now_ns();
+    catch_up_idle(rq, cpu, now);
     if (now - rq->charged_at > CHARGE_NS)
         charge(rq, now);
     vcpu_runstate_change(v, RUNSTATE_runnable, now);
@@ -567,7 +601,8 @@ static bool goes_on(struct run_queue *rq, struct vcpu *prev, uint64_t now, uint6
 static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, uint64_t now,
                          uint64_t *again)
 {
-    bool whole_turn = now - rq->turn_start >= CREDIT_SLICE_NS;
+    /* Not tied to turns, which end early where much is woken. */
+    bool look_around = now - rq->looked_around >= CREDIT_SLICE_NS;
     uint64_t left = UINT64_MAX, ask = CREDIT_SLICE_NS;
     struct vcpu *next = NULL;
 
@@ -584,9 +619,10 @@ static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, 
     }
     if (!next)
         next = take_waiting(rq, now, &left);
-    if (nr_cpus > 1 && (!next || whole_turn)) {
+    if (nr_cpus > 1 && (!next || look_around)) {
         struct vcpu *better = steal(rq, cpu, next ? &next->credit.vtime : NULL);
 
+        rq->looked_around = now;
         if (better) {
             uint64_t better_left = cap_left_or_park(better, now);
 

@@ -67,6 +67,32 @@ for i in 0 1 2 3 4 5; do ended "end$i" 20; remove "end$i"; done
 sleep 3
 for i in 1 2 3 4; do remove "wild$i"; done
 
+# An administrator against guests that do not play along.
+put() { api PUT "/v1/domains/$1" -H 'Content-Type: application/json' -d "$2" > /dev/null; }
+post() { api POST "/v1/domains/$1" -H 'Content-Type: application/json' -d "$2" > /dev/null; }
+create hold balloon mode=hold 'maxmem=64'
+put hold/memory '{"target_kib": 32768}'
+check "a guest that keeps what it should give back" api_until 20 '.target_memory_kib == 32768 and .memory_kib == 49152' /v1/domains/hold
+sleep 1
+check "  gets nothing more" sh -c "! curl -s '$api/v1/domains/hold/console' | grep -q 'took a page'"
+remove hold
+create down balloon mode=down
+check "a guest that takes all its vCPUs offline has powered off" api_until 20 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/down
+remove down
+create states balloon mode=states
+for i in $(seq 8); do
+    post states/networks '{"vif": ""}'; post states/networks '{"vif": ""}'
+    post states/disks "{\"disk\": \"hello,raw,xvdb,r\"}"
+    for d in networks/0 networks/1 disks/xvdb; do
+        api DELETE "/v1/domains/states/$d" > /dev/null
+        [ $((i % 2)) -eq 0 ] || sleep 0.1
+        api DELETE "/v1/domains/states/$d?force=1" > /dev/null
+    done
+done
+check "devices of a guest that plays with their states come and go" \
+    test "$(api GET /v1/domains/states/networks | jq length)$(api GET /v1/domains/states/disks | jq length)" = 00
+remove states
+
 check "the host is alive" api_until 5 '.software == "sluice"' /v1/host
 check "  and no rule of its own was broken" sh -c "! grep -aqE 'BUG|ASSERT|panic|PANIC' '$log'"
 check "  nor is anything of its own in what it says of crashed guests' registers" \
