@@ -150,13 +150,13 @@ static void report(void)
     for (unsigned int i = 0; i < count; i++) {
         const struct one *d = &doms[i];
 
-        log_info("benchsched: %s: domain %u weight %u cap %u: ran %lu us, due %lu us", phases[phase].name,
-                 i, d->weight, d->cap, d->ran / NS_PER_US, d->due / NS_PER_US);
+        log_info("benchsched: %s: domain %u weight %u cap %u: ran %lu us, due %lu us",
+                 phases[phase].name, i, d->weight, d->cap, d->ran / NS_PER_US, d->due / NS_PER_US);
         worst = MAX(worst, error_of(d));
     }
-    log_info("benchsched: %s: %u domains on %u CPUs: worst %lu.%lu %%, idle %lu us of %lu", phases[phase].name,
-             count, cpus, worst / 10, worst % 10, (cpus * ns - used - MIN(ran, cpus * ns - used)) / NS_PER_US,
-             cpus * ns / NS_PER_US);
+    log_info("benchsched: %s: %u domains on %u CPUs: worst %lu.%lu %%, idle %lu us of %lu",
+             phases[phase].name, count, cpus, worst / 10, worst % 10,
+             (cpus * ns - used - MIN(ran, cpus * ns - used)) / NS_PER_US, cpus * ns / NS_PER_US);
 }
 
 static void next(struct timer *t)

@@ -12,9 +12,9 @@
 void host_start(void);
 
 /*
- * The command line's solo=FILE: starts that one domain; when it has ended for good, ends the machine:
- * by QEMU's isa-debug-exit with SOLO_xx where there is one, else by power-off. This is what
- * tests/run-guest uses.
+ * The command line's solo=FILE: starts that one domain; when it has ended for good, ends the
+ * machine: by QEMU's isa-debug-exit with SOLO_xx where there is one, else by power-off. This is
+ * what tests/run-guest uses.
  */
 void solo_start(const char *file);
 
@@ -29,7 +29,8 @@ void marks_start(void);
 /* The same at any place of dom0; nothing without that word. */
 void marks_point(const char *text);
 
-/* benchsched=FILE:COUNT[:SECONDS]: COUNT busy domains under changing weights and caps; then ends QEMU. */
+/* benchsched=FILE:COUNT[:SECONDS]: COUNT busy domains under changing weights and caps; then ends
+ * QEMU. */
 void bench_sched_start(const char *spec);
 
 /*

@@ -83,6 +83,26 @@ void credit_lone(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
         v->vtime = most;
 }
 
+void credit_spare_add(struct credit_spare *s, uint64_t now, uint64_t ns, bool idle)
+{
+    s->idle_ns += idle ? ns : 0;
+    if (now - s->start < CREDIT_WINDOW_NS)
+        return;
+    s->percent = (uint32_t)MIN(s->idle_ns * 100 / (now - s->start), 100UL);
+    s->start = now;
+    s->idle_ns = 0;
+}
+
+bool credit_spare_better(const struct credit_spare *own, const struct credit_spare *other)
+{
+    return READ_ONCE(other->percent) > READ_ONCE(own->percent) + 2;
+}
+
+bool credit_spare_serves(const struct credit_spare *s)
+{
+    return READ_ONCE(s->percent) > 5;
+}
+
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)
 {
     return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);

@@ -6,8 +6,8 @@
  * each CPU runs the vCPU with the least. The virtual time of a CPU (vnow) is the least of what
  * runs and waits there, and never goes back. Virtual times of different CPUs are comparable, so
  * that a CPU can tell when another one's waiting vCPU is worse off than its own and take it over;
- * whatever crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds both
- * how long a newcomer may keep others off and how long it may have to wait.
+ * whatever crosses CPUs or wakes up is clamped to a window around the CPU's own time, which bounds
+ * both how long a newcomer may keep others off and how long it may have to wait.
  *
  * Caps: a capped domain has a budget of CPU time per period, shared by its vCPUs.
  *
@@ -37,6 +37,8 @@
 #define CREDIT_STEAL_NS         (CREDIT_SLICE_NS * 2)
 /* A CPU that was idle for so long since it last caught up has had all that it wanted. */
 #define CREDIT_IDLED_NS         (CREDIT_SLICE_NS / 5)
+/* How much of its time a CPU was idle is looked at over so long. */
+#define CREDIT_WINDOW_NS        100000000u
 #define CREDIT_PERIOD_NS        20000000u       /* of caps */
 #define CREDIT_CAP_MAX          6400u           /* percent of one CPU: 64 CPUs */
 /* A domain that wanted the CPU and had to wait for it keeps that much of what it could not use. */
@@ -85,6 +87,21 @@ void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
  * without anybody coming over.
  */
 void credit_lone(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+
+/* Idle time of a CPU, window by window. */
+struct credit_spare {
+    uint64_t start, idle_ns;    /* the present window: since when, idle so far */
+    uint32_t percent;           /* of the window before */
+};
+
+/* The CPU was idle or busy for the last ns. */
+void credit_spare_add(struct credit_spare *s, uint64_t now, uint64_t ns, bool idle);
+/* A vCPU whose cap was refilled has a choice of CPUs, none of them idle now, and comes from one
+ * with `own`: is one with `other` better? It would push aside whoever has the CPU for himself where
+ * another is idle at times. */
+bool credit_spare_better(const struct credit_spare *own, const struct credit_spare *other);
+/* Who waits on such a CPU has it soon: a busy CPU need not take him over. */
+bool credit_spare_serves(const struct credit_spare *s);
 
 /* Is a waiting vCPU so much better placed that it interrupts the running one? */
 bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime);

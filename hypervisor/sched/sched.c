@@ -44,6 +44,7 @@ struct run_queue {
     uint64_t turn_start;            /* curr was chosen */
     uint64_t looked_around;         /* when the other CPUs' queues were looked at last */
     uint64_t charged_at;            /* curr has paid up to here */
+    struct credit_spare spare;
     uint64_t idled;                 /* time spent idle since vnow caught up with the others */
     bool yielded;                   /* curr asked to let others go first */
     uint64_t armed;                 /* when timer fires; 0: not set. This CPU only */
@@ -147,6 +148,7 @@ static void charge(struct run_queue *rq, uint64_t now)
     uint64_t ns = now > rq->charged_at ? now - rq->charged_at : 0;
 
     rq->charged_at = MAX(now, rq->charged_at);      /* CPUs' clocks may differ a little */
+    credit_spare_add(&rq->spare, rq->charged_at, ns, v->is_idle);
     if (v->is_idle)
         return;
     credit_charge(&v->credit, READ_ONCE(d->credit.weight), ns);
@@ -198,6 +200,8 @@ static struct vcpu *unpark_one(struct domain *d)
     return v;
 }
 
+static void wake(struct vcpu *v, bool refilled);
+
 /* A new period began: all parked vCPUs try again; those for whom nothing is left park again. */
 static void cap_refilled(void *arg)
 {
@@ -215,7 +219,7 @@ static void cap_refilled(void *arg)
         if (v->state == VCPU_PARKED)
             v->state = VCPU_OFFLINE;
         run_queue_put(rq, irq);
-        vcpu_wake(v);
+        wake(v, true);
     }
 }
 
@@ -228,8 +232,20 @@ static cpumask_t allowed_cpus(const struct vcpu *v)
     return m ? m : cpu_online_map;
 }
 
-/* Where a vCPU that wakes up should go. */
-static uint32_t choose_cpu(const struct vcpu *v)
+/* The CPU with most time to spare, none of them being idle now. */
+static uint32_t most_spare(uint32_t own, cpumask_t allowed)
+{
+    uint32_t best = own, cpu;
+
+    for_each_cpu(cpu, allowed) {
+        if (credit_spare_better(&run_queues[best].spare, &run_queues[cpu].spare))
+            best = cpu;
+    }
+    return best;
+}
+
+/* Where a vCPU that wakes up, or has a new period's budget, should go. */
+static uint32_t choose_cpu(const struct vcpu *v, bool refilled)
 {
     cpumask_t allowed = allowed_cpus(v), idle = load_relaxed(&idle_cpus) & allowed;
     uint32_t cpu = v->cpu;
@@ -238,8 +254,10 @@ static uint32_t choose_cpu(const struct vcpu *v)
     if (unlikely(v->running))
         return cpu;
     if (allowed & cpumask_of(cpu)) {
-        if (idle & cpumask_of(cpu) || !idle)
+        if (idle & cpumask_of(cpu))
             return cpu;
+        if (!idle)
+            return refilled ? most_spare(cpu, allowed) : cpu;
     }
     return cpumask_next(idle ? idle : allowed, 0);
 }
@@ -296,7 +314,7 @@ static void catch_up_idle(struct run_queue *rq, uint32_t cpu, uint64_t now)
         catch_up(rq, vnow);
 }
 
-void vcpu_wake(struct vcpu *v)
+static void wake(struct vcpu *v, bool refilled)
 {
     uint64_t irq, now;
     struct run_queue *rq = run_queue_of(v, &irq);
@@ -307,7 +325,7 @@ void vcpu_wake(struct vcpu *v)
         run_queue_put(rq, irq);
         return;
     }
-    cpu = choose_cpu(v);
+    cpu = choose_cpu(v, refilled);
     if (cpu != v->cpu) {
         uint64_t vnow = rq->vnow;
 
@@ -336,6 +354,11 @@ void vcpu_wake(struct vcpu *v)
     run_queue_put(rq, irq);
     if (poke)
         sched_poke(cpu);
+}
+
+void vcpu_wake(struct vcpu *v)
+{
+    wake(v, false);
 }
 
 void vcpu_sleep_nosync(struct vcpu *v)
@@ -487,7 +510,8 @@ static struct vcpu *steal(struct run_queue *rq, uint32_t cpu, const uint64_t *ow
         struct run_queue *from = &run_queues[other];
         struct vcpu *v, *found = NULL;
 
-        if (!READ_ONCE(from->nr_waiting) || !spin_trylock(&from->lock))
+        if (!READ_ONCE(from->nr_waiting) || (own_vtime && credit_spare_serves(&from->spare)) ||
+            !spin_trylock(&from->lock))
             continue;
         list_for_each(v, &from->waiting, run_link) {
             if (own_vtime && !credit_should_steal(*own_vtime, v->credit.vtime))

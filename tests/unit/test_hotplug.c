@@ -32,8 +32,9 @@ static uint64_t seen;
 
 static int check_disk(const struct vm_disk *d, char *text)
 {
-    return strcmp(d->target, "missing") ? 0
-                                        : why_set(text, -XEN_ENOENT, "disk %s: no such file", d->target);
+    return strcmp(d->target, "missing")
+               ? 0
+               : why_set(text, -XEN_ENOENT, "disk %s: no such file", d->target);
 }
 
 static int setup(void **state)
@@ -167,7 +168,7 @@ static void numbers_are_used_again_and_addresses_are_unique(void **state)
 
     cfg.nr_vifs = 3;
     vm = create();
-    assert_int_equal(vm_detach_vif(vm, 1, false, why), 0);      /* the guest has no driver: at once */
+    assert_int_equal(vm_detach_vif(vm, 1, false, why), 0); /* the guest has no driver: at once */
     assert_int_equal(vm->cfg.nr_vifs, 2);
     assert_true(vm->cfg.vif[0].id == 0 && vm->cfg.vif[1].id == 2);
     assert_int_equal(attach_vif(vm, ""), 1);
@@ -343,7 +344,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_vif_comes_and_goes, setup, clean),
-        cmocka_unit_test_setup_teardown(numbers_are_used_again_and_addresses_are_unique, setup, clean),
+        cmocka_unit_test_setup_teardown(numbers_are_used_again_and_addresses_are_unique, setup,
+                                        clean),
         cmocka_unit_test_setup_teardown(disks, setup, clean),
         cmocka_unit_test_setup_teardown(force, setup, clean),
         cmocka_unit_test_setup_teardown(wild_states, setup, clean),

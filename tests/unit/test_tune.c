@@ -99,7 +99,7 @@ static void memory_follows_the_target(void **state)
     assert_int_equal(vm_promised_pages(), 0);
     assert_int_equal(vm_set_memory(vm, 32 * MIB + 3, why), 0);
     assert_int_equal(vm->target_kib, 32 * MIB);      /* whole pages */
-    assert_int_equal(dom[1].max_pages, 32 << 8);     /* what it has not given back, it cannot replace */
+    assert_int_equal(dom[1].max_pages, 32 << 8); /* what it has not given back, it cannot replace */
     assert_int_equal(vm_promised_pages(), 0);
     destroy(vm);
 }
@@ -205,8 +205,9 @@ static void names_change(void **state)
     assert_string_equal(why, "web: cannot be called db: a domain of this name exists (running)");
     assert_int_equal(vm_rename(vm, "", why), -XEN_EINVAL);
     assert_int_equal(vm_rename(vm, "a/b", why), -XEN_EINVAL);
-    assert_int_equal(vm_rename(vm, "0123456789012345678901234567890123456789012345678901234567890123",
-                               why), -XEN_EINVAL);
+    assert_int_equal(
+        vm_rename(vm, "0123456789012345678901234567890123456789012345678901234567890123", why),
+        -XEN_EINVAL);
     assert_int_equal(vm_rename(vm, "web", why), 0);
     assert_int_equal(vm_rename(vm, "www", why), 0);
     assert_null(vm_find("web"));

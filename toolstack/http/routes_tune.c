@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* routes_tune.c - endpoints that change what a running domain may use: memory, vCPUs, shares; its name. */
+/* routes_tune.c - endpoints that change what a running domain may use: memory, vCPUs, shares; its
+ * name. */
 #include <stdlib.h>
 #include "toolstack/http/api.h"
 #include "toolstack/vm/tune.h"

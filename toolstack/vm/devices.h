@@ -26,7 +26,8 @@ int devices_set_memory(const struct vm *vm, uint64_t kib);
 int devices_set_vcpus(const struct vm *vm, uint32_t online);
 int devices_rename(const struct vm *vm, const char *name);
 
-/* Devices one by one, while the domain runs. 0 or a negative error, and then nothing was written. */
+/* Devices one by one, while the domain runs. 0 or a negative error, and then nothing was written.
+ */
 enum vm_device { VM_DEVICE_VIF, VM_DEVICE_VBD };
 
 #define DEVICES_PATH 128

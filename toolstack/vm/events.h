@@ -50,8 +50,9 @@ const char *vm_event_name(enum vm_event_type t);
 void vm_event(const struct vm *vm, enum vm_event_type t, const char *fmt, ...) __printf(3, 4);
 
 /*
- * The event that a reader at *seq gets next, and *seq one further (0 counts as 1, the first); false: there is none yet.
- * VM_EVENT_LOST, with no domain, stands for those that are not kept any more.
+ * The event that a reader at *seq gets next, and *seq one further (0 counts as 1, the first);
+ * false: there is none yet. VM_EVENT_LOST, with no domain, stands for those that are not kept any
+ * more.
  */
 bool vm_events_next(uint64_t *seq, struct vm_event *e);
 /* The number of the next event to happen. */

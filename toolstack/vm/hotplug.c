@@ -222,8 +222,8 @@ static void remove_now(struct vm *vm, enum vm_device kind, uint32_t id)
 }
 
 /*
- * Does a guest still hold it? Only while the backend is connected, or told to close and has not closed.
- * A frontend that closed and starts again has let go all the same.
+ * Does a guest still hold it? Only while the backend is connected, or told to close and has not
+ * closed. A frontend that closed and starts again has let go all the same.
  */
 static bool in_use(const char *back)
 {
@@ -267,7 +267,8 @@ static void took_too_long(struct timer *timer)
     vm_event(t->vm, VM_EVENT_DETACH_FAILED, "%s%s%s", device, reason[0] ? ": " : "", reason);
 }
 
-static int ask_to_close(struct vm *vm, enum vm_device kind, uint32_t id, const char *back, char *why)
+static int ask_to_close(struct vm *vm, enum vm_device kind, uint32_t id, const char *back,
+                        char *why)
 {
     struct detach *t = calloc(1, sizeof(*t));
     int rc;

@@ -60,10 +60,12 @@ static int check_free(struct vm *vm, uint64_t pages, char *why)
     available = host.free_pages > others ? host.free_pages - others : 0;
     if (pages <= info.pages || pages - info.pages <= available)
         return 0;
-    return why_set(why, -XEN_ENOMEM,
-                   "%s: cannot have %lu KiB: that is %lu KiB more than now, and %lu KiB are free on "
-                   "the host", vm->cfg.name, pages * KIB_PER_PAGE,
-                   (pages - info.pages) * KIB_PER_PAGE, available * KIB_PER_PAGE);
+    return why_set(
+        why, -XEN_ENOMEM,
+        "%s: cannot have %lu KiB: that is %lu KiB more than now, and %lu KiB are free on "
+        "the host",
+        vm->cfg.name, pages * KIB_PER_PAGE, (pages - info.pages) * KIB_PER_PAGE,
+        available * KIB_PER_PAGE);
 }
 
 int vm_set_memory(struct vm *vm, uint64_t target_kib, char *why)
@@ -179,8 +181,9 @@ int vm_rename(struct vm *vm, const char *name, char *why)
     if (other == vm)
         return 0;
     if (other)
-        return why_set(why, -XEN_EEXIST, "%s: cannot be called %s: a domain of this name exists (%s)",
-                       vm->cfg.name, name, vm_state_name(other->state));
+        return why_set(why, -XEN_EEXIST,
+                       "%s: cannot be called %s: a domain of this name exists (%s)", vm->cfg.name,
+                       name, vm_state_name(other->state));
     strlcpy(old, vm->cfg.name, sizeof(old));
     rc = devices_rename(vm, name);
     if (rc)
