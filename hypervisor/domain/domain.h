@@ -161,6 +161,7 @@ struct domain {
     uint32_t page_list;                 /* first frame (struct page.next), FRAME_NIL */
     uint32_t relinquish_cursor;         /* domain_relinquish_memory(): next frame to look at, */
     bool relinquish_begun, relinquish_again;    /* and whether another sweep is needed */
+    bool relinquish_disown;                     /* tables are dismantled: frames go */
     uint64_t tot_pages, max_pages;
     uint64_t shared_pages;              /* PGC_HYPERVISOR pages: leak check */
 

@@ -4,9 +4,11 @@
  *
  * Its vCPUs do not run and hold no roots any more, so what keeps a frame is the domain itself
  * (PGC_ALLOCATED), a pin, a half-done table's hold on itself, upper tables, or others. A sweep
- * over all frames takes the first three away; upper tables then fall by themselves. Falling
- * can leave half-done tables behind the cursor, so sweeps are repeated until one finds nothing
- * to do: what is left is held by others, who give it back when they are done.
+ * over all frames takes pins and half-done tables away; upper tables then fall by themselves.
+ * Falling can leave half-done tables behind the cursor, so sweeps are repeated until one finds
+ * nothing to do. Only then do sweeps take the domain's own references: the uses of all frames have
+ * ended before the first of them is freed, so that one flush serves for all. What is left is held by
+ * others, who give it back when they are done.
  */
 #include "dev/panic.h"
 #include "domain/domain.h"
@@ -45,7 +47,7 @@ static void look_again(struct domain *d, const struct page *pg)
 }
 
 /* True if there was anything to do; *rc = -ERESTART: it is not finished. */
-static bool give_back(struct page *pg, int *rc)
+static bool give_back(const struct domain *d, struct page *pg, int *rc)
 {
     bool did = false;
 
@@ -57,7 +59,7 @@ static bool give_back(struct page *pg, int *rc)
         did = true;
         *rc = table_drain(pg);
     }
-    if (page_disown(pg))
+    if (d->relinquish_disown && page_disown(pg))
         did = true;
     return did;
 }
@@ -76,14 +78,15 @@ int domain_relinquish_memory(struct domain *d)
         struct page *pg = next_page(d);
 
         if (pg) {
-            if (give_back(pg, &rc))
+            if (give_back(d, pg, &rc))
                 d->relinquish_again = true;
             if (rc)
                 look_again(d, pg);
             page_put(pg);
             if (rc)
                 return -XEN_ERESTART;
-        } else if (d->relinquish_again) {
+        } else if (d->relinquish_again || !d->relinquish_disown) {
+            d->relinquish_disown |= !d->relinquish_again;
             d->relinquish_again = false;
             spin_lock(&d->page_lock);
             d->relinquish_cursor = d->page_list;

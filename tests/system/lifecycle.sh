@@ -20,6 +20,7 @@ create() { config "$@" | api POST /v1/domains --data-binary @- ; }
 gone() { api_until 20 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
 free_pages() { api GET /v1/host | jq .memory_free_pages; }
 heap() { api GET /v1/host | jq .dom0.heap_bytes; }
+ipis() { api GET /v1/counters | jq '."ipis sent"'; }
 
 check "create: the answer describes the domain" \
     test "$(create healthy 'extra="forever"' 'vif=["mac=00:16:3e:00:00:07"]' | jq -r .state)" = running
@@ -32,9 +33,11 @@ round() {
     api DELETE "/v1/domains/r$1" > /dev/null && gone "r$1"
 }
 for i in 1 2; do round $i; done
-pages=$(free_pages) before=$(heap) failed=0
+pages=$(free_pages) before=$(heap) failed=0 sent=$(ipis)
 for i in $(seq 3 20); do round $i || failed=$((failed + 1)); done
 check "20 rounds of create and destroy" test $failed -eq 0
+sent=$(($(ipis) - sent))
+check "  with fewer than 1024 IPIs each: a domain's frames are flushed together ($sent)" test "$sent" -lt $((18 * 1024))
 sleep 1
 now=$(free_pages)
 check "  the host's free memory is what it was ($pages, $now)" test "$now" -ge "$pages"
