@@ -132,7 +132,7 @@ static void begin(struct http_conn *c, const struct http_request *rq)
         deferred[nr_deferred++] = http_defer(c);
         return;
     case 'f':
-        http_reply_static(c, "text/html", "gzip", text, sizeof(text));
+        http_reply_static(c, "text/html", "gzip", NULL, text, sizeof(text));
         return;
     case 'b':
         http_reply(c, 200, "text/plain", text, sizeof(text));
