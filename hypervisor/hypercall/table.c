@@ -23,6 +23,8 @@ struct hypercall_row {
 };
 
 #define ROW(nargs, nr, fn) { nr, nargs, (void *)(fn), #fn }
+/* Of the initial domain only, and not offered to it either; each is counted under a name of its own. */
+#define ABSENT(nr, name) { nr, 0, (void *)do_absent_privileged, name }
 
 static const struct hypercall_row table[] = {
     ROW(1, __HYPERVISOR_set_trap_table, do_set_trap_table),
@@ -59,9 +61,9 @@ static const struct hypercall_row table[] = {
     ROW(1, __HYPERVISOR_domctl, do_domctl),
     ROW(2, __HYPERVISOR_nmi_op, do_nmi_op),
     ROW(1, __HYPERVISOR_platform_op, do_platform_op),
-    ROW(0, __HYPERVISOR_kexec_op, do_absent_privileged),
-    ROW(0, __HYPERVISOR_hypfs_op, do_absent_privileged),
-    ROW(0, __HYPERVISOR_arch_0, do_absent_privileged),
+    ABSENT(__HYPERVISOR_kexec_op, "do_kexec_op"),
+    ABSENT(__HYPERVISOR_hypfs_op, "do_hypfs_op"),
+    ABSENT(__HYPERVISOR_arch_0, "do_mca"),
     ROW(0, __HYPERVISOR_xenpmu_op, do_xenpmu_op),
 };
 

@@ -37,10 +37,11 @@ def works(role="reader"):
     return get("/v1/host", role)["software"] == "sluice"
 
 
-def heap(want=None):
+def heap(want=None, quiet=5):
     """
     dom0's heap in bytes and objects while this is the only connection: once it is what is wanted, or
-    once it has settled. Connections that dom0 has closed first stay in TIME_WAIT for 20 seconds.
+    once it was the same for so many fifths of a second. Connections that dom0 has closed first stay in
+    TIME_WAIT for 20 seconds.
     """
     c = Client("reader")
     last, same = None, 0
@@ -49,7 +50,7 @@ def heap(want=None):
         now = (d["heap_bytes"], d["heap_objects"]) if d["http_connections"] == 1 else None
         same = same + 1 if now and now == last else 0
         last = now
-        if now and now == want or not want and same == 5:
+        if now and now == want or not want and same == quiet:
             break
         time.sleep(0.2)
     c.close()
@@ -272,7 +273,7 @@ ask("DELETE", "/v1/files/both")
 check("  nothing of it is left", [d["name"] for d in get("/v1/domains")] == ["bystander"], get("/v1/domains"))
 
 # ---- crowds
-before = heap()
+before = heap(quiet=110)        # the connections of what was before have left TIME_WAIT
 slow = []
 for n in range(20):             # a byte now and then, in TLS and before it
     s = tcp()
