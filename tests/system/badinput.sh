@@ -50,7 +50,7 @@ status "a method that this path does not know" 405 DELETE /v1/host
 status "create from an xl.cfg that is wrong" 422 POST /v1/domains --data-binary 'name = '
 check "  with the place" test "$(api POST /v1/domains --data-binary 'name = ' | jq -r .error)" = \
     'config:1:8: expected a value: "text", a number or [ a list ]'
-status "JSON that is none" 422 POST /v1/domains "${json[@]}" --data-binary '{"config": '
+status "JSON that is none" 400 POST /v1/domains "${json[@]}" --data-binary '{"config": '
 check "  with the byte" sh -c "curl -s -X POST $api/v1/domains -H 'Content-Type: application/json' --data-binary '{\"a\" 1}' | grep -q 'JSON, byte 5: expected'"
 status "JSON without a config" 422 POST /v1/domains "${json[@]}" --data-binary '{"paused": true}'
 status "paused that is no bool" 422 POST /v1/domains "${json[@]}" --data-binary '{"config": "x", "paused": 1}'
