@@ -472,11 +472,12 @@ static bool suicidal(const struct call *c)
     case __HYPERVISOR_set_trap_table:
     case __HYPERVISOR_set_callbacks:
     case __HYPERVISOR_callback_op:
+    case __HYPERVISOR_nmi_op:
         return true;
     case __HYPERVISOR_sched_op_compat:
     case __HYPERVISOR_sched_op:
         return cmd == SCHEDOP_shutdown || cmd == SCHEDOP_shutdown_code || cmd == SCHEDOP_block ||
-               (cmd == SCHEDOP_poll && !c->template);
+               cmd == SCHEDOP_watchdog || (cmd == SCHEDOP_poll && !c->template);
     case __HYPERVISOR_set_debugreg:
         return cmd == 5 || cmd == 7;
     case __HYPERVISOR_vcpu_op:
