@@ -4,6 +4,7 @@
 #include <zlib.h>
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "unaligned.h"
 
 #define MBR_ENTRIES      446
 #define MBR_ENTRY_SIZE   16
@@ -30,31 +31,6 @@
 #define E_LAST           40
 #define E_LABEL          56
 #define LABEL_UNITS      36
-
-/* x86 is little-endian, and so is the table; its fields need not be aligned. */
-static uint16_t get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
 
 bool gpt_is_protective(const uint8_t *sector)
 {

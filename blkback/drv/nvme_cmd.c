@@ -2,6 +2,7 @@
 /* nvme_cmd.c - building NVMe commands, reading what Identify says. Pure. */
 #include "blkback/drv/nvme_cmd.h"
 #include "lib/string.h"
+#include "unaligned.h"
 
 #define CTRL_SERIAL 4
 #define CTRL_MODEL  24
@@ -19,22 +20,6 @@
 #define ATTR_PROTECTED 1u
 
 _Static_assert(sizeof(struct nvme_cmd) == 64 && sizeof(struct nvme_cpl) == 16, "NVMe layouts");
-
-static uint16_t get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
 
 const char *nvme_parse_cap(struct nvme_caps *c, uint64_t cap)
 {

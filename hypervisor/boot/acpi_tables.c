@@ -8,6 +8,7 @@
 
 #include "lib/string.h"
 #include "xenabi.h"
+#include "unaligned.h"
 
 #define HEADER_BYTES    36u
 #define TABLE_MAX       (1u << 20)
@@ -21,27 +22,6 @@ enum madt_entry { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC
 #define PM1_SLP_EN      (1u << 13)
 
 enum aml { AML_ZERO = 0x00, AML_ONE = 0x01, AML_BYTE = 0x0a, AML_PACKAGE = 0x12 };
-
-static uint16_t get16(const uint8_t *p)
-{
-    uint16_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
 
 static bool sum_is_zero(const uint8_t *p, uint32_t n)
 {
