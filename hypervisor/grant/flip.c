@@ -25,10 +25,9 @@
 
 /* A slot that was taken. */
 struct slot {
-    const struct flip_slot *at;
+    struct flip_slot *at;
     pte_t old;                  /* what was in its page table entry */
-    uint64_t state;             /* of the frame that was there, before it was claimed */
-    uint32_t frame;
+    uint64_t frame;             /* that was there, claimed */
 };
 
 struct pair {
@@ -39,12 +38,14 @@ struct pair {
 struct run {
     struct domain *from, *to;   /* referenced */
     struct pair *first, *end;
+    bool locked;                /* the locks stay held until its slots are given back */
+    bool unparked;              /* frames may not be parked in their slots yet */
 };
 
 struct batch {
-    uint32_t nr_runs;
     uint32_t scrub;             /* bit i: the frame that goes back in pair i must be zeroed */
     cpumask_t flush;            /* CPUs that may know an entry that was taken out */
+    struct run *end_run;
     struct pair *end;
     struct run run[FLIP_BATCH];
     struct pair pair[FLIP_BATCH];
@@ -54,11 +55,13 @@ _Static_assert(FLIP_BATCH <= 32, "batch.scrub");
 
 /* One side of a run while its slots are taken. */
 struct side {
-    const struct domain *d;
+    struct domain *d;
     const struct grant_table *gt;
-    uint64_t state;                 /* of its frames that may be flipped */
+    uint64_t state;                 /* of its frames that may be flipped, page_state_shifted() */
     uint32_t first_ref, slots;      /* the window of the last slot */
-    const struct flip_slot *slot;
+    struct flip_slot *slot;
+    bool unparked;                  /* a frame that was taken is not parked in its slot */
+    bool foreign;                   /* or was mapped by another domain */
 };
 
 /* ------------------------------------------------------------ take */
@@ -89,7 +92,7 @@ static noinline enum flip_offer offer_refused(const struct side *s, uint32_t ref
     return offer == FLIP_IS_OFFERED ? FLIP_IS_BUSY : offer;
 }
 
-static __always_inline struct page *frame_page(uint32_t frame)
+static __always_inline struct page *frame_page(uint64_t frame)
 {
     return mfn_to_page(mfn(frame));
 }
@@ -120,18 +123,40 @@ static __always_inline void offer_give_back(uint64_t *entry)
 /* The slot as it was. */
 static noinline void slot_give_back(const struct domain *d, const struct slot *s)
 {
-    store_release(&frame_page(s->frame)->state, s->state);
+    struct page *pg = frame_page(s->frame);
+
+    s->at->frame = page_parked_at(pg) == &s->at->frame ? s->frame : PLACE_EMPTY;
+    page_unclaim(pg);
     entry_put(d, s->at->pte, s->old);
     offer_give_back(s->at->entry);
 }
 
+/*
+ * A frame that was not parked in its slot so far, as the last one that came by a flip is: may the slot be
+ * taken, is the frame RAM? Then the slot is nobody's place any more.
+ */
+static noinline bool slot_clear(struct side *side, struct flip_slot *at, uint64_t frame)
+{
+    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || frame > max_mfn)
+        return false;
+    page_unpark(side->d, &at->frame);
+    side->unparked = true;
+    return true;
+}
+
+/* A frame that is not as most are. */
+static noinline bool mapped_once(struct side *side, uint64_t state)
+{
+    side->foreign |= (state & PGC_FOREIGN) != 0;
+    return page_mapped_once(state, page_state_mapped_once(side->d->id));
+}
+
 /* Takes the offer, then the frame, if it is the slot's alone. Lock of the grants held. */
 static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref, domid_t backend,
-                                                 struct slot *s)
+                                                 struct slot *s, uint64_t *old_state)
 {
-    const struct flip_slot *at;
-    uint64_t word, state;
-    uint32_t frame;
+    struct flip_slot *at;
+    uint64_t word, state, frame;
     struct page *pg;
     pte_t e;
 
@@ -142,13 +167,13 @@ static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref
     if (unlikely((uint32_t)word != flip_offer_to(backend)) ||
         unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN)))
         return offer_refused(side, ref, backend);
-    frame = (uint32_t)(word >> 32);
+    frame = word >> 32;
     /* What can be seen to fail is not even tried. Frames that are not RAM have count 0. */
-    if (unlikely(frame > max_mfn))
+    if (unlikely(READ_ONCE(at->frame) != frame) && !slot_clear(side, at, frame))
         goto refused;
     pg = frame_page(frame);
     state = READ_ONCE(pg->state);
-    if (unlikely(!page_mapped_once(state, side->state)))
+    if (unlikely(page_state_shifted(state) != side->state) && !mapped_once(side, state))
         goto refused;
     /* The slot is not the guest's at the moment, so its entry may be gone for a while. */
     e = atomic_xchg(at->pte, 0);
@@ -158,10 +183,11 @@ static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref
     if (unlikely(!page_claim(pg, state)))
         goto entry;
     ASSERT(pg->type == (PGT_WRITABLE | 1));
+    WRITE_ONCE(at->frame, FLIP_SLOT_TAKEN);
     s->at = at;
     s->old = e;
-    s->state = state;
     s->frame = frame;
+    *old_state = state;
     return FLIP_IS_OFFERED;
 entry:
     entry_give_back(side->d, at->pte, e);
@@ -177,45 +203,36 @@ static const int16_t to_status[] = {
     [FLIP_IS_BUSY] = SLUICE_FLIP_to_busy, [FLIP_IS_GONE] = SLUICE_FLIP_to_gone,
 };
 
-/* Both slots of an operation; the result is its status. */
+/* Both slots of an operation; the result is its status. *back: state of the frame that goes back. */
 static __always_inline int16_t pair_take(struct side *from, struct side *to,
                                          const struct sluice_flip_op *op, domid_t backend,
-                                         struct pair *p)
+                                         struct pair *p, uint64_t *back)
 {
     enum flip_offer offer;
+    uint64_t sent;
 
     if (unlikely(op->flags))
         return SLUICE_FLIP_bad_op;
-    offer = slot_take(from, op->from_ref, backend, &p->from);
+    offer = slot_take(from, op->from_ref, backend, &p->from, &sent);
     if (unlikely(offer != FLIP_IS_OFFERED))
         return from_status[offer];
-    offer = slot_take(to, op->to_ref, backend, &p->to);
+    offer = slot_take(to, op->to_ref, backend, &p->to, back);
     if (likely(offer == FLIP_IS_OFFERED))
         return SLUICE_FLIP_okay;
     slot_give_back(from->d, &p->from);
     return from->d == to->d && op->from_ref == op->to_ref ? SLUICE_FLIP_bad_op : to_status[offer];
 }
 
-/* Both domains of a run, referenced; or an error status. */
-static int16_t run_open(struct run *r, const struct sluice_flip_op *op)
+/* A domain of a run, referenced; NULL if it is gone or dying. */
+static __always_inline struct domain *run_domain(domid_t id)
 {
-    r->from = domain_of_arg(op->from_dom);
-    if (unlikely(!r->from))
-        return SLUICE_FLIP_from_gone;
-    if (unlikely(domain_dying(r->from)))
-        goto from_gone;
-    r->to = domain_of_arg(op->to_dom);
-    if (unlikely(!r->to))
-        goto to_gone;
-    if (likely(!domain_dying(r->to)))
-        return SLUICE_FLIP_okay;
-    domain_put(r->to);
-to_gone:
-    domain_put(r->from);
-    return SLUICE_FLIP_to_gone;
-from_gone:
-    domain_put(r->from);
-    return SLUICE_FLIP_from_gone;
+    struct domain *d = domain_of_arg(id);
+
+    if (likely(d) && unlikely(domain_dying(d))) {
+        domain_put(d);
+        d = NULL;
+    }
+    return d;
 }
 
 static inline bool same_run(const struct sluice_flip_op *a, const struct sluice_flip_op *b)
@@ -236,54 +253,65 @@ static noinline struct sluice_flip_op *run_refuse(struct sluice_flip_op *op,
     return op;
 }
 
-static struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
-                                       const struct sluice_flip_op *end)
+/* A batch that is one run keeps its locks: waiting for the flush, CPUs that wait for a lock answer. */
+static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
+                                              const struct sluice_flip_op *end, domid_t backend)
 {
     const struct sluice_flip_op *first = op;
-    struct run *r = &b->run[b->nr_runs];
-    domid_t backend = current->domain->id;
-    int16_t status = run_open(r, first);
+    struct domain *from_d = run_domain(op->from_dom), *to_d;
     struct grant_table *from_gt, *to_gt;
+    struct run *r = b->end_run;
     struct pair *p = b->end;
-    uint64_t states = 0;
-    uint16_t tag;
+    uint64_t back = 0, clean;
+    bool locked;
 
-    if (unlikely(status))
-        return run_refuse(op, end, status);
-    b->nr_runs++;
-    from_gt = r->from->grant;
-    to_gt = r->to->grant;
-    r->first = r->end = p;
+    if (unlikely(!from_d))
+        return run_refuse(op, end, SLUICE_FLIP_from_gone);
+    to_d = run_domain(op->to_dom);
+    if (unlikely(!to_d)) {
+        domain_put(from_d);
+        return run_refuse(op, end, SLUICE_FLIP_to_gone);
+    }
+    from_gt = from_d->grant;
+    to_gt = to_d->grant;
+    *r = (struct run){ .from = from_d, .to = to_d, .first = p, .end = p };
+    b->end_run++;
     spin_lock_pair(&from_gt->lock, &to_gt->lock);
     if (unlikely(from_gt->windows_leaving | to_gt->windows_leaving)) {
         spin_unlock_pair(&from_gt->lock, &to_gt->lock);
         return run_refuse(op, end, from_gt->windows_leaving ? SLUICE_FLIP_from_busy
                                                             : SLUICE_FLIP_to_busy);
     }
-    struct side from = { r->from, from_gt, page_state_mapped_once(r->from->id), 0, 0, NULL };
-    struct side to = { r->to, to_gt, page_state_mapped_once(r->to->id), 0, 0, NULL };
+    struct side from = { .d = from_d, .gt = from_gt,
+                         .state = page_state_shifted(page_state_mapped_once(from_d->id)) };
+    struct side to = { .d = to_d, .gt = to_gt,
+                       .state = page_state_shifted(page_state_mapped_once(to_d->id)) };
 
-    tag = from_gt->flip_tag;
+    clean = flip_clean(to_d->id, from_gt->flip_tag);
     for (; op < end && same_run(first, op); op++) {
-        op->status = status = pair_take(&from, &to, op, backend, p);
-        if (unlikely(status)) {
+        op->status = pair_take(&from, &to, op, backend, p, &back);
+        if (unlikely(op->status)) {
             count(CNT_FLIP_REFUSED);
             continue;
         }
-        states |= p->from.state | p->to.state;
-        if (unlikely(flip_must_scrub(p->to.state, tag, p->to.old)) && from.d != to.d)
+        if (unlikely(flip_must_scrub(back, clean, p->to.old)) && from_d != to_d)
             b->scrub |= 1u << (p - b->pair);
         p++;
     }
-    if (likely(p != r->end)) {
-        from_gt->flips++;
-        to_gt->flips++;
+    locked = p != b->end && op == end && r == b->run && !b->scrub;
+    if (unlikely(!locked)) {
+        if (p != b->end) {
+            from_gt->flips++;
+            to_gt->flips++;
+        }
+        spin_unlock_pair(&from_gt->lock, &to_gt->lock);
     }
-    spin_unlock_pair(&from_gt->lock, &to_gt->lock);
+    r->locked = locked;
+    r->unparked = from.unparked | to.unparked;
     b->end = r->end = p;
     /* Read after the entries were changed: a CPU that begins to run one of them now sees that. */
-    b->flush |= load_relaxed(&r->from->dirty_cpus) | load_relaxed(&r->to->dirty_cpus);
-    if (unlikely(states & PGC_FOREIGN))
+    b->flush |= load_relaxed(&from_d->dirty_cpus) | load_relaxed(&to_d->dirty_cpus);
+    if (unlikely(from.foreign | to.foreign))
         b->flush = cpu_online_map;
     return op;
 }
@@ -311,16 +339,21 @@ static noinline void batch_scrub(const struct batch *b)
 
 /* ------------------------------------------------------------ give */
 
-/* The frames are on the list of the other domain now, still nobody's to refer to. */
-static inline void run_exchange_lists(const struct run *r)
+static void slot_unlist(struct domain *d, const struct slot *s)
 {
-    struct domain *from = r->from, *to = r->to;
+    struct page *pg = frame_page(s->frame);
 
-    spin_lock_pair(&from->page_lock, &to->page_lock);
-    ASSERT(!from->relinquish_begun && !to->relinquish_begun);
-    for (const struct pair *p = r->first; p != r->end; p++)
-        page_lists_exchange(&from->page_list, p->from.frame, &to->page_list, p->to.frame);
-    spin_unlock_pair(&from->page_lock, &to->page_lock);
+    if (page_parked_at(pg) != &s->at->frame)
+        page_unlist(d, pg);
+}
+
+/* All frames are on no list, and in no place but their slot's, which may be overwritten. */
+static noinline void run_unlist(const struct run *r)
+{
+    for (const struct pair *p = r->first; p != r->end; p++) {
+        slot_unlist(r->from, &p->from);
+        slot_unlist(r->to, &p->to);
+    }
 }
 
 /* Within one domain nothing is known about whose data it is any more. */
@@ -332,22 +365,30 @@ static inline void run_give(const struct run *r, uint32_t stamp, domid_t backend
     uint64_t to_state = page_state_mapped_once(to->id) |
                         page_state(0, 0, from == to ? 0 : from_gt->flip_tag);
 
-    spin_lock_pair(&from_gt->lock, &to_gt->lock);
+    if (unlikely(!r->locked)) {
+        spin_lock_pair(&from_gt->lock, &to_gt->lock);
+        from_gt->flips--;
+        to_gt->flips--;
+    }
+    ASSERT(!from->relinquish_begun && !to->relinquish_begun);
+    if (unlikely(r->unparked))
+        run_unlist(r);
     for (const struct pair *p = r->first; p != r->end; p++) {
-        uint32_t sent = p->from.frame, back = p->to.frame;
+        struct flip_slot *from_at = p->from.at, *to_at = p->to.at;
+        uint64_t sent = p->from.frame, back = p->to.frame;
         uint64_t from_pfn = m2p_get(mfn(sent)), to_pfn = m2p_get(mfn(back));
 
         m2p_set(mfn(sent), to_pfn);
         m2p_set(mfn(back), from_pfn);
+        page_park(frame_page(sent), &to_at->frame, sent);
+        page_park(frame_page(back), &from_at->frame, back);
         page_publish(frame_page(sent), writable, to_state);
         page_publish(frame_page(back), writable, from_state);
-        entry_put(from, p->from.at->pte, flip_pte_sender(p->from.old, sent, back));
-        entry_put(to, p->to.at->pte, flip_pte_receiver(p->to.old, back, sent));
-        store_release(p->from.at->entry, flip_idle(backend, back));
-        store_release(p->to.at->entry, flip_idle(backend, sent));
+        entry_put(from, from_at->pte, flip_pte_sender(p->from.old, sent, back));
+        entry_put(to, to_at->pte, flip_pte_receiver(p->to.old, back, sent));
+        store_release(from_at->entry, flip_idle(backend, back));
+        store_release(to_at->entry, flip_idle(backend, sent));
     }
-    from_gt->flips--;
-    to_gt->flips--;
     spin_unlock_pair(&from_gt->lock, &to_gt->lock);
 }
 
@@ -360,25 +401,21 @@ static void exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_o
     uint32_t stamp = 0;
     struct batch b;
 
-    b.nr_runs = b.scrub = 0;
+    b.scrub = 0;
     b.flush = CPUMASK_NONE;
+    b.end_run = b.run;
     b.end = b.pair;
     while (op < end)
-        op = run_take(&b, op, end);
+        op = run_take(&b, op, end, backend);
     if (likely(b.end != b.pair)) {
         stamp = batch_flush(&b);
         if (unlikely(b.scrub))
             batch_scrub(&b);
         count_add(CNT_FLIP, (uint64_t)(b.end - b.pair));
     }
-    for (uint32_t i = 0; i < b.nr_runs; i++) {
-        const struct run *r = &b.run[i];
-
-        if (likely(r->first != r->end)) {
-            if (likely(r->from != r->to))
-                run_exchange_lists(r);
+    for (const struct run *r = b.run; r != b.end_run; r++) {
+        if (likely(r->first != r->end))
             run_give(r, stamp, backend);
-        }
         domain_put(r->to);
         domain_put(r->from);
     }

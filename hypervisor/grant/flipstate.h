@@ -45,28 +45,28 @@ static inline enum flip_offer flip_offer(uint32_t word, domid_t backend)
 }
 
 /* The whole entry (frame in the upper half) of a slot that was exchanged: IDLE, with its new frame. */
-static inline uint64_t flip_idle(domid_t backend, uint32_t frame)
+static inline uint64_t flip_idle(domid_t backend, uint64_t frame)
 {
-    return (uint64_t)frame << 32 | (uint32_t)backend << 16;
+    return frame << 32 | (uint32_t)backend << 16;
 }
 
 /* ------------------------------------------------------------ page table entries */
 
 /* A slot's entry: is that frame mapped there, and writable? */
-static inline bool flip_pte_maps(pte_t e, uint32_t frame)
+static inline bool flip_pte_maps(pte_t e, uint64_t frame)
 {
-    return ((e ^ pte_make(mfn(frame), 0)) & (PTE_ADDR | PTE_P | PTE_RW)) == (PTE_P | PTE_RW);
+    return !((e ^ pte_make(mfn(frame), PTE_P | PTE_RW)) & (PTE_ADDR | PTE_P | PTE_RW));
 }
 
 /* The entries for each other's frames: everything but the address stays, and the accessed bit is
  * set, so that the processor need not. So is the dirty bit for whoever has sent: it is going to
  * write. For the receiver it is cleared: it tells whether the receiver has written to the frame. */
-static inline pte_t flip_pte_sender(pte_t old, uint32_t had, uint32_t gets)
+static inline pte_t flip_pte_sender(pte_t old, uint64_t had, uint64_t gets)
 {
     return (old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A | PTE_D;
 }
 
-static inline pte_t flip_pte_receiver(pte_t old, uint32_t had, uint32_t gets)
+static inline pte_t flip_pte_receiver(pte_t old, uint64_t had, uint64_t gets)
 {
     return ((old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A) & ~PTE_D;
 }
@@ -75,12 +75,19 @@ static inline pte_t flip_pte_receiver(pte_t old, uint32_t had, uint32_t gets)
 
 /*
  * The frame that goes back to the sender, from a slot with entry e: must it be zeroed? Not if what is
- * in it came from that very domain (tag; 0: it has none) and nobody has written to it since: the
- * holder by this entry, or another domain that mapped it. state: of the page.
+ * in it came from that very domain and nobody has written to it since: the holder by this entry, or
+ * another domain that mapped it. state: of the page, mapped once; clean: flip_clean().
  */
-static inline bool flip_must_scrub(uint64_t state, uint16_t tag, pte_t e)
+static inline bool flip_must_scrub(uint64_t state, uint64_t clean, pte_t e)
 {
-    return state >> 48 != tag || (e & PTE_D) || (state & PGC_FOREIGN) || tag == 0;
+    return state != clean || (e & PTE_D);
+}
+
+/* The one state of a frame of `holder`, mapped once, that may go back to the domain with that tag as it is. No
+ * frame has it if that has none (0). */
+static inline uint64_t flip_clean(uint16_t holder, uint16_t tag)
+{
+    return tag ? page_state(PGC_MAPPED_ONCE, holder, tag) : 0;
 }
 
 /* ------------------------------------------------------------ windows */

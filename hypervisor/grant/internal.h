@@ -27,9 +27,14 @@ struct grant_active {
 
 /* A range of slots whose frames may be flipped (grant/window.c). */
 struct flip_slot {
+    uint64_t frame;             /* that is parked here (mm/frame.h); or PLACE_EMPTY, FLIP_SLOT_TAKEN */
     uint64_t *entry;            /* shared entry, as one word */
     pte_t *pte;
 };
+
+/* A flip has taken the slot; whatever the guest writes into its entry, no other can before that is
+ * over. Neither is what a guest can write as a frame. */
+#define FLIP_SLOT_TAKEN (PLACE_EMPTY - 1)
 
 struct flip_window {
     struct flip_geometry at;

@@ -139,6 +139,7 @@ static void locate_slots(const struct grant_table *gt, struct flip_window *w)
 
         w->slot[i].entry = grant_word(grant_shared(gt, w->at.first_ref + i));
         w->slot[i].pte = &w->table[at / PTES_PER_TABLE][at % PTES_PER_TABLE];
+        w->slot[i].frame = PLACE_EMPTY;
     }
 }
 
@@ -161,9 +162,10 @@ static int attach(struct domain *d, struct flip_window *w, uint32_t *id)
 
 /* Takes a window away: no flip takes a slot of it from here on. Those that have taken one are
  * waited for: at most one batch on each CPU, which is not preempted, as new ones are refused
- * meanwhile. */
-static long unregister(struct grant_table *gt, uint32_t id)
+ * meanwhile. The frames in its slots go back onto the domain's list. */
+static long unregister(struct domain *d, uint32_t id)
 {
+    struct grant_table *gt = d->grant;
     struct flip_window *w = NULL;
 
     spin_lock(&gt->lock);
@@ -182,6 +184,8 @@ static long unregister(struct grant_table *gt, uint32_t id)
     spin_unlock(&gt->lock);
     if (!w)
         return -XEN_ENOENT;
+    for (uint32_t i = 0; i < w->at.slots; i++)
+        page_unpark(d, &w->slot[i].frame);
     window_free(w);
     return 0;
 }
@@ -217,7 +221,7 @@ long flip_register(guest_ptr_t arg)
     }
     if (copy_to_guest(arg, &req, sizeof(req))) {
         /* The guest does not learn its number: it goes again. */
-        (void)unregister(d->grant, req.id);
+        (void)unregister(d, req.id);
         return -XEN_EFAULT;
     }
     return 0;
@@ -229,7 +233,7 @@ long flip_unregister(guest_ptr_t arg)
 
     if (copy_from_guest(&id, arg, sizeof(id)))
         return -XEN_EFAULT;
-    return unregister(current->domain->grant, id);
+    return unregister(current->domain, id);
 }
 
 /* d does not run any more. */
@@ -240,7 +244,7 @@ int grant_release_windows(struct domain *d)
     for (uint32_t id = 0; gt && id < FLIP_WINDOWS; id++) {
         if (!gt->window[id])
             continue;
-        (void)unregister(gt, id);
+        (void)unregister(d, id);
         if (hypercall_preempt_check())
             return -XEN_ERESTART;
     }

@@ -17,6 +17,8 @@
 #include "mm/validate.h"
 #include "atomic.h"
 
+_Static_assert(DIRECTMAP_SIZE >> PAGE_SHIFT <= MFN_MAX, "places and frames can be told apart");
+
 /* Set with the first domain (perdomain.c). */
 uint64_t mfn_limit = 1UL << (36 - PAGE_SHIFT);
 
@@ -48,7 +50,14 @@ static void list_insert(struct domain *d, struct page *pg)
 
 static void list_unlink(struct domain *d, struct page *pg)
 {
+    uint64_t *place = page_parked_at(pg);
+
     ASSERT_HELD(&d->page_lock);
+    if (unlikely(place)) {
+        ASSERT(*place == page_to_mfn(pg).v);
+        *place = PLACE_EMPTY;
+        return;
+    }
     if (d->relinquish_cursor == (uint32_t)page_to_mfn(pg).v)
         d->relinquish_cursor = pg->next;
     if (pg->prev == FRAME_NIL)
@@ -57,6 +66,25 @@ static void list_unlink(struct domain *d, struct page *pg)
         mfn_to_page(mfn(pg->prev))->next = pg->next;
     if (pg->next != FRAME_NIL)
         mfn_to_page(mfn(pg->next))->prev = pg->prev;
+}
+
+void page_unlist(struct domain *d, struct page *pg)
+{
+    spin_lock(&d->page_lock);
+    list_unlink(d, pg);
+    spin_unlock(&d->page_lock);
+}
+
+void page_unpark(struct domain *d, uint64_t *place)
+{
+    spin_lock(&d->page_lock);
+    if (*place != PLACE_EMPTY) {
+        struct page *pg = mfn_to_page(mfn(*place));
+
+        *place = PLACE_EMPTY;
+        list_insert(d, pg);
+    }
+    spin_unlock(&d->page_lock);
 }
 
 /* n frames fewer belong to d; its memory's reference to d goes with the last. Lock not held. */

@@ -50,7 +50,12 @@ struct page {
         };
         uint64_t state;         /* all three, for flips */
     };
-    uint32_t next, prev;        /* owner's list or a free list; MFNs, FRAME_NIL ends */
+    union {
+        struct {
+            uint32_t next, prev;    /* owner's list or a free list; MFNs, FRAME_NIL ends */
+        };
+        uint64_t place;         /* parked: page_parked_at() where */
+    };
 };
 
 #define FRAME_NIL       (~0u)
@@ -234,8 +239,8 @@ void page_release(struct page *pg);
 /*
  * Frames that change hands while mapped (grant/flip.c). The caller holds the two references of one
  * writable mapping, whose entry is gone from its table already. If those and the owner's own are
- * all, page_mapped_once() is true of the state. page_claim() swaps the count for 0: the frame is then
- * the caller's alone, as nobody can get a reference to it. Storing the state again undoes it.
+ * all, page_mapped_once() is true of the state. page_claim() takes them off the count, so that it is 0: the
+ * frame is then the caller's alone, as nobody can get a reference to it. page_unclaim() undoes it.
  */
 static inline uint64_t page_state(uint32_t count, uint16_t owner, uint16_t source)
 {
@@ -243,19 +248,34 @@ static inline uint64_t page_state(uint32_t count, uint16_t owner, uint16_t sourc
 }
 
 /* The state of a frame of that domain, mapped once, whose contents are not known. */
+#define PGC_MAPPED_ONCE (PGC_ALLOCATED | 2)
+
 static inline uint64_t page_state_mapped_once(uint16_t owner)
 {
-    return page_state(PGC_ALLOCATED | 2, owner, 0);
+    return page_state(PGC_MAPPED_ONCE, owner, 0);
 }
 
+/* What page_mapped_once_shifted() compares with, or the state itself. */
+static __always_inline uint64_t page_state_shifted(uint64_t state)
+{
+    return state << 16;
+}
+
+/* want: page_state_mapped_once(). May be PGC_FOREIGN or not; from anybody. */
 static inline bool page_mapped_once(uint64_t state, uint64_t want)
 {
     return (state & ~page_state(PGC_FOREIGN, 0, 0xffff)) == want;
 }
 
-static inline __must_check bool page_claim(struct page *pg, uint64_t state)
+/* PGC_FOREIGN stays as it is. */
+static __always_inline __must_check bool page_claim(struct page *pg, uint64_t state)
 {
-    return atomic_cmpxchg(&pg->state, &state, state & ~page_state(~0u, 0, 0));
+    return atomic_cmpxchg(&pg->state, &state, state - PGC_MAPPED_ONCE);
+}
+
+static inline void page_unclaim(struct page *pg)
+{
+    store_release(&pg->state, pg->state + PGC_MAPPED_ONCE);
 }
 
 /* A claimed frame, flushed from TLBs, gets that state: its owner, and the references of that and of
@@ -271,30 +291,41 @@ static inline void page_publish(struct page *pg, uint64_t type_stamp, uint64_t s
     store_release(&pg->state, state);
 }
 
-/* Claimed frames of two domains change places on their lists, whose heads these are. Both page_locks
- * are held; neither domain has begun to give back its memory. */
-static inline void page_list_substitute(uint32_t *head, uint32_t m, struct page *pg, uint32_t next,
-                                        uint32_t prev)
+/*
+ * Parking: a frame is not on its owner's list but in a place, a variable that holds its number, so
+ * that frames change owners without their neighbours on two lists being written. A frame leaves
+ * its place like the list (it is freed, say): the place is PLACE_EMPTY then. Places are written under
+ * the owner's page_lock; or by who has claimed the frame that is in it or comes into it.
+ * No place may be left when its owner's memory is given back.
+ */
+#ifdef SLUICE_HOST
+#define PLACE_OF_HOST   PLACE_MARK      /* not in its pointers */
+#else
+#define PLACE_OF_HOST   0UL
+#endif
+/* Upper bits of pointers of ours: no MFN is so large (MFN_MAX). */
+#define PLACE_MARK      0xffff000000000000UL
+#define MFN_MAX         0xfffeffffUL
+#define PLACE_EMPTY     ~0UL            /* no MFN */
+
+/* A claimed frame that is in a place, or on no list: it is in that place now. */
+static __always_inline void page_park(struct page *pg, uint64_t *place, uint64_t m)
 {
-    pg->next = next;
-    pg->prev = prev;
-    if (unlikely(prev == FRAME_NIL))
-        *head = m;
-    else
-        mfn_to_page(mfn(prev))->next = m;
-    if (likely(next != FRAME_NIL))
-        mfn_to_page(mfn(next))->prev = m;
+    pg->place = (uint64_t)place | PLACE_OF_HOST;
+    *place = m;
 }
 
-static inline void page_lists_exchange(uint32_t *head_a, uint32_t of_a, uint32_t *head_b,
-                                       uint32_t of_b)
+/* NULL: it is on its owner's list, if it has an owner. */
+static inline uint64_t *page_parked_at(const struct page *pg)
 {
-    struct page *a = mfn_to_page(mfn(of_a)), *b = mfn_to_page(mfn(of_b));
-    uint32_t next = a->next, prev = a->prev;
-
-    page_list_substitute(head_b, of_a, a, b->next, b->prev);
-    page_list_substitute(head_a, of_b, b, next, prev);
+    return pg->place >= PLACE_MARK && pg->prev != FRAME_NIL ? (uint64_t *)(pg->place & ~PLACE_OF_HOST)
+                                                            : NULL;
 }
+
+/* A frame of d, claimed or referenced, goes off the list, or out of its place, to be parked. */
+void page_unlist(struct domain *d, struct page *pg);
+/* What is in the place, if anything, goes onto the list of d, its owner. */
+void page_unpark(struct domain *d, uint64_t *place);
 
 /* A page of the hypervisor that guest d may map (shared_info, grant frames): zeroed, owner d,
  * PGC_HYPERVISOR. */

@@ -76,19 +76,27 @@ bool mfn_valid(mfn_t m) { return m.v >= FIRST && m.v < TOP; }
 void *mfn_to_virt(mfn_t m) { return memory[m.v < TOP ? m.v : 0]; }
 mfn_t virt_to_mfn(const void *p) { return mfn((uint64_t)((const char *)p - (char *)memory) / 4096); }
 
-/* The exchange sets the entry of the frame that is sent, then that of the one that goes back. What is in
- * the first is its sender's from now on, what is in the second must be so already, or nothing. */
-static uint32_t sender, m2p_calls;
+/* The exchange sets the entry of the frame that is sent, then that of the one that goes back; both still have
+ * their old owners. What is in the first is its sender's from now on, what is in the second must be so
+ * already, or nothing; unless both are of one domain. */
+static uint32_t exchanges, sent;
 
 void m2p_set(mfn_t m, uint64_t v)
 {
+    uint32_t sender = pages[sent].owner;
+
     m2p[m.v] = v;
-    if (!sender)
+    if (!exchanges || v == M2P_INVALID)
         return;
-    if (m2p_calls++ % 2 == 0)
-        memory[m.v][7] = sender;
-    else
+    if (!sent) {
+        sent = (uint32_t)m.v;
+        return;
+    }
+    if (sender != pages[m.v].owner) {
+        memory[sent][7] = sender;
         assert_true(memory[m.v][7] == 0 || memory[m.v][7] == sender);
+    }
+    sent = 0;
 }
 uint64_t m2p_get(mfn_t m) { return m2p[m.v]; }
 void map_init_guest_l4(pte_t *l4, mfn_t l3) { }
@@ -280,14 +288,24 @@ static void set_up(void)
     become(BACK);
 }
 
+static struct sluice_flip_op op_of(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
+{
+    return (struct sluice_flip_op){ .from_dom = (domid_t)fd, .to_dom = (domid_t)td,
+                                    .from_ref = REF + fi, .to_ref = REF + ti, .status = 77 };
+}
+
+static void exchange_ops(struct sluice_flip_op *op, uint32_t n)
+{
+    exchanges++;
+    assert_int_equal(do_sluice_flip(SLUICE_FLIP_exchange, guest_ptr((uint64_t)op), n), 0);
+    exchanges--;
+}
+
 static int16_t flip(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
 {
-    struct sluice_flip_op op = { .from_dom = (domid_t)fd, .to_dom = (domid_t)td,
-                                 .from_ref = REF + fi, .to_ref = REF + ti, .status = 77 };
+    struct sluice_flip_op op = op_of(fd, fi, td, ti);
 
-    sender = fd != td ? fd : 0;
-    assert_int_equal(do_sluice_flip(SLUICE_FLIP_exchange, guest_ptr((uint64_t)&op), 1), 0);
-    sender = 0;
+    exchange_ops(&op, 1);
     return op.status;
 }
 
@@ -295,14 +313,41 @@ static int16_t flip(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
 
 static uint32_t extra[TOP];     /* references that a case holds itself */
 
+/* Frames of d in places; each place is a slot of d's and has one. */
+static uint32_t check_places(uint32_t d)
+{
+    uint32_t n = 0, places = 0;
+
+    for (uint32_t m = FIRST; m < TOP; m++) {
+        if (pages[m].owner == d && page_parked_at(&pages[m])) {
+            assert_int_equal(*page_parked_at(&pages[m]), m);
+            n++;
+        }
+    }
+    for (uint32_t w = 0; w < FLIP_WINDOWS; w++) {
+        for (uint32_t i = 0; table[d].window[w] && i < table[d].window[w]->at.slots; i++) {
+            uint64_t *place = &table[d].window[w]->slot[i].frame;
+
+            if (*place == PLACE_EMPTY)
+                continue;
+            assert_true(*place < TOP && pages[*place].owner == d);
+            assert_ptr_equal(page_parked_at(&pages[*place]), place);
+            places++;
+        }
+    }
+    assert_int_equal(n, places);
+    return n;
+}
+
 static void check_lists(void)
 {
     for (uint32_t d = 1; d <= DOMS; d++) {
-        uint32_t n = 0, before = FRAME_NIL, m = dom[d].page_list;
+        uint32_t n = check_places(d), before = FRAME_NIL, m = dom[d].page_list;
 
         for (; m != FRAME_NIL; before = m, m = pages[m].next, n++) {
             assert_int_equal(pages[m].owner, d);
             assert_int_equal(pages[m].prev, before);
+            assert_null(page_parked_at(&pages[m]));
             assert_true(n < TOP);
         }
         assert_int_equal(n, PER_DOM);
@@ -397,6 +442,29 @@ static void plain(void **state)
     assert_int_equal(flip(3, 0, 2, 3), SLUICE_FLIP_okay);
     assert_int_equal(memory[frame_of(3, 0)][7], 0);
     check_model();
+}
+
+/* Any CPU may know a frame that another domain has mapped, until it is exchanged. */
+static void foreign(void **state)
+{
+    uint32_t f;
+
+    set_up();
+    dom[1].dirty_cpus = dom[2].dirty_cpus = 1;
+    for (uint32_t d = 1; d <= 2; d++) {
+        offer(1, d, OFFER);
+        offer(2, d, OFFER);
+        f = frame_of(d, d);
+        pages[f].count |= PGC_FOREIGN;
+        pages[f].source = table[1].flip_tag;
+        *pte(d, d) &= ~PTE_D;
+        memory[f][7] = 3;
+        tlb[1][f] = 1u << 3;
+        assert_int_equal(flip(1, d, 2, d), SLUICE_FLIP_okay);
+        assert_false(pages[f].count & PGC_FOREIGN);
+        check_model();
+    }
+    assert_int_equal(memory[f][7], 0);
 }
 
 /* A tag belongs to one domain for ever: a new one with the old number gets nothing of the old one. */
@@ -582,7 +650,7 @@ static void batches(void **state)
         while (n < ARRAY_SIZE(op))              /* nothing is left for these */
             op[n++] = (struct sluice_flip_op){ .from_dom = 3, .to_dom = 1, .from_ref = REF + n % SLOTS,
                                                .to_ref = REF + n % SLOTS, .status = 5 };
-        assert_int_equal(do_sluice_flip(SLUICE_FLIP_exchange, guest_ptr((uint64_t)op), n), 0);
+        exchange_ops(op, n);
         check_model();
         for (uint32_t i = 0; i < n; i++)
             assert_int_equal(op[i].status, i < SLOTS ? SLUICE_FLIP_okay
@@ -592,7 +660,7 @@ static void batches(void **state)
 
 /* ------------------------------------------------------------ the neighbour */
 
-static uint32_t seed, busy;
+static uint32_t seed, busy, within;
 
 static uint32_t rnd(uint32_t n)
 {
@@ -669,6 +737,15 @@ static void backend_pin(uint32_t d)
     spin_unlock(&table[d].lock);
 }
 
+/* Another backend call, in the midst of one that waits for its flush. */
+static void flip_within(void)
+{
+    uint32_t fd = 1 + rnd(DOMS), td = 1 + rnd(DOMS);
+
+    if (free_to_act(&dom[fd]) && free_to_act(&dom[td]))
+        within += flip(fd, rnd(SLOTS), td, rnd(SLOTS)) == SLUICE_FLIP_okay;
+}
+
 static void neighbour(void)
 {
     uint32_t d = 1 + rnd(DOMS);
@@ -676,7 +753,7 @@ static void neighbour(void)
     if (busy || rnd(4))
         return;
     busy = 1;
-    switch (rnd(4)) {
+    switch (rnd(5)) {
     case 0:
         if (!dom[d].mmu_lock.holder && !dom[d].page_lock.holder)
             guest_pte(d);
@@ -686,6 +763,9 @@ static void neighbour(void)
         break;
     case 2:
         guest_touch(d);
+        break;
+    case 3:
+        flip_within();
         break;
     default:
         if (free_to_act(&dom[d]))
@@ -710,6 +790,16 @@ static void flip_neighbour(void)
     busy = 0;
 }
 
+/* The same exchange and one between others, which is why no lock is kept from taking to giving. */
+static bool flip_two(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
+{
+    uint32_t fd2 = 1 + rnd(DOMS), td2 = 1 + rnd(DOMS), fi2 = rnd(SLOTS), ti2 = rnd(SLOTS);
+    struct sluice_flip_op op[] = { op_of(fd, fi, td, ti), op_of(fd2, fi2, td2, ti2) };
+
+    exchange_ops(op, 2);
+    return op[0].status == SLUICE_FLIP_okay;
+}
+
 static void random_races(void **state)
 {
     uint32_t okay = 0;
@@ -732,7 +822,7 @@ static void random_races(void **state)
                 offer(td, ti, OFFER);
             }
             racer = rnd(2) ? neighbour : no_race;
-            okay += flip(fd, fi, td, ti) == SLUICE_FLIP_okay;
+            okay += rnd(3) ? flip(fd, fi, td, ti) == SLUICE_FLIP_okay : flip_two(fd, fi, td, ti);
             racer = flip_neighbour;
             guest_pte(1 + rnd(DOMS));
             racer = no_race;
@@ -740,8 +830,8 @@ static void random_races(void **state)
         }
         seed = s + 1;
     }
-    assert_true(okay > 1000);
-    print_message("%u exchanges\n", okay);
+    assert_true(okay > 1000 && within > 100);
+    print_message("%u exchanges, and %u within them\n", okay, within);
 }
 
 /* ------------------------------------------------------------ words */
@@ -768,11 +858,11 @@ static void words(void **state)
                      pte_make(mfn(9), PTE_P | PTE_NX | PTE_A | PTE_D));
     assert_int_equal(flip_pte_receiver(pte_make(mfn(5), RW | PTE_G), 5, 9),
                      pte_make(mfn(9), (RW | PTE_G) & ~PTE_D));
-    assert_false(flip_must_scrub(page_state(2, 1, 4), 4, 0));
-    assert_true(flip_must_scrub(page_state(2, 1, 4), 4, PTE_D));
-    assert_true(flip_must_scrub(page_state(2, 1, 4), 5, 0));
-    assert_true(flip_must_scrub(page_state(2, 1, 0), 0, 0));
-    assert_true(flip_must_scrub(page_state(PGC_FOREIGN | 2, 1, 4), 4, 0));
+    assert_false(flip_must_scrub(page_state(PGC_ALLOCATED | 2, 1, 4), flip_clean(1, 4), 0));
+    assert_true(flip_must_scrub(page_state(PGC_ALLOCATED | 2, 1, 4), flip_clean(1, 4), PTE_D));
+    assert_true(flip_must_scrub(page_state(PGC_ALLOCATED | 2, 1, 4), flip_clean(1, 5), 0));
+    assert_true(flip_must_scrub(page_state(PGC_ALLOCATED | 2, 1, 0), flip_clean(1, 0), 0));
+    assert_true(flip_must_scrub(page_state(PGC_FOREIGN | PGC_ALLOCATED | 2, 1, 4), flip_clean(1, 4), 0));
     assert_int_equal(flip_nr_tables(&g), 3);
     flip_table_range(&g, 0, &first, &end);
     assert_true(first == 500 && end == 512);
@@ -790,6 +880,7 @@ int main(void)
         cmocka_unit_test(words),
         cmocka_unit_test_teardown(plain, tear_down),
         cmocka_unit_test_teardown(refusals, tear_down),
+        cmocka_unit_test_teardown(foreign, tear_down),
         cmocka_unit_test_teardown(windows, tear_down),
         cmocka_unit_test_teardown(batches, tear_down),
         cmocka_unit_test_teardown(random_races, tear_down),
