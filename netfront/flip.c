@@ -8,7 +8,6 @@
 #include "netfront/internal.h"
 #include "lib/printf.h"
 
-#define HALF_BYTES ((size_t)NETFLIP_PAGES << PAGE_SHIFT)
 #define HALF_ORDER 4                    /* 9 pages of 16 */
 
 /* How far ahead an event index is that nobody reaches soon. */
@@ -18,20 +17,13 @@ static int make_half(struct netfront *nf, unsigned int half, struct netflip_inde
                      const char *key)
 {
     char refs[NETFLIP_PAGES * 11 + 1];
-    uint8_t *p = pages_alloc(HALF_ORDER);
     size_t n = 0;
 
-    if (!p)
+    *index = netfront_share(nf, half, NETFLIP_PAGES, HALF_ORDER);
+    if (!*index)
         return -XEN_ENOMEM;
-    memset(p, 0, HALF_BYTES);
-    *index = (struct netflip_index *)(void *)p;
-    for (unsigned int i = 0; i < NETFLIP_PAGES; i++) {
-        nf->flip.refs[half][i] = grant_offer(nf->dev.peer_dom,
-                                             virt_to_mfn(p + ((size_t)i << PAGE_SHIFT)), 0);
-        if (!nf->flip.refs[half][i])
-            return -XEN_ENOSPC;
-        n += (size_t)snprintf(refs + n, sizeof(refs) - n, i ? " %u" : "%u", nf->flip.refs[half][i]);
-    }
+    for (unsigned int i = 0; i < NETFLIP_PAGES; i++)
+        n += (size_t)snprintf(refs + n, sizeof(refs) - n, i ? " %u" : "%u", nf->shared[half].ref[i]);
     return xs_printf(XS_NO_TXN, nf->dev.path, key, "%s", refs);
 }
 
@@ -54,22 +46,6 @@ static int flip_connect(struct netfront *nf)
     return xs_printf(XS_NO_TXN, nf->dev.path, "request-sluice-flip", "%u", NETFLIP_VERSION);
 }
 
-static void flip_disconnect(struct netfront *nf)
-{
-    struct netfront_flip *f = &nf->flip;
-
-    for (unsigned int half = 0; half < 2; half++) {
-        bool all = true;
-
-        for (unsigned int i = 0; i < NETFLIP_PAGES; i++)
-            all &= !f->refs[half][i] || grant_end(f->refs[half][i]);
-        /* What the backend still maps stays. */
-        if (all && (half ? f->rx : f->tx))
-            pages_free(half ? f->rx : f->tx, HALF_ORDER);
-    }
-    *f = (struct netfront_flip){ 0 };
-}
-
 /* Sending ---------------------------------------------------------------------------------- */
 
 static void flip_reap(struct netfront *nf, bool arm)
@@ -80,15 +56,15 @@ static void flip_reap(struct netfront *nf, bool arm)
     do {
         prod = ring_read_prod(&f->tx->ref_prod);
         if (unlikely(prod - f->tx_ref_cons > NETFLIP_REFS)) {
-            nf->stats.bad++;
+            netfront_fault(nf, "it gives back more pages than there is room for");
             return;
         }
         while (f->tx_ref_cons != prod) {
             uint32_t page = READ_ONCE(f->tx->ref[f->tx_ref_cons++ % NETFLIP_REFS]) - nf->first_ref;
 
             if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_TX)) {
-                nf->stats.bad++;
-                continue;
+                netfront_fault(nf, "it gives back a page that it does not have");
+                return;
             }
             if (page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
                 page_free_to(nf, page);
@@ -102,12 +78,20 @@ static void flip_reap(struct netfront *nf, bool arm)
 }
 
 /* Are n slots free? */
-static bool slots_free(struct netfront_flip *f, unsigned int n)
+static bool slots_free(struct netfront *nf, unsigned int n)
 {
+    struct netfront_flip *f = &nf->flip;
+    uint32_t cons;
+
     if (likely(f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n))
         return true;
-    f->tx_seen = load_acquire(&f->tx->slot_cons);
-    return f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n;
+    cons = load_acquire(&f->tx->slot_cons);
+    if (unlikely(cons - f->tx_seen > f->tx_prod - f->tx_seen)) {
+        netfront_fault(nf, "it takes slots that are not there");
+        return false;
+    }
+    f->tx_seen = cons;
+    return f->tx_prod - cons <= NETFLIP_SLOTS - n;
 }
 
 _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
@@ -142,10 +126,10 @@ static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
     unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
     struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
 
-    if (unlikely(!slots_free(r, n))) {
+    if (unlikely(!slots_free(nf, n))) {
         r->tx->cons_event = r->tx_seen + n;
         smp_mb();
-        if (!slots_free(r, n))
+        if (!slots_free(nf, n))
             return false;
     }
     *(uint64_t *)(void *)h = f->len | (uint64_t)f->head_len << 16 | (uint64_t)f->nr_frags << 24 |
@@ -191,7 +175,7 @@ static bool take_page(struct netfront *nf, const struct netflip_frag *g, unsigne
 {
     *page = g->ref - nf->first_ref;
     if (unlikely(*page >= NETFRONT_PAGES || nf->state[*page] != PAGE_RX)) {
-        nf->stats.bad++;
+        netfront_fault(nf, "it brings a page that it does not have");
         return false;
     }
     nf->nr_rx--;
@@ -216,8 +200,11 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
         unsigned int page;
 
         if (!here--) {
-            if (r->rx_cons == prod)
-                return false;
+            if (unlikely(r->rx_cons == prod)) {
+                netfront_fault(nf, "a frame has no end");
+                good = false;
+                break;
+            }
             from = (const void *)&r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
@@ -227,8 +214,9 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
             continue;
         }
         sum += g.len;
-        if (f->nr_frags == NETFRONT_FRAGS_MAX || !g.len || g.len > PAGE_SIZE ||
-            g.offset > PAGE_SIZE - g.len) {
+        if (unlikely(!g.len || g.len > PAGE_SIZE || g.offset > PAGE_SIZE - g.len))
+            netfront_fault(nf, "a fragment is not within its page");
+        if (unlikely(nf->fault || f->nr_frags == NETFRONT_FRAGS_MAX)) {
             netfront_page_put(nf, page);
             good = false;
             continue;
@@ -246,13 +234,19 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
 static void take_frame(struct netfront *nf, const struct netflip_head *h,
                        const struct netflip_head *slot, uint32_t prod, struct netfront_frame *f)
 {
-    if (unlikely(h->inline_len < 14 || h->inline_len > NETFLIP_INLINE_MAX || h->len < h->inline_len)) {
-        nf->stats.bad++;
+    unsigned int gso = h->flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6);
+
+    if (unlikely(h->inline_len < 14 || h->inline_len > NETFLIP_INLINE_MAX || h->len < h->inline_len ||
+                 h->nr_frags > NETFLIP_FRAGS_MAX)) {
+        netfront_fault(nf, "a frame's lengths are wrong");
         return;
     }
-    f->flags = h->flags & (NETFLIP_CSUM_BLANK | NETFLIP_CSUM_VALID | NETFLIP_GSO_TCPV4 |
-                           NETFLIP_GSO_TCPV6);
-    f->gso_size = h->gso_size;
+    if (unlikely(gso && (!h->gso_size || gso == (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))) {
+        netfront_fault(nf, "a frame is to be cut in no known way");
+        return;
+    }
+    f->flags = (uint8_t)(gso | (h->flags & (NETFLIP_CSUM_BLANK | NETFLIP_CSUM_VALID)));
+    f->gso_size = gso ? h->gso_size : 0;
     if (unlikely(!take_frags(nf, h, slot, prod, f))) {
         nf->stats.rx_lost++;
         return;
@@ -271,10 +265,10 @@ static bool flip_receive(struct netfront *nf)
     struct netfront_frame frame = { .head = h.data };
 
     if (unlikely(prod - f->rx_cons > NETFLIP_SLOTS)) {
-        nf->stats.bad++;
+        netfront_fault(nf, "it fills more slots than there are");
         return false;
     }
-    for (unsigned int n = 0; f->rx_cons != prod && n < TURN && nf->up; n++) {
+    for (unsigned int n = 0; f->rx_cons != prod && n < TURN && nf->up && !nf->fault; n++) {
         const struct netflip_head *slot = &f->rx_slot[f->rx_cons++ % NETFLIP_SLOTS];
 
         ring_copy_in(&h, slot, 8 + HEAD_SHORT);
@@ -297,7 +291,7 @@ static bool flip_receive(struct netfront *nf)
     }
     nf->stats.rx_frames += frames;
     nf->stats.rx_bytes += bytes;
-    if (!nf->up)
+    if (!nf->up || nf->fault)
         return false;
     if (ring_publish(&f->rx->slot_cons, &f->rx->cons_event, f->rx_cons))
         event_send(nf->rx_port);
@@ -306,7 +300,6 @@ static bool flip_receive(struct netfront *nf)
 
 const struct wire wire_flip = {
     .connect = flip_connect,
-    .disconnect = flip_disconnect,
     .send = flip_send,
     .kick = flip_kick,
     .reap = flip_reap,

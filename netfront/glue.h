@@ -4,7 +4,7 @@
  * these functions again; the rest of netfront/ uses nothing else but <xen/...>, include/ and memcpy.
  *
  * Also used as they are: xs_read_u32, xs_read_str, xs_read_default, xs_printf, xs_rm (the store), the xbdev
- * states, and work items (a function called soon, from the same thread).
+ * states, work items and timers (a function called soon, or after a while, from the same thread).
  */
 #ifndef NETFRONT_GLUE_H
 #define NETFRONT_GLUE_H
@@ -20,12 +20,18 @@
 #include "runtime/p2m.h"
 #include "runtime/pagetable.h"
 #include "runtime/ring.h"
+#include "runtime/time.h"
 #include "runtime/xbdev.h"
 
 /* 2^order pages in one piece of address space, each mapped there alone, whose tables stay. */
 static inline void *glue_pages(unsigned int order)
 {
     return pages_alloc(order);
+}
+
+static inline void glue_pages_free(void *p, unsigned int order)
+{
+    pages_free(p, order);
 }
 
 static inline uint32_t glue_frame(const void *va)

@@ -31,8 +31,6 @@ enum page_state {
 struct wire {
     /* Rings made, keys written in the frontend's directory; the state is not yet Connected. */
     int (*connect)(struct netfront *nf);
-    /* The backend does not look any more. Every page that it had is back. */
-    void (*disconnect)(struct netfront *nf);
     bool (*send)(struct netfront *nf, const struct netfront_frame *f);
     void (*kick)(struct netfront *nf);
     /* Takes back pages that were sent. arm: have an event sent for the next that comes. */
@@ -47,21 +45,27 @@ extern const struct wire wire_standard, wire_flip;
 struct netfront_standard {
     struct netif_tx_sring *tx;
     struct netif_rx_sring *rx;
-    grant_ref_t tx_ref, rx_ref;
     uint32_t tx_prod, tx_cons, rx_cons, rx_prod;
     uint16_t head_page[8];                  /* 128 bytes for each slot's head */
     uint16_t free_id[256];
     unsigned int nr_free_ids;
+    unsigned int nr_extras;                 /* slots of extra info that are not answered yet */
     uint16_t tx_page[256], rx_page[256];    /* by id */
 };
 
 struct netfront_flip {
     struct netflip_index *tx, *rx;
     struct netflip_head *tx_slot, *rx_slot;
-    grant_ref_t refs[2][NETFLIP_PAGES];
-    uint32_t tx_prod, tx_sent, tx_ref_cons;
+    uint32_t tx_prod, tx_ref_cons;
     uint32_t tx_seen;                       /* slot_cons as last read */
     uint32_t rx_cons, rx_ref_prod, rx_ref_sent;
+};
+
+/* Pages that the backend maps: a ring, or a half of the flip channel. */
+struct shared_pages {
+    uint8_t *va;                    /* NULL: none */
+    unsigned int order;
+    grant_ref_t ref[NETFLIP_PAGES]; /* GRANT_NONE: not granted (any more) */
 };
 
 struct netfront {
@@ -78,6 +82,10 @@ struct netfront {
     bool kick_owed;
     evtchn_port_t tx_port, rx_port; /* rx_port == tx_port: one for both */
     struct work work, kick_work;
+    const char *fault;              /* what the backend did that no right backend does; NULL */
+    struct shared_pages shared[2];  /* transmit, receive; stay until the backend has let go of them */
+    bool held;                      /* it was said that it does not */
+    struct timer held_timer;
 
     /* The pool. */
     uint8_t *window;
@@ -95,6 +103,15 @@ struct netfront {
     struct netfront_stats stats;
 };
 
+/*
+ * The backend does what no right backend does: the vif goes down at the end of this turn, with one line that says `what`.
+ * Until then it looks connected.
+ */
+void netfront_fault(struct netfront *nf, const char *what);
+
+/* Makes nf->shared[i]: n zeroed pages, granted to the backend. NULL: no memory or no references. */
+void *netfront_share(struct netfront *nf, unsigned int i, unsigned int n, unsigned int order);
+
 /* Grants a page; flags as of a grant entry. It is the backend's then, as `state` says. */
 static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t flags,
                               enum page_state state)
@@ -104,11 +121,11 @@ static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t f
 }
 
 /*
- * A page that the backend says it is done with: takes the grant back, unless a flip did. False: it
- * is still in use, and lost to us. The state is the caller's to set.
+ * Takes the grant of a page back, unless a flip did. False: it is still in use, and lost to us until the backend lets go. The
+ * state is the caller's to set.
  */
-static inline bool page_take(struct netfront *nf, unsigned int page, uint64_t *flipped,
-                             uint64_t *copied)
+static inline bool page_end(struct netfront *nf, unsigned int page, uint64_t *flipped,
+                            uint64_t *copied)
 {
     struct grant_entry_v1 *e = &nf->entry[page];
 
@@ -119,11 +136,20 @@ static inline bool page_take(struct netfront *nf, unsigned int page, uint64_t *f
     }
     if (unlikely(!glue_grant_end(e))) {
         nf->state[page] = PAGE_LOST;
-        nf->stats.bad++;
         return false;
     }
     (*copied)++;
     return true;
+}
+
+/* The same for a page that the backend says it is done with. */
+static inline bool page_take(struct netfront *nf, unsigned int page, uint64_t *flipped,
+                             uint64_t *copied)
+{
+    if (likely(page_end(nf, page, flipped, copied)))
+        return true;
+    netfront_fault(nf, "it keeps a page that it gave back");
+    return false;
 }
 
 static inline void page_free_to(struct netfront *nf, unsigned int page)

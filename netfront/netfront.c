@@ -7,6 +7,7 @@
 #include "lib/printf.h"
 
 #define POOL_ORDER 9
+#define HELD_NS    (10 * NS_PER_MS)     /* how often we look whether the backend let go */
 _Static_assert(1u << POOL_ORDER == NETFRONT_PAGES, "the pool is one piece");
 
 /* The pool --------------------------------------------------------------------------------- */
@@ -25,10 +26,15 @@ static int pool_init(struct netfront *nf)
     return 0;
 }
 
-/* For a new backend, or after resuming elsewhere: who gets the pages, and which frames are behind them. */
+/*
+ * For a new backend, or after resuming elsewhere: who gets the pages, and which frames are behind them. The entry of a page
+ * that another backend has not let go of says what that one may do.
+ */
 static void pool_prepare(struct netfront *nf)
 {
     for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
+        if (nf->state[i] == PAGE_LOST)
+            continue;
         nf->entry[i].domid = nf->dev.peer_dom;
         nf->entry[i].frame = glue_frame(page_at(nf, i));
     }
@@ -41,7 +47,7 @@ static void pool_take_all(struct netfront *nf)
 
     for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
         if ((nf->state[i] == PAGE_TX || nf->state[i] == PAGE_RX || nf->state[i] == PAGE_LOST) &&
-            page_take(nf, i, &flipped, &copied))
+            page_end(nf, i, &flipped, &copied))
             page_free_to(nf, i);
     }
     nf->nr_rx = 0;
@@ -71,6 +77,51 @@ static void window_close(struct netfront *nf)
         (void)hc_flip(SLUICE_FLIP_unregister, &nf->window_id, 1);
     nf->has_window = false;
 }
+
+/* Rings ------------------------------------------------------------------------------------- */
+
+void *netfront_share(struct netfront *nf, unsigned int i, unsigned int n, unsigned int order)
+{
+    struct shared_pages *p = &nf->shared[i];
+
+    BUG_ON(p->va || n > NETFLIP_PAGES);
+    p->va = glue_pages(order);
+    p->order = order;
+    if (!p->va)
+        return NULL;
+    memset(p->va, 0, (size_t)n << PAGE_SHIFT);
+    for (unsigned int k = 0; k < n; k++) {
+        p->ref[k] = grant_offer(nf->dev.peer_dom, mfn(glue_frame(p->va + ((size_t)k << PAGE_SHIFT))), 0);
+        if (p->ref[k] == GRANT_NONE)
+            return NULL;
+    }
+    return p->va;
+}
+
+/* Takes the rings back and frees them. False: the backend still maps some of their pages. */
+static bool shared_release(struct netfront *nf)
+{
+    bool all = true;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(nf->shared); i++) {
+        struct shared_pages *p = &nf->shared[i];
+        bool free_it = p->va != NULL;
+
+        for (unsigned int k = 0; k < NETFLIP_PAGES; k++) {
+            if (p->ref[k] && grant_end(p->ref[k]))
+                p->ref[k] = GRANT_NONE;
+            free_it &= !p->ref[k];
+        }
+        all &= !p->va || free_it;
+        if (!free_it)
+            continue;
+        glue_pages_free(p->va, p->order);
+        p->va = NULL;
+    }
+    return all;
+}
+
+/* The pool's pages, for the user -------------------------------------------------------------- */
 
 int netfront_page_get(struct netfront *nf)
 {
@@ -136,25 +187,46 @@ static void kick_work(struct work *w)
     netfront_kick(container_of(w, struct netfront, kick_work));
 }
 
+static void disconnect(struct netfront *nf);
+
+void netfront_fault(struct netfront *nf, const char *what)
+{
+    nf->stats.bad++;
+    if (!nf->fault)
+        nf->fault = what;
+    work_queue(&nf->work);
+}
+
+/* Goes the way that a backend may take, too, to begin again. */
+static void go_down(struct netfront *nf)
+{
+    log_error("%s: the backend is wrong: %s", nf->dev.path, nf->fault);
+    disconnect(nf);
+    (void)xbdev_set_state(&nf->dev, XenbusStateClosed);
+}
+
 static void turn(struct work *w)
 {
     struct netfront *nf = container_of(w, struct netfront, work);
 
     if (!nf->up)
         return;
-    nf->wire->reap(nf, false);
-    if (nf->wants_room) {
+    if (!nf->fault)
+        nf->wire->reap(nf, false);
+    if (nf->wants_room && !nf->fault) {
         nf->wants_room = false;
         if (nf->ops->room)
             nf->ops->room(nf->arg);
         /* In vain again: whatever was missing was asked for by the one who missed it. */
     }
-    if (nf->up && nf->wire->receive(nf))
+    if (nf->up && !nf->fault && nf->wire->receive(nf))
         work_queue(w);
     if (nf->ops->batch_end)
         nf->ops->batch_end(nf->arg);
-    if (nf->up)
+    if (nf->up && !nf->fault)
         nf->wire->post(nf);
+    if (nf->up && nf->fault)
+        go_down(nf);
 }
 
 static void event(void *arg)
@@ -213,27 +285,40 @@ static bool flips_wanted(struct netfront *nf)
 
 static void disconnect(struct netfront *nf)
 {
-    const struct wire *wire = nf->wire;
     bool was_up = nf->up;
 
     nf->up = false;
-    if (!wire)
+    nf->fault = NULL;
+    if (!nf->wire)
         return;
     nf->wire = NULL;
     if (nf->rx_port != nf->tx_port)
         event_close(nf->rx_port);
     event_close(nf->tx_port);
     nf->rx_port = nf->tx_port = 0;
-    wire->disconnect(nf);
+    (void)shared_release(nf);
     pool_take_all(nf);
     if (was_up && nf->ops->link)
         nf->ops->link(nf->arg, false);
 }
 
+/*
+ * Offers rings to a backend in state InitWait. Not before those of the last connection are ours again: what a backend can
+ * keep is no more than one connection's pages.
+ */
 static void connect(struct netfront *nf)
 {
     int rc;
 
+    if (!shared_release(nf)) {
+        if (!nf->held)
+            log_error("%s: waits for the rings that the last backend still maps", nf->dev.path);
+        nf->held = true;
+        timer_set_after(&nf->held_timer, HELD_NS);
+        return;
+    }
+    nf->held = false;
+    pool_take_all(nf);
     pool_prepare(nf);
     nf->wire = flips_wanted(nf) ? &wire_flip : &wire_standard;
     rc = bind_events(nf);
@@ -248,6 +333,15 @@ static void connect(struct netfront *nf)
     }
     nf->wire->post(nf);
     (void)xbdev_set_state(&nf->dev, XenbusStateConnected);
+}
+
+static void held_timer(struct timer *t)
+{
+    struct netfront *nf = container_of(t, struct netfront, held_timer);
+
+    if (!nf->suspended && !nf->wire && nf->dev.state == XenbusStateInitialising &&
+        nf->dev.peer_state == XenbusStateInitWait)
+        connect(nf);
 }
 
 static void come_up(struct netfront *nf)
@@ -268,12 +362,13 @@ static void peer_changed(struct xbdev *d, enum xenbus_state peer)
         return;
     switch (peer) {
     case XenbusStateInitWait:
-        /* A backend that begins anew has forgotten us, whether it said goodbye or not. */
-        if (d->state == XenbusStateConnected) {
+        /* A backend that begins anew has forgotten us, whether it said goodbye or not (we may have seen only a part
+         * of its states). */
+        if (d->state != XenbusStateInitialising) {
             disconnect(nf);
             (void)xbdev_set_state(d, XenbusStateInitialising);
         }
-        if (d->state == XenbusStateInitialising)
+        if (d->state == XenbusStateInitialising && !nf->wire)
             connect(nf);
         break;
     case XenbusStateConnected:
@@ -329,6 +424,7 @@ struct netfront *netfront_open(unsigned int handle, unsigned int flags,
     nf->copy_flag = flags & NETFRONT_COPY ? NETFLIP_COPY : 0;
     work_init(&nf->work, turn);
     work_init(&nf->kick_work, kick_work);
+    timer_init(&nf->held_timer, held_timer);
     (void)snprintf(path, sizeof(path), "device/vif/%u", handle);
     rc = pool_init(nf);
     if (!rc)
@@ -367,8 +463,18 @@ void netfront_suspend(struct netfront *nf)
 
 void netfront_resume(struct netfront *nf)
 {
+    char path[XB_PATH_MAX];
+    int rc;
+
+    /* Another domain may serve us now. */
+    strlcpy(path, nf->dev.path, sizeof(path));
+    xbdev_close(&nf->dev);
+    rc = xbdev_open(&nf->dev, path, false, peer_changed);
     nf->suspended = false;
-    (void)xbdev_set_state(&nf->dev, XenbusStateInitialising);
+    if (rc)
+        log_error("%s: no backend after resuming: error %d", path, rc);
+    else
+        (void)xbdev_set_state(&nf->dev, XenbusStateInitialising);
 }
 
 void netfront_get_stats(const struct netfront *nf, struct netfront_stats *s)

@@ -9,20 +9,9 @@
 
 #define SLOTS       256u
 #define HEADS_PAGE  (PAGE_SIZE / 128)
-#define NO_PAGE     0xffffu
+#define NO_PAGE     0xffffu             /* in tx_page: a head */
+#define NOT_SENT    0xfffeu             /* in tx_page: the id is free */
 #define CHAIN_MAX   (NETFRONT_FRAGS_MAX + 1)
-
-static void forget_rings(struct netfront *nf)
-{
-    struct netfront_standard *s = &nf->std;
-
-    /* A page whose grant is still in use stays with the backend. */
-    if (s->tx && (!s->tx_ref || grant_end(s->tx_ref)))
-        page_free(s->tx);
-    if (s->rx && (!s->rx_ref || grant_end(s->rx_ref)))
-        page_free(s->rx);
-    *s = (struct netfront_standard){ 0 };
-}
 
 static int heads_init(struct netfront *nf)
 {
@@ -36,8 +25,10 @@ static int heads_init(struct netfront *nf)
         s->head_page[i] = (uint16_t)page;
         page_offer(nf, (unsigned int)page, GTF_permit_access | GTF_readonly, PAGE_TX);
     }
-    for (unsigned int i = SLOTS; i-- > 0;)
+    for (unsigned int i = SLOTS; i-- > 0;) {
+        s->tx_page[i] = NOT_SENT;
         s->free_id[s->nr_free_ids++] = (uint16_t)i;
+    }
     return 0;
 }
 
@@ -47,32 +38,42 @@ static int standard_connect(struct netfront *nf)
     const char *path = nf->dev.path;
     int rc;
 
-    s->tx = page_alloc_zeroed();
-    s->rx = page_alloc_zeroed();
+    *s = (struct netfront_standard){ 0 };
+    s->tx = netfront_share(nf, 0, 1, 0);
+    s->rx = netfront_share(nf, 1, 1, 0);
     if (!s->tx || !s->rx)
         return -XEN_ENOMEM;
     s->tx->req_event = s->rx->req_event = s->rx->rsp_event = 1;
     s->tx->rsp_event = 0;
-    s->tx_ref = grant_offer(nf->dev.peer_dom, virt_to_mfn(s->tx), 0);
-    s->rx_ref = grant_offer(nf->dev.peer_dom, virt_to_mfn(s->rx), 0);
-    if (!s->tx_ref || !s->rx_ref)
-        return -XEN_ENOSPC;
     rc = heads_init(nf);
     /* Of a connection before this one, perhaps. */
     (void)xs_printf(XS_NO_TXN, path, "request-sluice-flip", "0");
     if (!rc)
-        rc = xs_printf(XS_NO_TXN, path, "tx-ring-ref", "%u", s->tx_ref);
+        rc = xs_printf(XS_NO_TXN, path, "tx-ring-ref", "%u", nf->shared[0].ref[0]);
     if (!rc)
-        rc = xs_printf(XS_NO_TXN, path, "rx-ring-ref", "%u", s->rx_ref);
+        rc = xs_printf(XS_NO_TXN, path, "rx-ring-ref", "%u", nf->shared[1].ref[0]);
     return rc;
 }
 
-static void standard_disconnect(struct netfront *nf)
-{
-    forget_rings(nf);
-}
-
 /* Sending ---------------------------------------------------------------------------------- */
+
+/* False: it is no answer to anything. */
+static bool take_answer(struct netfront *nf, const struct netif_tx_response *rsp)
+{
+    struct netfront_standard *s = &nf->std;
+    uint16_t page;
+
+    if (rsp->status == NETIF_RSP_NULL)      /* a slot of extra info */
+        return s->nr_extras && s->nr_extras--;
+    if (unlikely(rsp->id >= SLOTS || s->tx_page[rsp->id] == NOT_SENT))
+        return false;
+    page = s->tx_page[rsp->id];
+    s->tx_page[rsp->id] = NOT_SENT;
+    s->free_id[s->nr_free_ids++] = rsp->id;
+    if (page != NO_PAGE && page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
+        page_free_to(nf, page);
+    return true;
+}
 
 static void standard_reap(struct netfront *nf, bool arm)
 {
@@ -81,28 +82,18 @@ static void standard_reap(struct netfront *nf, bool arm)
 
     do {
         prod = ring_read_prod(&s->tx->rsp_prod);
-        if (prod - s->tx_cons > s->tx_prod - s->tx_cons) {
-            nf->stats.bad++;
+        if (unlikely(prod - s->tx_cons > s->tx_prod - s->tx_cons)) {
+            netfront_fault(nf, "it answers more than it was sent");
             return;
         }
         while (s->tx_cons != prod) {
             struct netif_tx_response rsp;
-            uint16_t page;
 
             ring_copy_in(&rsp, &s->tx->ring[s->tx_cons++ % SLOTS].rsp, sizeof(rsp));
-            if (rsp.status == NETIF_RSP_NULL)       /* a slot of extra info */
-                continue;
-            if (rsp.id >= SLOTS || s->nr_free_ids == SLOTS) {
-                nf->stats.bad++;
-                continue;
+            if (unlikely(!take_answer(nf, &rsp))) {
+                netfront_fault(nf, "it answers what it was not sent");
+                return;
             }
-            page = s->tx_page[rsp.id];
-            s->tx_page[rsp.id] = NO_PAGE;
-            s->free_id[s->nr_free_ids++] = rsp.id;
-            if (page == NO_PAGE)
-                continue;
-            if (page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
-                page_free_to(nf, page);
         }
         /* Nobody needs waking for what is looked at before the next frame anyway. */
         s->tx->rsp_event = arm ? s->tx_cons + 1 : s->tx_cons;
@@ -149,6 +140,7 @@ static bool standard_send(struct netfront *nf, const struct netfront_frame *f)
     if (f->flags & (NETFRONT_GSO_TCPV4 | NETFRONT_GSO_TCPV6)) {
         struct netif_extra_info *e = (void *)&s->tx->ring[s->tx_prod++ % SLOTS];
 
+        s->nr_extras++;
         r->flags |= NETTXF_extra_info;
         *e = (struct netif_extra_info){ .type = XEN_NETIF_EXTRA_TYPE_GSO };
         e->u.gso.size = f->gso_size;
@@ -192,43 +184,66 @@ static void standard_post(struct netfront *nf)
         event_send(nf->rx_port);
 }
 
+/* The page that was posted with the next slot, which is free to be used again. -1: the backend keeps it. */
+static int take_posted(struct netfront *nf)
+{
+    unsigned int page = nf->std.rx_page[nf->std.rx_cons % SLOTS];
+
+    if (!page_take(nf, page, &nf->stats.rx_flipped, &nf->stats.rx_copied))
+        return -1;
+    nf->state[page] = PAGE_USER;
+    return (int)page;
+}
+
 /* One slot: its page, in the user's hands. -1: not to be used. */
 static int take_slot(struct netfront *nf, struct netif_rx_response *rsp)
 {
     struct netfront_standard *s = &nf->std;
+    int page = take_posted(nf);
     uint16_t id = (uint16_t)(s->rx_cons % SLOTS);
-    unsigned int page = s->rx_page[id];
 
     ring_copy_in(rsp, &s->rx->ring[s->rx_cons++ % SLOTS].rsp, sizeof(*rsp));
-    if (!page_take(nf, page, &nf->stats.rx_flipped, &nf->stats.rx_copied))
-        return -1;
-    nf->state[page] = PAGE_USER;
-    if (rsp->status <= 0 || rsp->status > (int)PAGE_SIZE ||
-        rsp->offset > PAGE_SIZE - (unsigned int)rsp->status) {
-        netfront_page_put(nf, page);
-        return -1;
-    }
-    return (int)page;
+    if (unlikely(rsp->id != id))
+        netfront_fault(nf, "it answers what it was not asked");
+    else if (unlikely(rsp->status > (int)PAGE_SIZE ||
+                      (rsp->status > 0 && rsp->offset > PAGE_SIZE - (unsigned int)rsp->status)))
+        netfront_fault(nf, "a piece of a frame is not within its page");
+    else if (likely(page >= 0 && rsp->status > 0))
+        return page;
+    if (page >= 0)
+        netfront_page_put(nf, (unsigned int)page);
+    return -1;
 }
 
-/* The extra info in a slot that had a page posted with it: that page is free again. */
-static void take_extra(struct netfront *nf, struct netfront_frame *f)
+/*
+ * The extra info in the slots up to prod; each had a page posted with it, which is free again. False: it is not as it
+ * should be.
+ */
+static bool take_extra(struct netfront *nf, struct netfront_frame *f, uint32_t prod)
 {
     struct netfront_standard *s = &nf->std;
-    struct netif_extra_info e;
-    unsigned int page;
+    struct netif_extra_info e = { .flags = XEN_NETIF_EXTRA_FLAG_MORE };
 
-    do {
-        page = s->rx_page[s->rx_cons % SLOTS];
+    while (e.flags & XEN_NETIF_EXTRA_FLAG_MORE) {
+        int page;
+
+        if (s->rx_cons == prod)
+            return false;
+        page = take_posted(nf);
+        if (page >= 0)
+            netfront_page_put(nf, (unsigned int)page);
         ring_copy_in(&e, &s->rx->ring[s->rx_cons++ % SLOTS], sizeof(e));
-        if (page_take(nf, page, &nf->stats.rx_flipped, &nf->stats.rx_copied))
-            page_free_to(nf, page);
-        if (e.type == XEN_NETIF_EXTRA_TYPE_GSO) {
-            f->gso_size = e.u.gso.size;
-            f->flags |= e.u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 ? NETFRONT_GSO_TCPV4
-                                                                 : NETFRONT_GSO_TCPV6;
-        }
-    } while ((e.flags & XEN_NETIF_EXTRA_FLAG_MORE) && s->rx_cons != load_acquire(&s->rx->rsp_prod));
+        if (e.type != XEN_NETIF_EXTRA_TYPE_GSO)
+            continue;
+        if (!e.u.gso.size || (e.u.gso.type != XEN_NETIF_GSO_TYPE_TCPV4 &&
+                              e.u.gso.type != XEN_NETIF_GSO_TYPE_TCPV6))
+            return false;
+        f->gso_size = e.u.gso.size;
+        f->flags &= (uint8_t)~(NETFRONT_GSO_TCPV4 | NETFRONT_GSO_TCPV6);
+        f->flags |= e.u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 ? NETFRONT_GSO_TCPV4
+                                                             : NETFRONT_GSO_TCPV6;
+    }
+    return true;
 }
 
 static void add_piece(struct netfront *nf, struct netfront_frame *f, int page,
@@ -283,10 +298,12 @@ static void take_frame(struct netfront *nf, uint32_t prod)
             else if (flags & NETRXF_data_validated)
                 f.flags |= NETFRONT_CSUM_VALID;
         }
-        if ((flags & NETRXF_extra_info) && s->rx_cons != prod)
-            take_extra(nf, &f);
-    } while ((flags & NETRXF_more_data) && s->rx_cons != prod);
-    if (!good || !f.nr_frags || f.frag[0].len < 14) {
+        if (unlikely((flags & NETRXF_extra_info) && !take_extra(nf, &f, prod)))
+            netfront_fault(nf, "a frame's extra info is wrong");
+        if (unlikely((flags & NETRXF_more_data) && s->rx_cons == prod))
+            netfront_fault(nf, "a frame has no end");
+    } while ((flags & NETRXF_more_data) && !nf->fault);
+    if (!good || nf->fault || !f.nr_frags || f.frag[0].len < 14) {
         nf->stats.rx_lost++;
         for (unsigned int i = 0; i < f.nr_frags; i++)
             netfront_page_put(nf, f.frag[i].page);
@@ -303,18 +320,17 @@ static bool standard_receive(struct netfront *nf)
     struct netfront_standard *s = &nf->std;
     uint32_t prod = ring_read_prod(&s->rx->rsp_prod);
 
-    if (prod - s->rx_cons > s->rx_prod - s->rx_cons) {
-        nf->stats.bad++;
+    if (unlikely(prod - s->rx_cons > s->rx_prod - s->rx_cons)) {
+        netfront_fault(nf, "it answers more than it was asked");
         return false;
     }
-    for (unsigned int n = 0; s->rx_cons != prod && n < TURN && nf->up; n++)
+    for (unsigned int n = 0; s->rx_cons != prod && n < TURN && nf->up && !nf->fault; n++)
         take_frame(nf, prod);
-    return nf->up && ring_rearm(&s->rx->rsp_event, &s->rx->rsp_prod, s->rx_cons);
+    return nf->up && !nf->fault && ring_rearm(&s->rx->rsp_event, &s->rx->rsp_prod, s->rx_cons);
 }
 
 const struct wire wire_standard = {
     .connect = standard_connect,
-    .disconnect = standard_disconnect,
     .send = standard_send,
     .kick = standard_kick,
     .reap = standard_reap,

@@ -7,7 +7,7 @@
 /* LINK: netback/frame.c netback/shape.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
-/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
 /* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
-/* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
+/* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_nbd.c - a disk on an NBD server, the server being the test: connections as it likes to have them. */
 /* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c runtime/xs.c */
-/* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
+/* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* NVMe: commands and Identify (pure), and a controller that the test plays, also one that lies or hangs. */
 /* LINK: blkback/drv/nvme.c blkback/drv/nvme_io.c blkback/drv/nvme_cmd.c blkback/disk.c runtime/loop.c runtime/cmdline.c */
-/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
+/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio_blk.c with a device that the test plays, also one that lies, hangs or goes away. */
 /* LINK: blkback/drv/virtio_blk.c runtime/virtio.c blkback/disk.c runtime/loop.c runtime/cmdline.c */
-/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c */
+/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_netfront.c - netfront against a backend that lies: in its rings, in the store, in its states. Whatever it does, each
+ * page has one place, nothing outside of the pages is touched, the vif goes down with one line that says why (or a
+ * frame is lost), and a right backend can connect again.
+ */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: runtime/xbdev.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
+/* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "tests/unit/fakes/netpeer.h"
+
+static struct netpeer *p;           /* the one under test */
+
+static int setup_flip(void **unused)
+{
+    p = netpeer_get(0);
+    assert_true(netpeer_come_up(p));
+    assert_true(netfront_flips(p->nf));
+    fake_log[0] = '\0';
+    return 0;
+}
+
+static int setup_standard(void **unused)
+{
+    p = netpeer_get(1);
+    assert_true(netpeer_come_up(p));
+    assert_false(netfront_flips(p->nf));
+    fake_log[0] = '\0';
+    return 0;
+}
+
+/* Whatever a test did: a right backend gets a connection that works, and no page is missing. */
+static int teardown(void **unused)
+{
+    netpeer_close(p);
+    assert_true(netpeer_pages_right(p));
+    assert_int_equal(netpeer_pages(p, PAGE_FREE), NETFRONT_PAGES);
+    assert_int_equal(front_grants(), 0);
+    assert_int_equal(front_pages(), 2 * NETFRONT_PAGES);
+    assert_true(netpeer_come_up(p));
+    assert_true(netpeer_works(p));
+    netpeer_close(p);
+    return 0;
+}
+
+static unsigned int lines(const char *what)
+{
+    unsigned int n = 0;
+
+    for (const char *s = fake_log; (s = strstr(s, what)) != NULL; s++)
+        n++;
+    return n;
+}
+
+/* The vif is down, one line said why, and the pages are where they should be. */
+static void expect_down(const char *why)
+{
+    netpeer_event(p);
+    netpeer_event(p);
+    assert_false(netfront_is_up(p->nf));
+    assert_int_equal(lines("the backend is wrong"), 1);
+    if (!strstr(fake_log, why))
+        fail_msg("no \"%s\" in: %s", why, fake_log);
+    assert_true(netpeer_pages_right(p));
+    assert_int_equal(netpeer_state(p), XenbusStateClosed);
+}
+
+static void come_up_again(void)
+{
+    netpeer_close(p);
+    assert_true(netpeer_come_up(p));
+    fake_log[0] = '\0';
+}
+
+static void expect_lost(uint64_t lost)
+{
+    struct netfront_stats s;
+
+    netpeer_event(p);
+    netfront_get_stats(p->nf, &s);
+    assert_int_equal(s.rx_lost, lost);
+    assert_true(netfront_is_up(p->nf));
+    assert_int_equal(lines("the backend is wrong"), 0);
+    assert_true(netpeer_pages_right(p));
+}
+
+static uint64_t lost_now(void)
+{
+    struct netfront_stats s;
+
+    netfront_get_stats(p->nf, &s);
+    return s.rx_lost;
+}
+
+/* The flip channel -------------------------------------------------------------------------- */
+
+static const uint32_t steps[] = { NETFLIP_REFS + 1, 0x10000, 0x7fffffff, 0x80000000u, 0xffffffffu };
+
+static void flip_indices(void **unused)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+        assert_true(netpeer_works(p));
+        p->rx->slot_prod += steps[i];
+        expect_down("it fills more slots than there are");
+        come_up_again();
+        assert_true(netpeer_works(p));
+        p->tx->ref_prod += steps[i];
+        expect_down("it gives back more pages than there is room for");
+        come_up_again();
+        assert_true(netpeer_works(p));
+        if (steps[i] == UINT32_MAX)
+            continue;               /* nothing that the frontend could not have missed until now */
+        p->tx->slot_cons += steps[i];
+        while (netpeer_send(p, 0))
+            ;
+        expect_down("it takes slots that are not there");
+        come_up_again();
+    }
+}
+
+/* Event indices are the backend's to choose: nothing depends on them. */
+static void flip_events(void **unused)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+        p->rx->cons_event += steps[i];
+        p->rx->ref_event += steps[i];
+        p->tx->slot_event += steps[i];
+        assert_true(netpeer_works(p));
+    }
+}
+
+static struct netflip_head *one_page(void)
+{
+    struct netflip_head *h = netpeer_head(p, 66, 1400);
+
+    h->nr_frags = 1;
+    *netpeer_frag(h) = (struct netflip_frag){ netpeer_posted(p), 100, 1400 };
+    return h;
+}
+
+static void len_short(struct netflip_head *h) { h->len = 20; }
+static void inline_none(struct netflip_head *h) { h->inline_len = 0; }
+static void inline_short(struct netflip_head *h) { h->inline_len = 13; }
+static void inline_long(struct netflip_head *h) { h->inline_len = 113; h->len = 1600; }
+static void inline_most(struct netflip_head *h) { h->inline_len = 255; h->len = 65535; }
+static void frags_many(struct netflip_head *h) { h->nr_frags = NETFLIP_FRAGS_MAX + 1; }
+static void frags_most(struct netflip_head *h) { h->nr_frags = 255; }
+static void frags_endless(struct netflip_head *h) { h->nr_frags = 10; }
+static void frag_empty(struct netflip_head *h) { netpeer_frag(h)->len = 0; }
+static void frag_long(struct netflip_head *h) { netpeer_frag(h)->len = 4097; }
+static void frag_longest(struct netflip_head *h) { netpeer_frag(h)->len = 65535; }
+static void frag_end(struct netflip_head *h) { netpeer_frag(h)->offset = 4000; }
+static void frag_offset(struct netflip_head *h) { netpeer_frag(h)->offset = 65535; }
+static void ref_huge(struct netflip_head *h) { netpeer_frag(h)->ref = 0xffffffff; }
+static void ref_before(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->first_ref - 1; }
+static void ref_after(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->first_ref + NETFRONT_PAGES; }
+static void ref_ring(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->shared[1].ref[1]; }
+static void ref_free(struct netflip_head *h)
+{
+    netpeer_frag(h)->ref = p->nf->first_ref + p->nf->free_page[0];
+}
+static void gso_nothing(struct netflip_head *h) { h->flags = NETFLIP_GSO_TCPV4; }
+static void gso_both(struct netflip_head *h)
+{
+    h->flags = NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6;
+    h->gso_size = 1448;
+}
+static void kept(struct netflip_head *h) { front_map(netpeer_frag(h)->ref, true); }
+
+static void flip_frames(void **unused)
+{
+    static const struct { void (*spoil)(struct netflip_head *); const char *why; } bad[] = {
+        { len_short, "lengths are wrong" }, { inline_none, "lengths are wrong" },
+        { inline_short, "lengths are wrong" }, { inline_long, "lengths are wrong" },
+        { inline_most, "lengths are wrong" }, { frags_many, "lengths are wrong" },
+        { frags_most, "lengths are wrong" }, { frags_endless, "it brings a page that it does not have" },
+        { frag_empty, "not within its page" }, { frag_long, "not within its page" },
+        { frag_longest, "not within its page" }, { frag_end, "not within its page" },
+        { frag_offset, "not within its page" }, { ref_huge, "it brings a page that it does not have" },
+        { ref_before, "it brings a page that it does not have" },
+        { ref_after, "it brings a page that it does not have" },
+        { ref_ring, "it brings a page that it does not have" },
+        { ref_free, "it brings a page that it does not have" },
+        { gso_nothing, "to be cut in no known way" }, { gso_both, "to be cut in no known way" },
+        { kept, "it keeps a page that it gave back" },
+    };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        bad[i].spoil(one_page());
+        p->got = 0;
+        netpeer_push(p);
+        expect_down(bad[i].why);
+        assert_int_equal(p->got, 0);
+        come_up_again();
+    }
+}
+
+static void flip_frame_without_end(void **unused)
+{
+    struct netflip_head *h = netpeer_head(p, 66, 9 * 100);
+
+    h->nr_frags = 9;
+    for (unsigned int i = 0; i < netflip_head_frags(66); i++)
+        netpeer_frag(h)[i] = (struct netflip_frag){ netpeer_posted(p), 0, 100 };
+    netpeer_push(p);
+    expect_down("a frame has no end");
+}
+
+static void flip_page_twice(void **unused)
+{
+    struct netflip_head *h = netpeer_head(p, 66, 200);
+    grant_ref_t ref = netpeer_posted(p);
+
+    h->nr_frags = 2;
+    netpeer_frag(h)[0] = netpeer_frag(h)[1] = (struct netflip_frag){ ref, 0, 100 };
+    netpeer_push(p);
+    expect_down("it brings a page that it does not have");
+    come_up_again();
+    *netpeer_frag(one_page()) = *netpeer_frag(one_page());
+    netpeer_push(p);
+    expect_down("it brings a page that it does not have");
+}
+
+/* Frames that a right backend could have had to bring so: only they are lost. */
+static void flip_lost_frames(void **unused)
+{
+    uint64_t lost = lost_now();
+
+    one_page()->flags = NETFLIP_LOST;
+    one_page()->len = 1467;
+    one_page()->len = 65535;
+    netpeer_head(p, 66, 10);                    /* more than is there, and no fragment */
+    netpeer_push(p);
+    expect_lost(lost + 4);
+    assert_true(netpeer_works(p));
+}
+
+static void flip_given_back(void **unused)
+{
+    for (unsigned int i = 0; i < 5; i++) {
+        grant_ref_t ref, bad;
+
+        assert_true(netpeer_send(p, 1));
+        netpeer_event(p);
+        ref = netpeer_sent(p);
+        bad = i == 0 ? 0xffffffff : i == 1 ? p->nf->first_ref - 1 : i == 2 ? netpeer_posted(p)
+            : i == 3 ? p->nf->first_ref + p->nf->free_page[0] : ref;
+        if (i == 4)
+            netpeer_give_back(p, ref);
+        netpeer_give_back(p, bad);
+        expect_down("it gives back a page that it does not have");
+        come_up_again();
+    }
+    assert_true(netpeer_send(p, 1));
+    netpeer_event(p);
+    front_map(netpeer_sent(p), true);
+    netpeer_give_back(p, netpeer_sent(p));
+    expect_down("it keeps a page that it gave back");
+}
+
+/* Answers may come in any order, flipped or not, or never. */
+static void flip_any_order(void **unused)
+{
+    grant_ref_t ref[20];
+
+    for (unsigned int round = 0; round < 40; round++) {
+        for (unsigned int i = 0; i < 20; i++)
+            assert_true(netpeer_send(p, 1));
+        netpeer_event(p);
+        for (unsigned int i = 0; i < 20; i++)
+            ref[i] = netpeer_sent(p);
+        for (unsigned int i = 20; i-- > 0;) {
+            if (i % 2)
+                assert_true(front_flip(ref[i], 0x11));
+            if (round < 30)
+                netpeer_give_back(p, ref[i]);
+        }
+        netpeer_event(p);
+        assert_true(netpeer_pages_right(p));
+    }
+    assert_int_equal(netpeer_pages(p, PAGE_TX), 200);
+}
+
+/* The standard protocol ---------------------------------------------------------------------- */
+
+static void standard_indices(void **unused)
+{
+    static const uint32_t far[] = { 257, 0x10000, 0x7fffffff, 0x80000000u, 0xffffffffu };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(far); i++) {
+        assert_true(netpeer_works(p));
+        p->srx->rsp_prod += far[i];
+        expect_down("it answers more than it was asked");
+        come_up_again();
+        assert_true(netpeer_works(p));
+        p->stx->rsp_prod += far[i];
+        expect_down("it answers more than it was sent");
+        come_up_again();
+    }
+}
+
+static void standard_answers(void **unused)
+{
+    static const struct { uint16_t id; int status; } bad[] = {
+        { 256, NETIF_RSP_OKAY }, { 65535, NETIF_RSP_ERROR }, { 77, NETIF_RSP_OKAY }, { 0, NETIF_RSP_NULL },
+    };
+    uint16_t head, body;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_true(netpeer_send(p, 1));
+        netpeer_event(p);
+        netpeer_answer(p, bad[i].id, bad[i].status);
+        expect_down("it answers what it was not sent");
+        come_up_again();
+    }
+    /* Once each, in any order, with any status. */
+    assert_true(netpeer_send(p, 1));
+    netpeer_event(p);
+    head = netpeer_sent_id(p);
+    body = netpeer_sent_id(p);
+    netpeer_answer(p, body, -77);
+    netpeer_answer(p, head, NETIF_RSP_ERROR);
+    netpeer_event(p);
+    assert_true(netpeer_works(p));
+}
+
+static void standard_answers_twice(void **unused)
+{
+    uint16_t id;
+
+    assert_true(netpeer_send(p, 1));
+    netpeer_event(p);
+    id = netpeer_sent_id(p);
+    netpeer_answer(p, id, NETIF_RSP_OKAY);
+    netpeer_answer(p, id, NETIF_RSP_OKAY);
+    expect_down("it answers what it was not sent");
+    come_up_again();
+    assert_true(netpeer_send(p, 1));
+    netpeer_event(p);
+    (void)netpeer_sent_id(p);
+    id = netpeer_sent_id(p);
+    front_map(p->stx->ring[(p->stx_cons - 1) % 256].req.gref, true);
+    netpeer_answer(p, id, NETIF_RSP_OKAY);
+    expect_down("it keeps a page that it gave back");
+}
+
+static void standard_pieces(void **unused)
+{
+    static const struct { int id, offset, status, flags; const char *why; } bad[] = {
+        { 1, 0, 100, 0, "it answers what it was not asked" },
+        { 255, 0, 100, 0, "it answers what it was not asked" },
+        { 65535, 0, 100, 0, "it answers what it was not asked" },
+        { 0, 0, 4097, 0, "not within its page" }, { 0, 0, 32767, 0, "not within its page" },
+        { 0, 4000, 97, 0, "not within its page" }, { 0, 65535, 1, 0, "not within its page" },
+        { 0, 0, 100, NETRXF_more_data, "a frame has no end" },
+        { 0, 0, 100, NETRXF_extra_info, "extra info is wrong" },
+        { 0, 0, 100, NETRXF_extra_info | NETRXF_more_data, "extra info is wrong" },
+    };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        netpeer_bring(p, bad[i].id, bad[i].offset, bad[i].status, bad[i].flags);
+        p->got = 0;
+        netpeer_push(p);
+        expect_down(bad[i].why);
+        assert_int_equal(p->got, 0);
+        come_up_again();
+    }
+    netpeer_bring(p, 0, 0, 100, 0);
+    front_map(p->srx->ring[0].req.gref, true);
+    front_map(p->nf->first_ref + p->nf->std.rx_page[0], true);
+    netpeer_push(p);
+    expect_down("it keeps a page that it gave back");
+}
+
+static void push_on(struct netpeer *peer)
+{
+    peer->srx->rsp_prod += 0x40000000;
+}
+
+static void standard_extra(void **unused)
+{
+    const struct netif_extra_info gso = { .type = XEN_NETIF_EXTRA_TYPE_GSO,
+                                          .u.gso = { .size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV4 } };
+    struct netif_extra_info e;
+
+    for (unsigned int i = 0; i < 5; i++) {
+        e = gso;
+        if (i == 4)
+            netpeer_bring(p, 0, 0, 100, 0);
+        netpeer_bring(p, 0, 0, 100, NETRXF_extra_info);
+        if (i == 0)
+            e.u.gso.size = 0;
+        else if (i == 1)
+            e.u.gso.type = 7;
+        else if (i == 2)
+            e.u.gso.type = 0;
+        else
+            e.flags = XEN_NETIF_EXTRA_FLAG_MORE;
+        netpeer_extra(p, &e);
+        netpeer_push(p);
+        /* Without end, all around the ring and on, while the frontend is at it. */
+        for (unsigned int k = 0; k < 253 && i == 4; k++)
+            netpeer_extra(p, &e);
+        p->on_receive = i == 4 ? push_on : NULL;
+        expect_down("a frame's extra info is wrong");
+        come_up_again();
+    }
+    /* An unknown one is nobody's business. */
+    netpeer_bring(p, 0, 0, 100, NETRXF_extra_info);
+    e = (struct netif_extra_info){ .type = 9, .flags = XEN_NETIF_EXTRA_FLAG_MORE };
+    netpeer_extra(p, &e);
+    netpeer_extra(p, &gso);
+    p->got = 0;
+    netpeer_push(p);
+    netpeer_event(p);
+    assert_int_equal(p->got, 1);
+    assert_int_equal(p->last.gso_size, 1448);
+    assert_int_equal(p->last.flags, NETFRONT_GSO_TCPV4);
+}
+
+static void standard_lost_frames(void **unused)
+{
+    uint64_t lost = lost_now();
+
+    netpeer_bring(p, 0, 0, NETIF_RSP_ERROR, 0);
+    netpeer_bring(p, 0, 0, 0, 0);
+    netpeer_bring(p, 0, 0, 13, 0);              /* shorter than an address */
+    netpeer_bring(p, 0, 65535, NETIF_RSP_DROPPED, 0);
+    for (unsigned int i = 0; i < 20; i++)       /* too many pieces */
+        netpeer_bring(p, 0, 0, 64, i < 19 ? NETRXF_more_data : 0);
+    for (unsigned int i = 0; i < 17; i++)       /* too many bytes */
+        netpeer_bring(p, 0, 0, 4096, i < 16 ? NETRXF_more_data : 0);
+    netpeer_push(p);
+    expect_lost(lost + 6);
+    assert_true(netpeer_works(p));
+}
+
+/* Store and states --------------------------------------------------------------------------- */
+
+static void keys(void **unused)
+{
+    static const char *const names[] = { "feature-sluice-flip", "feature-split-event-channels" };
+    static const char *const values[] = { "", "-1", "99999999999999999999999", "4294967296", "zwei",
+                                          "0x", "1 2", "4294967295" };
+
+    for (unsigned int k = 0; k < ARRAY_SIZE(names); k++) {
+        for (unsigned int v = 0; v < ARRAY_SIZE(values); v++) {
+            netpeer_close(p);
+            netpeer_write(p, names[k], values[v]);
+            assert_true(netpeer_connect(p));
+            assert_true(netpeer_works(p));
+        }
+        netpeer_close(p);
+        netpeer_remove(p, names[k]);
+        assert_true(netpeer_connect(p));
+        assert_true(netpeer_works(p));
+    }
+}
+
+/* Any state after any other, at each step of a connection, with the rings mapped or not. */
+static void any_state(void **unused)
+{
+    static const char *const states[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "-4", "",
+                                          "4294967298", "closed", NULL };
+
+    for (unsigned int step = 0; step < 3; step++) {
+        for (unsigned int i = 0; i < ARRAY_SIZE(states); i++) {
+            for (unsigned int k = 0; k < ARRAY_SIZE(states); k++) {
+                netpeer_close(p);
+                if (step)
+                    netpeer_write(p, "state", "2");
+                fake_run();
+                if (step == 2)
+                    assert_true(netpeer_come_up(p));
+                netpeer_state_to(p, states[i]);
+                netpeer_state_to(p, states[k]);
+                assert_true(netpeer_pages_right(p));
+            }
+        }
+    }
+    assert_int_equal(lines("the backend is wrong"), 0);
+}
+
+/* A backend that goes through its states but keeps what it mapped gets nothing more. */
+static void rings_kept(void **unused)
+{
+    unsigned int pages = front_pages();
+
+    for (unsigned int i = 0; i < 20; i++) {
+        netpeer_write(p, "state", "6");
+        fake_run();
+        netpeer_write(p, "state", "2");
+        fake_run();
+    }
+    assert_int_equal(front_pages(), pages);
+    assert_int_equal(netpeer_state(p), XenbusStateInitialising);
+    assert_int_equal(lines("still maps"), 1);
+    netpeer_unmap(p);
+    fake_advance(NS_PER_S);
+    assert_int_equal(netpeer_state(p), XenbusStateConnected);
+    netpeer_map(p);
+    netpeer_write(p, "state", "4");
+    fake_run();
+    assert_true(netpeer_works(p));
+}
+
+/* Pages that it keeps are missing until it lets go, and no other. */
+static void pages_kept(void **unused)
+{
+    unsigned int kept_pages = 0;
+
+    for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
+        if (p->nf->state[i] == PAGE_RX && kept_pages < 30) {
+            front_map(p->nf->first_ref + i, true);
+            kept_pages++;
+        }
+    }
+    netpeer_unmap(p);
+    netpeer_state_to(p, "6");
+    assert_int_equal(netpeer_pages(p, PAGE_LOST), 30);
+    assert_true(netpeer_come_up(p));
+    assert_true(netpeer_works(p));
+    assert_int_equal(netpeer_pages(p, PAGE_LOST), 30);
+    for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
+        if (p->nf->state[i] != PAGE_LOST)
+            continue;
+        front_map(p->nf->first_ref + i, false);
+        /* Some it flips now: the offer was never taken back. */
+        (void)(i % 2 && front_flip(p->nf->first_ref + i, 0x22));
+    }
+}
+
+/* The driver lets go and comes again, with frames under way in both directions. */
+static void suspended(void **unused)
+{
+    for (unsigned int i = 0; i < 5; i++) {
+        for (unsigned int k = 0; k < 10; k++)
+            assert_true(netpeer_send(p, 1));
+        netfront_suspend(p->nf);
+        assert_false(netfront_is_up(p->nf));
+        assert_false(netpeer_send(p, 0));
+        fake_run();
+        netpeer_write(p, "state", "2");     /* nobody listens */
+        fake_run();
+        assert_false(netfront_is_up(p->nf));
+        netfront_resume(p->nf);
+        netpeer_unmap(p);
+        fake_run();
+        netpeer_write(p, "state", "5");
+        fake_run();
+        assert_true(netpeer_come_up(p));
+        assert_true(netpeer_works(p));
+    }
+}
+
+int main(void)
+{
+#define F(f) cmocka_unit_test_setup_teardown(f, setup_flip, teardown)
+#define S(f) cmocka_unit_test_setup_teardown(f, setup_standard, teardown)
+    const struct CMUnitTest tests[] = {
+        F(flip_indices), F(flip_events), F(flip_frames), F(flip_frame_without_end), F(flip_page_twice),
+        F(flip_lost_frames), F(flip_given_back), F(flip_any_order),
+        S(standard_indices), S(standard_answers), S(standard_answers_twice), S(standard_pieces),
+        S(standard_extra), S(standard_lost_frames),
+        F(keys), S(keys), F(any_state), S(any_state), F(rings_kept), S(rings_kept), F(pages_kept),
+        S(pages_kept), F(suspended), S(suspended),
+    };
+
+    netpeer_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
