@@ -11,6 +11,8 @@
  *   bench=FILE:COUNT[:ROUNDS]                      how long creating and destroying take
  *   benchsched=FILE:COUNT[:SECONDS]                who gets how much of the CPUs
  *   disk_timeout=SECONDS                           a disk that does not answer for so long is reset (30)
+ *   nic_timeout=SECONDS                            the same of a network card that sends nothing (5)
+ *   dma_min=BYTES                                  network cards read guests' pages with so much in them
  *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
 #include "dom0/com2.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge.c - learning bridges: forward, flood, wait; see bridge.h and runtime/port.h. */
 #include "netback/bridge.h"
+#include "netback/dma.h"
 #include "netback/exchange.h"
 #include "netback/fdb.h"
 #include "netback/frame.h"
@@ -15,6 +16,7 @@
 
 #define WAIT_FRAMES 64              /* most that wait for one port */
 #define WAIT_FRAGS  160             /* ... and their fragments: at most part of a sender's ring */
+#define WAIT_UPLINK 4               /* so many times that for a card: all guests' frames go there */
 #define WAIT_NS     (1 * NS_PER_S)  /* no progress for so long: what waits is dropped */
 #define WAIT_CHECK  (200 * NS_PER_MS)
 
@@ -29,7 +31,7 @@ struct bridge {
 
 static struct list bridges = LIST_INIT(bridges);
 static struct list touched = LIST_INIT(touched);    /* ports to flush at the end of the turn */
-static struct list shaped = LIST_INIT(shaped);      /* frames whose copies are queued */
+static struct list shaped = LIST_INIT(shaped);      /* frames whose copies and pins are queued */
 uint32_t bridge_changes;
 static struct work flush_work;
 static struct timer wait_timer;
@@ -56,8 +58,10 @@ void port_touch(struct port *p)
 
 static bool may_wait_at(const struct port *p, const struct frame *f)
 {
-    return !p->stalled && p->nr_waiting < WAIT_FRAMES &&
-           p->waiting_frags + f->nr_frags + 1u <= WAIT_FRAGS;
+    unsigned int times = p->caps & PORT_UPLINK ? WAIT_UPLINK : 1;
+
+    return !p->stalled && p->nr_waiting < times * WAIT_FRAMES &&
+           p->waiting_frags + f->nr_frags + 1u <= times * WAIT_FRAGS;
 }
 
 static void wait_at(struct port *p, struct frame *f)
@@ -93,6 +97,33 @@ static void push(struct port *p, struct frame *f, bool may_wait)
         port_count_tx_drop(p, DROP_NO_ROOM);
 }
 
+/* f fits, but others from before it are still brought into shape: it keeps its place behind them. */
+static bool keep_behind(struct port *p, struct frame *f, bool may_wait)
+{
+    struct frame *nf = p->nr_shaping ? frame_new(f->from) : NULL;
+    struct mem_frame *m;
+
+    if (!nf)
+        return false;
+    m = mem_frame_of(nf);
+    m->to = p;
+    m->way = WAY_BEHIND;
+    m->may_wait = may_wait;
+    m->source = f;
+    frame_get(f);
+    list_push_back(&shaped, &nf->link);
+    p->nr_shaping++;
+    return true;
+}
+
+static void bring_into_shape(struct port *p, struct frame *f, bool may_wait, struct list *list)
+{
+    enum port_drop why = shape(f, p, may_wait, list);
+
+    if (why != DROP_REASONS)
+        port_count_tx_drop(p, why);
+}
+
 static void deliver(struct port *p, struct frame *f, bool may_wait)
 {
     if (!p->up) {
@@ -100,12 +131,11 @@ static void deliver(struct port *p, struct frame *f, bool may_wait)
     } else if (f->gso == GSO_NONE && f->len > p->mtu + VLAN_ROOM) {
         port_count_tx_drop(p, DROP_TOO_LONG);
     } else if (shape_fits(p->caps, f)) {
-        push(p, f, may_wait);
+        if (!keep_behind(p, f, may_wait))
+            push(p, f, may_wait);
     } else {
-        enum port_drop why = shape(f, p, may_wait, &shaped);
-
-        if (why != DROP_REASONS)
-            port_count_tx_drop(p, why);
+        if (!dma_suits(p, f) || !dma_add(f, p, may_wait, &shaped))
+            bring_into_shape(p, f, may_wait, &shaped);
         work_queue_last(&flush_work);
     }
 }
@@ -187,24 +217,66 @@ void port_receive(struct port *p, struct frame **frames, unsigned int n)
 
 /* End of a turn ---------------------------------------------------------------------------- */
 
+/* What could not be pinned is copied, into list again. */
+static void copy_after_all(struct mem_frame *m, struct list *again)
+{
+    struct port *to = m->to;
+    bool may_wait = m->may_wait;
+    struct frame *source = dma_give_up(m);
+
+    bring_into_shape(to, source, may_wait, again);
+    frame_put(source);
+}
+
+static void send_one(struct mem_frame *m, struct list *again)
+{
+    switch (m->way) {
+    case WAY_COPY:
+        if (shape_finish(m))
+            push(m->to, &m->f, m->may_wait);
+        break;
+    case WAY_DMA:
+        if (unlikely(m->f.failed)) {
+            copy_after_all(m, again);
+            return;
+        }
+        push(m->to, &m->f, m->may_wait);
+        break;
+    case WAY_BEHIND:
+        push(m->to, m->source, m->may_wait);
+        frame_put(m->source);
+        break;
+    }
+    frame_put(&m->f);
+}
+
+/* Everything that shaped frames waited for is done. */
 static void send_shaped(void)
 {
+    struct list again = LIST_INIT(again);
     struct frame *f;
 
     while ((f = list_first(&shaped, struct frame, link)) != NULL) {
-        struct mem_frame *m = mem_frame_of(f);
-
         list_remove(&f->link);
-        if (shape_finish(m))
-            push(m->to, f, m->may_wait);
-        frame_put(f);
+        mem_frame_of(f)->to->nr_shaping--;
+        send_one(mem_frame_of(f), &again);
+    }
+    if (likely(list_empty(&again)))
+        return;
+    copy_run();
+    while ((f = list_first(&again, struct frame, link)) != NULL) {
+        list_remove(&f->link);
+        mem_frame_of(f)->to->nr_shaping--;
+        send_one(mem_frame_of(f), NULL);
     }
 }
 
 void bridge_flush(void)
 {
     moves_run();
+    dma_settle();
     send_shaped();
+    dma_release();
     while (!list_empty(&touched)) {
         struct port *p = list_first(&touched, struct port, touched);
 
@@ -212,7 +284,13 @@ void bridge_flush(void)
         moves_run();            /* a flush() before may have made room and so have sent more */
         if (p->flush)
             p->flush(p);
+        dma_release();          /* a NIC's may have found frames done: their senders are flushed, too */
     }
+}
+
+void bridge_flush_later(void)
+{
+    work_queue_last(&flush_work);
 }
 
 static void flush_work_fn(struct work *w)
@@ -261,6 +339,7 @@ void bridge_init(void)
 {
     work_init(&flush_work, flush_work_fn);
     timer_init(&wait_timer, wait_check);
+    dma_init();
 }
 
 struct bridge *bridge_get(const char *name)
@@ -293,7 +372,7 @@ int port_join(struct port *p, struct bridge *b)
         return -XEN_EEXIST;
     bridge_changes++;
     p->bridge = b;
-    p->nr_waiting = p->waiting_frags = 0;
+    p->nr_waiting = p->waiting_frags = p->nr_shaping = 0;
     p->stalled = false;
     list_init(&p->touched);
     list_init(&p->waiting);

@@ -16,6 +16,9 @@
 /* Ends the turn now: does all copies, flushes all ports. Not from inside send() or flush(). */
 void bridge_flush(void);
 
+/* Have it called at the end of this turn. */
+void bridge_flush_later(void);
+
 /* Changes whenever a port joins or leaves any bridge: what bridge_unicast() said holds until then, for stations
  * of ports that are no uplinks. */
 extern uint32_t bridge_changes;

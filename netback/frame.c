@@ -25,7 +25,7 @@ static void page_put(void *p)
         page_free(p);
 }
 
-static void frame_free(struct frame *f)
+void frame_free(struct frame *f)
 {
     for (unsigned int i = 0; i < f->nr_frags; i++)
         page_put(f->frags[i].va);

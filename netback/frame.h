@@ -6,19 +6,29 @@
 #ifndef NETBACK_FRAME_H
 #define NETBACK_FRAME_H
 
+#include "runtime/grant.h"
 #include "runtime/port.h"
 
 /* Most of these frames at one time; 4 KiB of memory for each two of them. */
 #define FRAMES_MAX 2048
+
+/* What the bridge makes of a frame's source. */
+enum mem_way {
+    WAY_COPY,                   /* f is a copy of it, or of a part */
+    WAY_DMA,                    /* f's fragments are its pages, pinned */
+    WAY_BEHIND,                 /* it goes as it is, in its turn; f only keeps the place */
+};
 
 struct mem_frame {
     struct frame f;
     uint8_t *buf;               /* FRAME_ROOM bytes, half a page */
     /* While the bridge shapes it: */
     struct port *to;
-    struct frame *source;       /* a reference, until the copies out of it are done */
+    struct frame *source;       /* a reference, until the copies out of it are done; until f is, if pinned */
+    enum mem_way way;
     bool complete_csum;
     bool may_wait;
+    grant_handle_t handle[FRAME_FRAGS_MAX];     /* of pinned fragments */
 };
 
 static inline struct mem_frame *mem_frame_of(struct frame *f)
@@ -31,6 +41,9 @@ static inline struct mem_frame *mem_frame_of(struct frame *f)
  * pages as fragments, of which the last may be part of a page. len and head_len are set.
  */
 struct frame *frame_new_big(struct port *from, unsigned int bytes);
+
+/* As their done() does: f, which owns the memory of its fragments, is free again. */
+void frame_free(struct frame *f);
 
 /* Frames that exist and frames in use. */
 void frame_counts(unsigned int *made, unsigned int *used);

@@ -4,6 +4,7 @@
 #include "netback/netback.h"
 #include "lib/printf.h"
 #include "runtime/log.h"
+#include "runtime/start.h"
 
 static int (*const probes[])(struct pci_dev *, const char *, struct port **) = {
     virtio_net_probe,
@@ -16,6 +17,54 @@ void nic_link(struct port *port, bool up)
         return;
     port->up = up;
     log_info("%s: link %s", port->name, up ? "up" : "down");
+}
+
+#define WATCH_NS (1 * NS_PER_S)
+#define LOG_NS   (60 * NS_PER_S)
+
+static uint64_t timeout_ns = NIC_TIMEOUT * NS_PER_S;
+
+void nic_watch_start(struct nic_watch *w)
+{
+    w->seen = w->done;
+    w->since = now_ns();
+    timer_set_after(&w->timer, WATCH_NS);
+}
+
+static void watch(struct timer *t)
+{
+    struct nic_watch *w = container_of(t, struct nic_watch, timer);
+    uint64_t now = now_ns();
+
+    if (w->done == w->sent)
+        return;                     /* the next frame starts it again */
+    if (w->done != w->seen) {
+        nic_watch_start(w);
+        return;
+    }
+    timer_set_after(t, WATCH_NS);
+    if (now - w->since < timeout_ns)
+        return;
+    if (!w->logged || now - w->logged > LOG_NS) {
+        log_warn("%s: has sent nothing for %u s, %u frames are lost; it is reset", w->port->name,
+                 (unsigned int)((now - w->since) / NS_PER_S), w->sent - w->done);
+        w->logged = now;
+    }
+    w->hung(w);
+    w->since = now;
+}
+
+void nic_watch_init(struct nic_watch *w, struct port *port, void (*hung)(struct nic_watch *w))
+{
+    *w = (struct nic_watch){ .port = port, .hung = hung };
+    timer_init(&w->timer, watch);
+}
+
+void nic_lost(struct port *port, struct nic_watch *w)
+{
+    log_error("%s: does not come back from a reset; it is not used any more", port->name);
+    w->lost = true;
+    port->up = false;
 }
 
 static bool probe(struct pci_dev *pci, const char *name)
@@ -35,7 +84,10 @@ static bool probe(struct pci_dev *pci, const char *name)
 
 unsigned int nic_init(void)
 {
+    uint64_t timeout = cmdline_get_u64("nic_timeout", NIC_TIMEOUT);
     unsigned int found = 0;
+
+    timeout_ns = timeout >= 1 && timeout <= 3600 ? timeout * NS_PER_S : timeout_ns;
 
     for (struct pci_dev *pci = pci_next(NULL); pci; pci = pci_next(pci)) {
         char name[16];

@@ -45,11 +45,13 @@ static void append(struct frame *nf, struct frame *f, struct port *to, bool may_
 
     nf->flags = f->flags;
     m->to = to;
+    m->way = WAY_COPY;
     m->may_wait = may_wait;
     m->complete_csum = must_complete(to->caps, nf);
     m->source = f;
     frame_get(f);
     list_push_back(list, &nf->link);
+    to->nr_shaping++;
 }
 
 static enum port_drop cut(struct frame *f, struct port *to, bool may_wait, struct list *list)

@@ -29,6 +29,7 @@
 enum frag_kind {
     FRAG_MEM,                   /* dom0 memory at va */
     FRAG_GRANT,                 /* page `ref` of domain `dom`, from `offset` */
+    FRAG_DMA,                   /* a guest's memory at machine address maddr, pinned; not mapped */
 };
 
 /* A piece of a frame; within one page. */
@@ -40,6 +41,7 @@ struct frag {
     union {
         grant_ref_t ref;
         void *va;
+        paddr_t maddr;
     };
 };
 
@@ -100,6 +102,7 @@ struct frame *frame_new(struct port *from);
 #define PORT_TSO6  0x08
 #define PORT_SG    0x10         /* fragments; else flat frames only */
 #define PORT_GRANT 0x20         /* ... also of kind FRAG_GRANT */
+#define PORT_DMA   0x40         /* ... also of kind FRAG_DMA, until it drops its reference */
 /* What the bridge should know about what is behind it. */
 #define PORT_UPLINK 0x100       /* others are there that the bridge does not know: frames to
                                    unknown addresses go here and sources are learned */
@@ -152,6 +155,7 @@ struct port {
     struct list touched;        /* to be flushed */
     struct list waiting;        /* frames that send() had no room for */
     uint16_t nr_waiting, waiting_frags;
+    uint16_t nr_shaping;        /* frames that are brought into shape for it; others wait behind them */
     bool stalled;               /* let frames wait in vain: none waits until it has room */
     uint64_t waiting_since;     /* time of last progress while frames wait */
 };

@@ -416,6 +416,17 @@ int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t m
     return 0;
 }
 
+void *virtq_take_back(struct virtq *q)
+{
+    for (uint16_t i = 0; i < q->size; i++) {
+        if (q->chain_len[i]) {
+            q->chain_len[i] = 0;
+            return q->cookie[i];
+        }
+    }
+    return NULL;
+}
+
 int virtq_restart(struct virtq *q)
 {
     wr16(q->dev, C_QUEUE_SELECT, q->index);

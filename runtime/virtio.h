@@ -85,6 +85,9 @@ int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t m
                unsigned int irq);
 void virtq_destroy(struct virtq *q);
 
+/* The device has been reset: gives the cookie of one chain that was in the queue back; NULL: there are no more. */
+void *virtq_take_back(struct virtq *q);
+
 /* Sets it up again after virtio_restart(), empty; cookies that were in it are forgotten. */
 int virtq_restart(struct virtq *q);
 

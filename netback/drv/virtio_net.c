@@ -2,7 +2,7 @@
 /*
  * virtio_net.c - virtio network card (virtio 1.x over PCI), one receive and one transmit queue.
  *
- * Frames are received straight into bridge frames and sent straight out of them. Checksum and
+ * Frames are received straight into bridge frames and sent straight out of them, or out of guests' pages. Checksum and
  * segmentation are left to the device where it offers that.
  */
 #include "netback/nic.h"
@@ -56,6 +56,7 @@ struct virtio_net {
     struct virtio_dev dev;
     struct virtq rx, tx;
     struct work rx_work, tx_work;
+    struct nic_watch watch;
     unsigned int posted;            /* receive buffers that the device has */
     struct net_hdr *tx_hdr;         /* a page: one for each frame that the device may have */
     uint16_t hdr_free[QUEUE_SIZE];  /* stack of unused ones */
@@ -109,6 +110,8 @@ static void rx_work(struct work *w)
     unsigned int good = 0;
     uint32_t written;
 
+    if (n->watch.lost)
+        return;
     while (good < NIC_TURN && (f = virtq_next_used(&n->rx, &written)) != NULL) {
         n->posted--;
         if (receive(f, written)) {
@@ -144,6 +147,7 @@ static void reclaim(struct virtio_net *n)
         n->hdr_free[n->nr_hdr_free++] = s->hdr;
         frame_put(s->frame);
         s->frame = NULL;
+        nic_watch_done(&n->watch);
     }
 }
 
@@ -206,7 +210,7 @@ static bool net_send(struct port *p, struct frame *f)
     buf[0] = (struct virtq_buf){ virt_to_maddr(&n->tx_hdr[hdr]), sizeof(struct net_hdr) };
     buf[1] = (struct virtq_buf){ virt_to_maddr(f->head), f->head_len };
     for (unsigned int i = 0; i < f->nr_frags; i++)
-        buf[nr++] = (struct virtq_buf){ virt_to_maddr(f->frags[i].va), f->frags[i].len };
+        buf[nr++] = (struct virtq_buf){ nic_maddr(&f->frags[i]), f->frags[i].len };
     if (virtq_add(&n->tx, buf, nr, 0, s))
         return false;
     fill_header(&n->tx_hdr[hdr], f);
@@ -214,6 +218,7 @@ static bool net_send(struct port *p, struct frame *f)
     frame_get(f);
     s->frame = f;
     s->hdr = hdr;
+    nic_watch_sent(&n->watch);
     p->stats.tx_frames++;
     p->stats.tx_bytes += f->len;
     return true;
@@ -229,19 +234,52 @@ static void net_flush(struct port *p)
         work_queue(&n->tx_work);
 }
 
+/* Reset ------------------------------------------------------------------------------------ */
+
+/* It has sent nothing for too long: a reset ends its DMA. What it had is lost. */
+static void hung(struct nic_watch *w)
+{
+    struct virtio_net *n = container_of(w, struct virtio_net, watch);
+    int rc = virtio_restart(&n->dev);
+    struct frame *f;
+
+    if (rc)
+        pci_disable_dma(n->dev.pci);
+    while ((f = virtq_take_back(&n->rx)) != NULL)
+        frame_put(f);
+    n->posted = 0;
+    for (unsigned int i = 0; i < QUEUE_SIZE; i++) {
+        if (!n->slots[i].frame)
+            continue;
+        frame_put(n->slots[i].frame);
+        n->slots[i].frame = NULL;
+        n->hdr_free[n->nr_hdr_free++] = (uint16_t)i;
+        nic_watch_done(w);
+    }
+    if (rc || virtq_restart(&n->rx) || virtq_restart(&n->tx)) {
+        nic_lost(&n->port, w);
+        return;
+    }
+    virtio_ready(&n->dev);
+    refill(n);
+    if (virtq_irq_enable(&n->rx))
+        work_queue(&n->rx_work);
+    work_queue(&n->tx_work);
+}
+
 /* Coming up --------------------------------------------------------------------------------- */
 
 static uint32_t caps_of(uint64_t features)
 {
-    uint32_t caps = PORT_UPLINK;
+    uint32_t caps = PORT_UPLINK | PORT_SG | PORT_DMA;
 
     if (!(features & VIRTIO_BIT(F_CSUM)))
         return caps;
     caps |= PORT_CSUM | PORT_CSUM6;
     if (features & VIRTIO_BIT(F_HOST_TSO4))
-        caps |= PORT_TSO4 | PORT_SG;
+        caps |= PORT_TSO4;
     if (features & VIRTIO_BIT(F_HOST_TSO6))
-        caps |= PORT_TSO6 | PORT_SG;
+        caps |= PORT_TSO6;
     return caps;
 }
 
@@ -316,6 +354,7 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
         return -XEN_ENOMEM;
     work_init(&n->rx_work, rx_work);
     work_init(&n->tx_work, tx_work);
+    nic_watch_init(&n->watch, &n->port, hung);
     rc = virtio_open(&n->dev, pci);
     if (!rc) {
         rc = bring_up(n);

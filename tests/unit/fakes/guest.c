@@ -6,6 +6,7 @@
 #include "runtime/hypercall.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
+#include "runtime/start.h"
 
 #define GRANTS 4096
 
@@ -16,6 +17,8 @@ static unsigned int nr_mapped[16];
 unsigned long fake_copies, fake_copy_calls, fake_flipped, fake_flip_calls, fake_transferred;
 bool fake_flips = true, fake_flips_busy;
 unsigned int fake_pinned;
+const char *fake_word;
+uint64_t fake_word_value;
 
 /* Grants ------------------------------------------------------------------------------------ */
 
@@ -161,6 +164,11 @@ mfn_t pfn_to_mfn(pfn_t n)
 int p2m_replace(pfn_t n, mfn_t m)
 {
     return 0;
+}
+
+uint64_t cmdline_get_u64(const char *key, uint64_t otherwise)
+{
+    return fake_word && strcmp(key, fake_word) == 0 ? fake_word_value : otherwise;
 }
 
 paddr_t virt_to_maddr(const void *p)

@@ -27,6 +27,9 @@ extern bool fake_flips, fake_flips_busy;
 extern unsigned long fake_flipped, fake_flip_calls, fake_transferred;
 /* Copy operations and hypercalls for them so far. */
 extern unsigned long fake_copies, fake_copy_calls;
+/* A number on dom0's command line; NULL: there is none. */
+extern const char *fake_word;
+extern uint64_t fake_word_value;
 /* Pages that are pinned now. */
 extern unsigned int fake_pinned;
 
