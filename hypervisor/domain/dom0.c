@@ -273,7 +273,7 @@ static void adopt_module(struct build *b, const struct boot_module *m, struct ra
     for (uint64_t i = 0; i < at.n; i++) {
         mfn_t frame = paddr_to_mfn(m->start + (i << PAGE_SHIFT));
 
-        if (!domain_adopt_page(b->d, mfn_to_page(frame)))
+        if (!page_give(b->d, mfn_to_page(frame), at.pfn + i))
             panic("dom0: cannot take over module %s", m->name);
         b->mfn_of[at.pfn + i] = frame.v;
     }
@@ -290,8 +290,8 @@ static void populate(struct build *b)
 
     while (p < b->nr_pages) {
         unsigned int order = MAX_ORDER;
-        struct page *pg;
         uint64_t gap = 0;
+        mfn_t m;
 
         if (b->mfn_of[p] != ~0UL) {
             p++;
@@ -301,16 +301,14 @@ static void populate(struct build *b)
             gap++;
         while ((1UL << order) > gap || (p & ((1UL << order) - 1)))
             order--;
-        while (!(pg = domain_alloc_pages(b->d, order, 0)) && order)
+        while (!mfn_is_valid_value(m = domain_alloc_frames(b->d, order, FRAMES_ANY, p)) && order)
             order--;
-        if (!pg)
+        if (!mfn_is_valid_value(m))
             panic("dom0_mem: the machine has not %lu MiB free", b->nr_pages >> 8);
         for (uint64_t i = 0; i < (1UL << order); i++)
-            b->mfn_of[p + i] = page_to_mfn(pg).v + i;
+            b->mfn_of[p + i] = m.v + i;
         p += 1UL << order;
     }
-    for (p = 0; p < b->nr_pages; p++)
-        m2p_set(mfn(b->mfn_of[p]), p);
 }
 
 /* --------------------------------------------------------------------- tables */

@@ -47,12 +47,7 @@ static int transfer_to(struct domain *taker, const struct gnttab_transfer *op, s
         return GNTST_general_error;
     /* From here on the guest waits for completion, so the entry is completed whatever happens:
      * with frame 0 when no frame came. */
-    given = page_give(taker, pg);
-    /* Referenced, as the taker may give it away at once. */
-    if (given && gfn && page_get(pg, taker)) {
-        m2p_set(page_to_mfn(pg), gfn);
-        page_put(pg);
-    }
+    given = page_give(taker, pg, gfn ? gfn : M2P_INVALID);
     WRITE_ONCE(e->frame, given ? (uint32_t)page_to_mfn(pg).v : 0);
     smp_wmb();
     atomic_or(&e->flags, (uint16_t)GTF_transfer_completed);

@@ -44,12 +44,10 @@ static void give_all_back(struct domain *d, uint32_t *chain)
     struct page *pg;
 
     while ((pg = chain_pop(chain)) != NULL) {
-        uint32_t gpfn = pg->prev;
+        uint64_t gpfn = pg->prev == FRAME_NIL ? M2P_INVALID : pg->prev;
 
-        if (!page_give(d, pg))
+        if (!page_give(d, pg, gpfn))
             page_release(pg);
-        else if (gpfn != FRAME_NIL)
-            m2p_set(page_to_mfn(pg), gpfn);
     }
 }
 
@@ -86,18 +84,16 @@ static int give_new(const struct exchange *x, uint64_t c, uint64_t *got)
     guest_ptr_t list = guest_ptr((uint64_t)x->req.out.extent_start.p);
 
     for (uint64_t j = 0; j < 1UL << x->out_chunk; j++) {
-        uint64_t at = (c << x->out_chunk) + j, gpfn, m;
-        struct page *pg;
+        uint64_t at = (c << x->out_chunk) + j, gpfn;
+        mfn_t m;
 
         if (copy_from_guest_at(&gpfn, list, at))
             return -XEN_EFAULT;
-        pg = memop_alloc(x->d, x->out_order, x->req.out.mem_flags);
-        if (!pg)
+        m = memop_alloc(x->d, x->out_order, x->req.out.mem_flags, gpfn);
+        if (!mfn_is_valid_value(m))
             return -XEN_ENOMEM;
-        memop_set_pfns(pg, x->out_order, gpfn);
-        m = page_to_mfn(pg).v;
         ++*got;
-        if (copy_to_guest_at(list, at, &m))
+        if (copy_to_guest_at(list, at, &m.v))
             return -XEN_EFAULT;
     }
     return 0;

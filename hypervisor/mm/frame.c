@@ -250,50 +250,48 @@ void page_put_and_type(struct page *pg)
 
 /* ------------------------------------------------------------ allocation */
 
-/* pg is nobody's and counted in already. */
-static void assign(struct domain *d, struct page *pg)
+/* pg is nobody's and counted in already. The count comes last: from then on another vCPU of d may
+ * give the frame away, which takes it off the list, and the M2P entry is somebody else's. */
+static void assign(struct domain *d, struct page *pg, uint64_t gpfn)
 {
     ASSERT(pg->owner == DOMID_NONE && !(pg->count & PGC_COUNT_MASK));
-    m2p_set(page_to_mfn(pg), M2P_INVALID);
+    m2p_set(page_to_mfn(pg), gpfn);
     pg->type = PGT_NONE;
     pg->nr_validated = 0;
     pg->owner = d->id;
-    store_release(&pg->count, PGC_ALLOCATED | 1);
     spin_lock(&d->page_lock);
     list_insert(d, pg);
+    store_release(&pg->count, PGC_ALLOCATED | 1);
     spin_unlock(&d->page_lock);
 }
 
-struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int flags)
+mfn_t domain_alloc_frames(struct domain *d, unsigned int order, uint64_t end, uint64_t gpfn)
 {
-    struct page *pg;
     mfn_t m;
 
     if (order >= BUDDY_ORDERS || !count_in(d, 1UL << order))
-        return NULL;
-    m = frames_alloc(order, flags);
+        return MFN_INVALID;
+    m = frames_alloc(order, end <= max_mfn ? MEMF_LOW : 0);
+    if (mfn_is_valid_value(m) && m.v + (1UL << order) > end) {
+        frames_free(m, order);
+        m = MFN_INVALID;
+    }
     if (!mfn_is_valid_value(m)) {
         uncount(d, 1UL << order);
-        return NULL;
+        return MFN_INVALID;
     }
     frames_scrub(m, order);
-    pg = mfn_to_page(m);
     for (uint64_t i = 0; i < 1UL << order; i++)
-        assign(d, &pg[i]);
-    return pg;
+        assign(d, mfn_to_page(mfn(m.v + i)), gpfn == M2P_INVALID ? gpfn : gpfn + i);
+    return m;
 }
 
-bool page_give(struct domain *d, struct page *pg)
+bool page_give(struct domain *d, struct page *pg, uint64_t gpfn)
 {
     if (!count_in(d, 1))
         return false;
-    assign(d, pg);
+    assign(d, pg, gpfn);
     return true;
-}
-
-bool domain_adopt_page(struct domain *d, struct page *pg)
-{
-    return page_give(d, pg);
 }
 
 bool page_steal(struct domain *d, struct page *pg)

@@ -24,6 +24,7 @@
 #include "addr.h"
 #include "atomic.h"
 #include "xenabi.h"
+#include "dev/panic.h"
 #include "mm/tlb.h"
 #include "mm/map.h"         /* mfn_to_virt(), virt_to_mfn(), m2p_set(), m2p_get(), max_mfn */
 
@@ -128,6 +129,7 @@ static inline void page_put(struct page *pg)
 {
     uint32_t n = atomic_sub_return(&pg->count, 1);
 
+    ASSERT((n & PGC_COUNT_MASK) != PGC_COUNT_MASK);     /* there was one */
     if (unlikely((n & PGC_COUNT_MASK) == 0))
         page_free_last(pg);
 }
@@ -216,14 +218,14 @@ void page_flush_last_use(const struct page *pg, uint64_t old);
 void page_hold(struct page *pg);
 
 /*
- * Gives 1 << order free frames to d (counted in d->tot_pages against d->max_pages), each with
- * PGC_ALLOCATED and no type; NULL when memory or quota is short. Contents are zero.
- * flags: MEMF_xx of buddy.h.
+ * Gives 1 << order free frames, all below number end, to d (counted in d->tot_pages against
+ * d->max_pages), each with PGC_ALLOCATED and no type; MFN_INVALID when memory or quota is short.
+ * Contents are zero. M2P entries are gpfn, gpfn + 1, ..., or all M2P_INVALID. What returns is a
+ * number and no more: other vCPUs of d may have given the frames away already.
  */
-struct page *domain_alloc_pages(struct domain *d, unsigned int order, unsigned int flags);
-/* Gives d a frame of RAM that nobody owns and the allocator does not have (a boot module's):
- * counted as by domain_alloc_pages(), contents stay. False: quota. */
-bool domain_adopt_page(struct domain *d, struct page *pg) __must_check;
+__must_check mfn_t domain_alloc_frames(struct domain *d, unsigned int order, uint64_t end,
+                                       uint64_t gpfn);
+#define FRAMES_ANY      (~0UL)          /* for end */
 /* Takes PGC_ALLOCATED away, if it is still there, and drops that reference. True if it was. */
 bool page_disown(struct page *pg);
 
@@ -231,8 +233,9 @@ bool page_disown(struct page *pg);
  * and no type is in use. The frame is then nobody's, without an M2P entry, flushed from d's
  * CPUs; contents stay. */
 bool page_steal(struct domain *d, struct page *pg) __must_check;
-/* Gives d such a frame, as if allocated; M2P stays invalid. False: d's limit, or it is dying. */
-bool page_give(struct domain *d, struct page *pg) __must_check;
+/* Gives d such a frame, or another that neither anybody nor the allocator has (a boot module's), as
+ * if allocated, with that M2P entry. Contents stay. False: d's limit, or it is dying. */
+bool page_give(struct domain *d, struct page *pg, uint64_t gpfn) __must_check;
 /* Gives such a frame back to the allocator. */
 void page_release(struct page *pg);
 

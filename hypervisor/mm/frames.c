@@ -10,6 +10,18 @@ static spinlock_t lock = SPINLOCK_INIT(LOCK_BUDDY);
 static struct buddy buddy;
 static uint64_t total;
 
+/* Debug builds: a frame in the allocator is nobody's, and nobody refers to it. */
+static void check_unused(uint64_t frame, unsigned int order, const char *when)
+{
+    for (uint64_t m = frame; SLUICE_DEBUG && m < frame + (1UL << order); m++) {
+        const struct page *pg = mfn_to_page(mfn(m));
+
+        if (pg->count || pg->owner != DOMID_NONE || buddy_is_free(&buddy, (uint32_t)m))
+            panic("frame %lx of a block of order %u in use when %s: count %x, owner %u, type %x", m,
+                  order, when, pg->count, pg->owner, pg->type);
+    }
+}
+
 mfn_t frames_alloc(unsigned int order, unsigned int flags)
 {
     uint32_t frame;
@@ -18,6 +30,8 @@ mfn_t frames_alloc(unsigned int order, unsigned int flags)
         return MFN_INVALID;
     spin_lock(&lock);
     frame = buddy_alloc(&buddy, order, flags & MEMF_LOW);
+    if (frame != FRAME_NIL)
+        check_unused(frame, order, "taken");
     spin_unlock(&lock);
     return frame == FRAME_NIL ? MFN_INVALID : mfn(frame);
 }
@@ -26,8 +40,7 @@ void frames_free(mfn_t m, unsigned int order)
 {
     ASSERT(m.v <= max_mfn && !(m.v & ((1UL << order) - 1)));
     spin_lock(&lock);
-    for (uint64_t i = 0; SLUICE_DEBUG && i < 1UL << order; i++)
-        BUG_ON(mfn_to_page(mfn(m.v + i))->count || buddy_is_free(&buddy, (uint32_t)(m.v + i)));
+    check_unused(m.v, order, "freed");
     buddy_free(&buddy, (uint32_t)m.v, order);
     spin_unlock(&lock);
 }

@@ -42,6 +42,8 @@ static inline pte_t pte_make(mfn_t m, uint64_t flags)
     return (m.v << PAGE_SHIFT) | flags;
 }
 
+extern uint64_t max_mfn;                /* the highest MFN of RAM */
+
 #ifdef SLUICE_HOST
 /* A test brings its own memory. */
 void *paddr_to_virt(paddr_t a);
@@ -73,8 +75,6 @@ static inline mfn_t virt_to_mfn(const void *p)
 {
     return paddr_to_mfn(virt_to_paddr(p));
 }
-
-extern uint64_t max_mfn;                /* the highest MFN of RAM */
 
 /* M2P: what guests read at M2P_START, written through our view. m must be a valid frame. */
 static inline void m2p_set(mfn_t m, uint64_t pfn_value)

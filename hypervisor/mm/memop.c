@@ -46,27 +46,14 @@ unsigned int memop_max_order(void)
 
 /* ------------------------------------------------------------ reservations */
 
-struct page *memop_alloc(struct domain *d, unsigned int order, unsigned int mem_flags)
+mfn_t memop_alloc(struct domain *d, unsigned int order, unsigned int mem_flags, uint64_t gpfn)
 {
     unsigned int bits = XENMEMF_get_address_bits(mem_flags);
-    bool limited = bits && bits < 64 && (bits <= PAGE_SHIFT || max_mfn >> (bits - PAGE_SHIFT));
-    struct page *pg = domain_alloc_pages(d, order, limited ? MEMF_LOW : 0);
-    uint64_t last;
+    uint64_t end = FRAMES_ANY;
 
-    if (!pg || !limited || bits >= 32)
-        return pg;
-    last = page_to_mfn(pg).v + (1UL << order) - 1;
-    if (bits > PAGE_SHIFT && !(last >> (bits - PAGE_SHIFT)))
-        return pg;
-    for (uint64_t i = 0; i < 1UL << order; i++)
-        page_disown(&pg[i]);
-    return NULL;
-}
-
-void memop_set_pfns(struct page *pg, unsigned int order, uint64_t gpfn)
-{
-    for (uint64_t i = 0; i < 1UL << order; i++)
-        m2p_set(page_to_mfn(&pg[i]), gpfn + i);
+    if (bits && bits < 64)
+        end = bits <= PAGE_SHIFT ? 0 : 1UL << (bits - PAGE_SHIFT);
+    return domain_alloc_frames(d, order, end, gpfn);
 }
 
 struct extents {
@@ -77,28 +64,20 @@ struct extents {
 
 static bool increase_one(const struct extents *x, uint64_t i)
 {
-    struct page *pg = memop_alloc(x->d, x->order, x->mem_flags);
-    uint64_t m;
+    mfn_t m = memop_alloc(x->d, x->order, x->mem_flags, M2P_INVALID);
 
-    if (!pg)
-        return false;
-    m = page_to_mfn(pg).v;
-    return !x->list.v || !copy_to_guest_at(x->list, i, &m);
+    return mfn_is_valid_value(m) && (!x->list.v || !copy_to_guest_at(x->list, i, &m.v));
 }
 
 static bool populate_one(const struct extents *x, uint64_t i)
 {
-    struct page *pg;
-    uint64_t gpfn, m;
+    uint64_t gpfn;
+    mfn_t m;
 
     if (copy_from_guest_at(&gpfn, x->list, i))
         return false;
-    pg = memop_alloc(x->d, x->order, x->mem_flags);
-    if (!pg)
-        return false;
-    memop_set_pfns(pg, x->order, gpfn);
-    m = page_to_mfn(pg).v;
-    return !copy_to_guest_at(x->list, i, &m);
+    m = memop_alloc(x->d, x->order, x->mem_flags, gpfn);
+    return mfn_is_valid_value(m) && !copy_to_guest_at(x->list, i, &m.v);
 }
 
 static bool decrease_one(const struct extents *x, uint64_t i)

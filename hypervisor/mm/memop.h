@@ -6,10 +6,9 @@
 #include "domain/domain.h"
 #include "mm/frame.h"
 
-/* 2^order frames for d, below the address width in mem_flags if there is one; NULL. */
-struct page *memop_alloc(struct domain *d, unsigned int order, unsigned int mem_flags);
-/* Their M2P entries become gpfn, gpfn + 1, ... */
-void memop_set_pfns(struct page *pg, unsigned int order, uint64_t gpfn);
+/* domain_alloc_frames() below the address width in mem_flags, if there is one. */
+__must_check mfn_t memop_alloc(struct domain *d, unsigned int order, unsigned int mem_flags,
+                               uint64_t gpfn);
 /* The largest extent that the caller may ask for. */
 unsigned int memop_max_order(void);
 

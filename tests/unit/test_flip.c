@@ -39,7 +39,6 @@ static void race(void);
     (race(), __atomic_compare_exchange_n((p), (oldp), (new), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define atomic_xchg(p, v) (race(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 
-extern uint64_t max_mfn;
 #include "hypervisor/grant/flip.c"
 #include "hypervisor/grant/window.c"
 #include "hypervisor/mm/validate.c"
@@ -275,7 +274,7 @@ static void set_up(void)
         for (uint32_t i = 0; i < PER_DOM; i++) {
             uint32_t m = FIRST + (d - 1) * PER_DOM + i;
 
-            assert_true(page_give(&dom[d], &pages[m]));
+            assert_true(page_give(&dom[d], &pages[m], M2P_INVALID));
             m2p[m] = d * 1000 + i;
             memory[m][7] = i < PER_DOM - 1 ? d : 0;
             if (i < SLOTS)

@@ -85,7 +85,17 @@ void domain_put(struct domain *d) { }
 
 void spin_lock_slow(spinlock_t *l) { abort(); }
 static const spinlock_t *held;
-void spin_debug_before(const spinlock_t *l) { }
+static uint32_t wanted;         /* the frame that another vCPU of dom tries to give back; 0: none */
+void spin_debug_before(const spinlock_t *l)
+{
+    struct page *pg = &pages[wanted];
+
+    if (!wanted || !page_get(pg, &dom))
+        return;
+    wanted = 0;
+    (void)page_disown(pg);
+    page_put(pg);
+}
 void spin_debug_after(spinlock_t *l) { if (l == &dom.mmu_lock) held = l; }
 void spin_debug_pair_after(spinlock_t *a, spinlock_t *b) { }
 void spin_debug_release(spinlock_t *l) { if (l == &dom.mmu_lock) held = NULL; }
@@ -356,8 +366,8 @@ static void set_up(uint32_t s, bool privileged)
     for (uint32_t m = 0; m < TOP; m++)
         pages[m].owner = m < FIRST ? DOMID_IO : DOMID_NONE;
     for (uint32_t m = FIRST; m < FIRST + FRAMES; m++)
-        assert_true(page_give(&dom, &pages[m]));
-    assert_true(page_give(&other, &pages[ALIEN]));
+        assert_true(page_give(&dom, &pages[m], M2P_INVALID));
+    assert_true(page_give(&other, &pages[ALIEN], M2P_INVALID));
     pages[SHARED].owner = 1;
     pages[SHARED].count = PGC_ALLOCATED | PGC_HYPERVISOR | 1;
 }
@@ -542,9 +552,42 @@ static void shared_page_is_no_table(void **state)
     tear_down();
 }
 
+/* Guests guess numbers: a frame that is being given to a domain may be given back at any moment. */
+static void given_and_taken_at_once(void **unused)
+{
+    uint32_t n = 0;
+
+    set_up(7, false);
+    assert_true(page_steal(&dom, &pages[FIRST]));
+    /* As XENMEM_exchange leaves them meanwhile. */
+    pages[FIRST].next = FIRST + 1;
+    pages[FIRST].prev = FIRST + 3;
+    wanted = FIRST;
+    assert_true(page_give(&dom, &pages[FIRST], 77));
+    assert_int_equal(m2p[FIRST], 77);
+    for (uint32_t m = dom.page_list, prev = FRAME_NIL; m != FRAME_NIL; prev = m, m = pages[m].next) {
+        assert_int_equal(pages[m].prev, prev);
+        assert_int_equal(pages[m].owner, dom.id);
+        assert_true(++n <= FRAMES);
+    }
+    assert_int_equal(n, FRAMES);
+    assert_int_equal(dom.tot_pages, FRAMES);
+    /* The next lock that anybody takes: now it can be had, and all is as it should be. */
+    assert_true(page_steal(&dom, &pages[FIRST + 1]));
+    assert_int_equal(wanted, 0);
+    assert_true(freed[FIRST]);
+    assert_int_equal(dom.tot_pages, FRAMES - 2);
+    assert_int_equal(m2p[FIRST], M2P_INVALID);
+    freed[FIRST] = false;
+    assert_true(page_give(&dom, &pages[FIRST], M2P_INVALID));
+    assert_true(page_give(&dom, &pages[FIRST + 1], M2P_INVALID));
+    tear_down();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(given_and_taken_at_once),
         cmocka_unit_test(tables_must_be_read_only), cmocka_unit_test(linear_l4),
         cmocka_unit_test(reserved_slots_are_ours),  cmocka_unit_test(leaf_targets),
         cmocka_unit_test(shared_page_is_no_table),  cmocka_unit_test(random_calls),
