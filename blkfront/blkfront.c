@@ -24,18 +24,29 @@ static void ring_event(void *arg)
 
 /* ------------------------------------------------------------------ connecting */
 
+static bool is_block_size(uint32_t n)
+{
+    return n >= 512 && n <= 65536 && !(n & (n - 1));
+}
+
 static void read_info(struct blkfront *b)
 {
     const char *peer = b->dev.peer;
     struct blkfront_info *i = &b->info;
-    uint64_t sectors = 0;
+    uint64_t sectors;
 
-    (void)xs_read_u64(XS_NO_TXN, peer, "sectors", &sectors);
+    /* Bytes must be a number, too. */
+    if (xs_read_u64(XS_NO_TXN, peer, "sectors", &sectors) || sectors > UINT64_MAX >> 9) {
+        log_error("%s: the backend names no size that a disk can have", b->path);
+        sectors = 0;
+    }
     i->sectors = sectors;
     i->sector_size = xs_read_default(XS_NO_TXN, peer, "sector-size", 512);
-    if (i->sector_size < 512 || i->sector_size > 4096 || (i->sector_size & (i->sector_size - 1)))
+    if (!is_block_size(i->sector_size) || i->sector_size > 4096)
         i->sector_size = 512;
     i->physical_size = xs_read_default(XS_NO_TXN, peer, "physical-sector-size", i->sector_size);
+    if (!is_block_size(i->physical_size) || i->physical_size < i->sector_size)
+        i->physical_size = i->sector_size;
     i->readonly = xs_read_default(XS_NO_TXN, peer, "info", 0) & VDISK_READONLY;
     i->flush = xs_read_default(XS_NO_TXN, peer, "feature-flush-cache", 0);
     i->discard = xs_read_default(XS_NO_TXN, peer, "feature-discard", 0);

@@ -88,6 +88,15 @@ bool ring_take_back(struct blkfront *b)
     return all;
 }
 
+static bool ring_is_granted(const struct blkfront *b)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < 1u << b->order; i++)
+        any |= b->ring_ref[i] != GRANT_NONE;
+    return any;
+}
+
 void ring_free(struct blkfront *b)
 {
     for (uint32_t i = 0; b->slot && i < b->size; i++)
@@ -95,7 +104,7 @@ void ring_free(struct blkfront *b)
             glue_pages_free(b->slot[i].list, 0);
     free(b->slot);
     free(b->free);
-    if (b->ring)
+    if (b->ring && !ring_is_granted(b))     /* else a backend that guessed has it: it is lost */
         glue_pages_free(b->ring, b->order);
     b->ring = NULL;
     b->slot = NULL;
