@@ -19,6 +19,14 @@ bool fake_flips = true, fake_flips_busy;
 unsigned int fake_pinned;
 const char *fake_word;
 uint64_t fake_word_value;
+struct fake_fault fake_flip_fault = { .at = FAKE_NONE }, fake_copy_fault = { .at = FAKE_NONE };
+
+static bool fails_now(struct fake_fault *f)
+{
+    if (f->at >= 0)
+        return f->at-- == 0;
+    return f->at == FAKE_EACH;
+}
 
 /* Grants ------------------------------------------------------------------------------------ */
 
@@ -135,7 +143,9 @@ uint32_t grant_copy(struct gnttab_copy *ops, uint32_t n)
         uint8_t *to = side_of(&op->dest, op->len, op->flags & GNTCOPY_dest_gref, true);
 
         op->status = from && to ? GNTST_okay : GNTST_bad_gntref;
-        if (from && to)
+        if (fails_now(&fake_copy_fault))
+            op->status = fake_copy_fault.status;
+        if (op->status == GNTST_okay)
             memmove(to, from, op->len);
         else
             failed++;
@@ -196,6 +206,7 @@ void page_free(void *p)
 void fake_reset(void)
 {
     fake_world_reset();
+    fake_flip_fault.at = fake_copy_fault.at = FAKE_NONE;
     memset(grants, 0, sizeof(grants));
     memset(nr_mapped, 0, sizeof(nr_mapped));
 }
@@ -260,7 +271,12 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
     if (a1 != SLUICE_FLIP_exchange)
         return -XEN_ENOSYS;
     fake_flip_calls++;
-    for (uint64_t i = 0; i < a3; i++)
-        op[i].status = flip(&op[i]);
+    for (uint64_t i = 0; i < a3; i++) {
+        bool fails = fails_now(&fake_flip_fault);
+
+        if (fails && fake_flip_fault.call)
+            return -XEN_EFAULT;
+        op[i].status = fails ? fake_flip_fault.status : flip(&op[i]);
+    }
     return 0;
 }

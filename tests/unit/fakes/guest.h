@@ -30,6 +30,16 @@ extern unsigned long fake_copies, fake_copy_calls;
 /* A number on dom0's command line; NULL: there is none. */
 extern const char *fake_word;
 extern uint64_t fake_word_value;
+/* Operation `at` from now on, or each (FAKE_EACH), fails with `status`; call: and so does the hypercall, with all that
+ * come after it left as they are. */
+#define FAKE_NONE (-1)
+#define FAKE_EACH (-2)
+struct fake_fault {
+    int at;
+    int16_t status;
+    bool call;
+};
+extern struct fake_fault fake_flip_fault, fake_copy_fault;
 /* Pages that are pinned now. */
 extern unsigned int fake_pinned;
 
