@@ -329,8 +329,8 @@ static void frontend_changed(struct xbdev *d, enum xenbus_state state)
         return;
     switch (state) {
     case XenbusStateInitialising:
-        /* A frontend that starts again without having closed finds nothing of its past. */
-        if (d->state == XenbusStateConnected)
+        /* A frontend that starts again without having closed finds nothing of its past, nor does one that was taken down. */
+        if (d->state == XenbusStateConnected || d->state == XenbusStateClosing)
             go_closed(vif);
         if (d->state == XenbusStateClosed)
             xbdev_set_state(d, XenbusStateInitWait);

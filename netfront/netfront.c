@@ -379,7 +379,8 @@ static void peer_changed(struct xbdev *d, enum xenbus_state peer)
     case XenbusStateClosed:
     case XenbusStateUnknown:
         disconnect(nf);
-        if (d->state != XenbusStateInitialising && peer == XenbusStateClosing)
+        /* Even before there was a connection: it waits for that. */
+        if (peer == XenbusStateClosing)
             (void)xbdev_set_state(d, XenbusStateClosed);
         else if (d->state != XenbusStateInitialising)
             (void)xbdev_set_state(d, XenbusStateInitialising);

@@ -789,6 +789,17 @@ static void failed_vif_comes_again(void **unused)
     assert_int_equal(state(&a), 4);
 }
 
+/* As a frontend that was suspended meanwhile, and does not know that it was taken down. */
+static void failed_vif_begins_anew(void **unused)
+{
+    slot_beyond_its_page(NULL);
+    put(&a, FRONT, "state", "1");
+    fake_run();
+    assert_int_equal(state(&a), 2);
+    come_up(&a, "sgc");
+    assert_int_equal(state(&a), 4);
+}
+
 /* The classic flip: frames come in pages that are the guest's then, with nothing else in them. */
 static void a_frontend_that_takes_pages(void **unused)
 {
@@ -878,7 +889,7 @@ int main(void)
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
         T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
-        T(closes_and_comes_again), T(failed_vif_comes_again),
+        T(closes_and_comes_again), T(failed_vif_comes_again), T(failed_vif_begins_anew),
         T(a_frontend_that_takes_pages), T(refuses_what_it_cannot_serve),
         T(several_queues),
     };

@@ -489,6 +489,21 @@ static void any_state(void **unused)
     assert_int_equal(lines("the backend is wrong"), 0);
 }
 
+/* One that closes, whatever we have seen of it, waits for us to close. */
+static void closing_is_answered(void **unused)
+{
+    netpeer_close(p);
+    assert_int_equal(netpeer_state(p), XenbusStateInitialising);
+    netpeer_state_to(p, "5");
+    assert_int_equal(netpeer_state(p), XenbusStateClosed);
+    assert_true(netpeer_come_up(p));
+    netfront_suspend(p->nf);
+    netpeer_state_to(p, "5");
+    netfront_resume(p->nf);
+    fake_run();
+    assert_int_equal(netpeer_state(p), XenbusStateClosed);
+}
+
 /* A backend that goes through its states but keeps what it mapped gets nothing more. */
 static void rings_kept(void **unused)
 {
@@ -570,7 +585,8 @@ int main(void)
         F(flip_lost_frames), F(flip_given_back), F(flip_any_order),
         S(standard_indices), S(standard_answers), S(standard_answers_twice), S(standard_pieces),
         S(standard_extra), S(standard_lost_frames),
-        F(keys), S(keys), F(any_state), S(any_state), F(rings_kept), S(rings_kept), F(pages_kept),
+        F(keys), S(keys), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
+        F(rings_kept), S(rings_kept), F(pages_kept),
         S(pages_kept), F(suspended), S(suspended),
     };
 
