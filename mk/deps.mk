@@ -80,6 +80,10 @@ $(B)/dep/mbedtls/%.o $(B)/dep-host/mbedtls/%.o: DEPS_FLAGS := $(MBEDTLS_INC) -I.
 
 DEPS_OBJ := $(DEPS_C:$(DEPS)/%.c=$(B)/dep/%.o)
 
+# The compiler does not name a file that only system headers include: this one decides how structures look.
+LWIP_CONF := toolstack/net/lwipopts.h toolstack/net/csum.h $(wildcard toolstack/net/arch/*.h)
+$(LWIP_C:$(DEPS)/%.c=$(B)/dep/%.o) $(patsubst %.c,$(B)/d0/%.o,$(wildcard toolstack/net/*.c)): $(LWIP_CONF)
+
 # The same for unit tests and fuzz targets: name build/libdecomp-host.a, build/libmbedtls-host.a in LINK.
 DECOMP_HOST_OBJ := $(DECOMP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
 MBEDTLS_HOST_OBJ := $(MBEDTLS_C:$(DEPS)/%.c=$(B)/dep-host/%.o)

@@ -130,7 +130,7 @@ static void deliver(struct port *p, struct frame *f, bool may_wait)
         port_count_tx_drop(p, DROP_NO_ROOM);
     } else if (f->gso == GSO_NONE && f->len > p->mtu + VLAN_ROOM) {
         port_count_tx_drop(p, DROP_TOO_LONG);
-    } else if (shape_fits(p->caps, f)) {
+    } else if (shape_fits(p->caps, f) || shape_in_place(p->caps, f)) {
         if (!keep_behind(p, f, may_wait))
             push(p, f, may_wait);
     } else {

@@ -71,15 +71,21 @@ static unsigned int l4_header(uint8_t proto)
     return proto == IP_P_TCP ? 20 : 8;
 }
 
+/* Headers of a frame with a checksum that we know. */
+static bool parse(struct headers *h, const uint8_t *head, size_t head_len, size_t frame_len)
+{
+    if (!headers_parse(h, head, head_len, frame_len) || !h->l4 || h->fragment ||
+        h->first_fragment || !csum_offset(h->proto))
+        return false;
+    return h->l4_len >= l4_header(h->proto) && h->l4 + l4_header(h->proto) <= head_len;
+}
+
 bool csum_place(const uint8_t *head, size_t head_len, size_t frame_len, uint16_t *start,
                 uint16_t *offset)
 {
     struct headers h;
 
-    if (!headers_parse(&h, head, head_len, frame_len) || !h.l4 || h.fragment ||
-        h.first_fragment || !csum_offset(h.proto))
-        return false;
-    if (h.l4_len < l4_header(h.proto) || h.l4 + l4_header(h.proto) > head_len)
+    if (!parse(&h, head, head_len, frame_len))
         return false;
     *start = h.l4;
     *offset = (uint16_t)csum_offset(h.proto);
@@ -89,18 +95,20 @@ bool csum_place(const uint8_t *head, size_t head_len, size_t frame_len, uint16_t
 bool csum_complete(uint8_t *frame, size_t len)
 {
     struct headers h;
-    uint16_t start, offset, sum;
+    uint8_t *field;
+    uint16_t sum;
     uint64_t acc;
 
-    if (!csum_place(frame, len, len, &start, &offset) || !headers_parse(&h, frame, len, len))
+    if (!parse(&h, frame, len, len))
         return false;
-    put_csum(frame + start + offset, 0);
+    field = frame + h.l4 + csum_offset(h.proto);
+    put_csum(field, 0);
     acc = pseudo_header(frame + h.l3, h.version, h.proto, h.l4_len);
-    sum = (uint16_t)~csum_fold(csum_add(acc, frame + start, h.l4_len));
+    sum = (uint16_t)~csum_fold(csum_add(acc, frame + h.l4, h.l4_len));
     /* For UDP, 0 would say "no checksum"; the other zero is the same number. */
     if (!sum && h.proto == IP_P_UDP)
         sum = 0xffff;
-    put_csum(frame + start + offset, sum);
+    put_csum(field, sum);
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include "runtime/pagetable.h"
 
 #define PER_PAGE     (PAGE_SIZE / sizeof(struct mem_frame))
-#define PAGES_KEPT   64         /* free pages for fragments */
+#define PAGES_KEPT   128        /* free pages for fragments */
 
 static struct list free_frames = LIST_INIT(free_frames);
 static unsigned int nr_made, nr_free;
@@ -25,8 +25,22 @@ static void page_put(void *p)
         page_free(p);
 }
 
+/* Head lies in `buf` again. */
+static void *page_off(struct mem_frame *m)
+{
+    void *page = m->page;
+
+    m->page = NULL;
+    m->f.head_mfn = virt_to_mfn(m->buf);
+    return page;
+}
+
 void frame_free(struct frame *f)
 {
+    struct mem_frame *m = mem_frame_of(f);
+
+    if (m->page)
+        page_put(page_off(m));
     for (unsigned int i = 0; i < f->nr_frags; i++)
         page_put(f->frags[i].va);
     f->nr_frags = 0;
@@ -83,6 +97,35 @@ struct frame *frame_new(struct port *from)
     f->failed = 0;
     f->refs = 1;
     return f;
+}
+
+struct frame *frame_new_page(struct port *from)
+{
+    struct frame *f = frame_new(from);
+    void *page = f ? page_get() : NULL;
+
+    if (page) {
+        mem_frame_of(f)->page = page;
+        f->head = page;
+        f->head_mfn = virt_to_mfn(page);
+    } else if (f) {
+        frame_put(f);
+    }
+    return page ? f : NULL;
+}
+
+void frame_take_page(struct frame *f, struct frame *next, unsigned int len)
+{
+    void *page = page_off(mem_frame_of(next));
+
+    f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_MEM, .len = (uint16_t)len, .va = page };
+    f->len = (uint16_t)(f->len + len);
+    frame_put(next);
+}
+
+bool frame_is_mine(const struct frame *f)
+{
+    return f->done == frame_free && f->refs == 1 && frame_is_flat(f);
 }
 
 struct frame *frame_new_big(struct port *from, unsigned int bytes)

@@ -22,6 +22,7 @@ enum mem_way {
 struct mem_frame {
     struct frame f;
     uint8_t *buf;               /* FRAME_ROOM bytes, half a page */
+    void *page;                 /* NULL, or what head lies in instead */
     /* While the bridge shapes it: */
     struct port *to;
     struct frame *source;       /* a reference, until the copies out of it are done; until f is, if pinned */
@@ -37,10 +38,14 @@ static inline struct mem_frame *mem_frame_of(struct frame *f)
 }
 
 /*
- * As frame_new(), with room for `bytes` in all: the first FRAME_ROOM in head, the rest in own
- * pages as fragments, of which the last may be part of a page. len and head_len are set.
+ * As frame_new(), with a whole page for the head. frame_take_page() makes that page, of which len bytes are
+ * used, the next fragment of another such frame, and gives back what is left of this one.
  */
-struct frame *frame_new_big(struct port *from, unsigned int bytes);
+struct frame *frame_new_page(struct port *from);
+void frame_take_page(struct frame *f, struct frame *next, unsigned int len);
+
+/* Is it one of these, flat, and known to nobody else: may it be changed? */
+bool frame_is_mine(const struct frame *f);
 
 /* As their done() does: f, which owns the memory of its fragments, is free again. */
 void frame_free(struct frame *f);

@@ -37,6 +37,14 @@ bool shape_fits(uint32_t caps, const struct frame *f)
     return !must_cut(caps, f) && !must_complete(caps, f);
 }
 
+bool shape_in_place(uint32_t caps, struct frame *f)
+{
+    if (must_cut(caps, f) || !frame_is_mine(f) || !csum_complete(f->head, f->len))
+        return false;
+    f->flags = FRAME_CSUM_VALID;
+    return true;
+}
+
 /* Common end of all ways: nf will be filled from f and then goes to port `to`. */
 static void append(struct frame *nf, struct frame *f, struct port *to, bool may_wait,
                    struct list *list)

@@ -12,6 +12,12 @@
 bool shape_fits(uint32_t caps, const struct frame *f);
 
 /*
+ * Completes the checksum where the frame lies, if that is all that is missing and nobody else has the frame. False:
+ * it is not, or there is none.
+ */
+bool shape_in_place(uint32_t caps, struct frame *f);
+
+/*
  * Makes one or more frames out of f in the form that port `to` takes, queues the copies that
  * fill them and appends them to list. Returns DROP_REASONS, or why f had to be dropped (what was
  * appended before is in order).

@@ -95,6 +95,12 @@ static inline void frame_put(struct frame *f)
  */
 struct frame *frame_new(struct port *from);
 
+/*
+ * As frame_new(), with room for `bytes` in all (up to FRAME_LEN_MAX): the first FRAME_ROOM in head, the
+ * rest in own pages as fragments, of which the last may be part of a page. len and head_len are set.
+ */
+struct frame *frame_new_big(struct port *from, unsigned int bytes);
+
 /* What a port can take; other frames are brought into shape by the bridge before. */
 #define PORT_CSUM  0x01         /* frames with FRAME_CSUM_BLANK over IPv4 */
 #define PORT_CSUM6 0x02         /* the same over IPv6 */

@@ -3,9 +3,11 @@
  * virtio_net.c - virtio network card (virtio 1.x over PCI), one receive and one transmit queue.
  *
  * Frames are received straight into bridge frames and sent straight out of them, or out of guests' pages. Checksum and
- * segmentation are left to the device where it offers that.
+ * segmentation are left to the device where it offers that; what it has put together of several packets comes as one
+ * frame of up to 64 KiB in several buffers, which are pages then.
  */
 #include "netback/nic.h"
+#include "netback/frame.h"
 #include "netback/headers.h"
 #include "netback/csum.h"
 #include "lib/string.h"
@@ -23,8 +25,11 @@
 #define F_CSUM       0
 #define F_GUEST_CSUM 1
 #define F_MAC        5
+#define F_GUEST_TSO4 7
+#define F_GUEST_TSO6 8
 #define F_HOST_TSO4  11
 #define F_HOST_TSO6  12
+#define F_MRG_RXBUF  15
 #define F_STATUS     16
 
 #define CFG_MAC      0
@@ -34,6 +39,7 @@
 #define RX_QUEUE     0
 #define TX_QUEUE     1
 #define RX_BUFFERS   128
+#define RX_PAGES     192        /* with big frames: 17 for each */
 #define QUEUE_SIZE   256
 
 /* Before each frame, in both directions. */
@@ -58,6 +64,9 @@ struct virtio_net {
     struct work rx_work, tx_work;
     struct nic_watch watch;
     unsigned int posted;            /* receive buffers that the device has */
+    bool big;                       /* they are pages, and a frame may take several of them */
+    struct frame *rx_frame;         /* one that waits for the rest of its buffers, */
+    unsigned int rx_more;           /* so many */
     struct net_hdr *tx_hdr;         /* a page: one for each frame that the device may have */
     uint16_t hdr_free[QUEUE_SIZE];  /* stack of unused ones */
     unsigned int nr_hdr_free;
@@ -71,13 +80,13 @@ struct virtio_net {
 
 static void refill(struct virtio_net *n)
 {
-    while (n->posted < RX_BUFFERS) {
-        struct frame *f = frame_new(&n->port);
+    while (n->posted < (n->big ? RX_PAGES : RX_BUFFERS)) {
+        struct frame *f = n->big ? frame_new_page(&n->port) : frame_new(&n->port);
         struct virtq_buf buf;
 
         if (!f)
             break;
-        buf = (struct virtq_buf){ virt_to_maddr(f->head), FRAME_ROOM };
+        buf = (struct virtq_buf){ virt_to_maddr(f->head), n->big ? PAGE_SIZE : FRAME_ROOM };
         if (virtq_add(&n->rx, &buf, 0, 1, f)) {
             frame_put(f);
             break;
@@ -87,12 +96,36 @@ static void refill(struct virtio_net *n)
     virtq_kick(&n->rx);
 }
 
-/* The device has filled a buffer: header, frame. False: nothing that could be a frame. */
-static bool receive(struct frame *f, uint32_t written)
+/* A frame of several packets: such a one as may be handed on? */
+static bool take_gso(struct frame *f, const struct net_hdr *h)
+{
+    struct gso g;
+
+    if (!(f->flags & FRAME_CSUM_BLANK) || (h->gso_type != HDR_GSO_TCPV4 && h->gso_type != HDR_GSO_TCPV6))
+        return false;
+    f->gso = h->gso_type == HDR_GSO_TCPV4 ? GSO_TCPV4 : GSO_TCPV6;
+    f->gso_size = h->gso_size;
+    return gso_plan(&g, f->head, f->head_len, f->len, f->gso == GSO_TCPV4 ? 4 : 6, f->gso_size);
+}
+
+/* All buffers of a frame are there; the header stands before head. */
+static bool whole(struct virtio_net *n, struct frame *f)
+{
+    const struct net_hdr *h = (const void *)(f->head - sizeof(*h));
+
+    return !n->big || !h->gso_type || take_gso(f, h);
+}
+
+/* The device has filled a buffer: header, frame or its beginning. False: nothing that could be a frame. */
+static bool receive(struct virtio_net *n, struct frame *f, uint32_t written)
 {
     const struct net_hdr *h = (const void *)f->head;
 
-    if (written < sizeof(*h) + FRAME_LEN_MIN || written > FRAME_ROOM)
+    n->rx_more = 0;
+    if (n->big && written >= sizeof(*h) && h->num_buffers)
+        n->rx_more = h->num_buffers - 1u;
+    if (written < sizeof(*h) + FRAME_LEN_MIN || written > (n->big ? PAGE_SIZE : FRAME_ROOM) ||
+        n->rx_more > FRAME_FRAGS_MAX)
         return false;
     if (h->flags & HDR_NEEDS_CSUM)
         f->flags = FRAME_CSUM_BLANK;
@@ -101,6 +134,46 @@ static bool receive(struct frame *f, uint32_t written)
     f->head += sizeof(*h);
     f->head_len = f->len = (uint16_t)(written - sizeof(*h));
     return true;
+}
+
+/* One of the buffers of a frame after its first. n->rx_frame is NULL when that was no good. */
+static void receive_more(struct virtio_net *n, struct frame *f, uint32_t written)
+{
+    struct frame *first = n->rx_frame;
+
+    n->rx_more--;
+    if (first && written && written <= PAGE_SIZE && first->len + written <= FRAME_LEN_MAX) {
+        frame_take_page(first, f, written);
+        return;
+    }
+    frame_put(f);
+    if (first)
+        frame_put(first);
+    n->rx_frame = NULL;
+}
+
+/* Takes one buffer; returns a frame when one is complete. */
+static struct frame *take_buffer(struct virtio_net *n, struct frame *f, uint32_t written)
+{
+    n->posted--;
+    if (n->rx_more) {
+        receive_more(n, f, written);
+    } else if (receive(n, f, written)) {
+        n->rx_frame = f;
+    } else {
+        n->rx_frame = NULL;
+        frame_put(f);
+    }
+    if (n->rx_more)
+        return NULL;
+    f = n->rx_frame;
+    n->rx_frame = NULL;
+    if (f && whole(n, f))
+        return f;
+    port_count_rx_drop(&n->port, DROP_DEVICE);
+    if (f)
+        frame_put(f);
+    return NULL;
 }
 
 static void rx_work(struct work *w)
@@ -113,13 +186,9 @@ static void rx_work(struct work *w)
     if (n->watch.lost)
         return;
     while (good < NIC_TURN && (f = virtq_next_used(&n->rx, &written)) != NULL) {
-        n->posted--;
-        if (receive(f, written)) {
+        f = take_buffer(n, f, written);
+        if (f)
             frames[good++] = f;
-        } else {
-            port_count_rx_drop(&n->port, DROP_DEVICE);
-            frame_put(f);
-        }
     }
     port_receive(&n->port, frames, good);
     for (unsigned int i = 0; i < good; i++)
@@ -247,7 +316,10 @@ static void hung(struct nic_watch *w)
         pci_disable_dma(n->dev.pci);
     while ((f = virtq_take_back(&n->rx)) != NULL)
         frame_put(f);
-    n->posted = 0;
+    if (n->rx_frame)
+        frame_put(n->rx_frame);
+    n->rx_frame = NULL;
+    n->posted = n->rx_more = 0;
     for (unsigned int i = 0; i < QUEUE_SIZE; i++) {
         if (!n->slots[i].frame)
             continue;
@@ -304,6 +376,16 @@ static int start_queues(struct virtio_net *n)
     return rc;
 }
 
+/* Big frames are taken from devices that spread them over several buffers only. */
+static uint64_t receive_features(struct virtio_dev *dev)
+{
+    uint64_t offered = virtio_offered(dev), big = VIRTIO_BIT(F_GUEST_TSO4) | VIRTIO_BIT(F_GUEST_TSO6);
+
+    if (!(offered & VIRTIO_BIT(F_GUEST_CSUM)) || !(offered & VIRTIO_BIT(F_MRG_RXBUF)) || !(offered & big))
+        return 0;
+    return big | VIRTIO_BIT(F_MRG_RXBUF);
+}
+
 static int bring_up(struct virtio_net *n)
 {
     _Static_assert(sizeof(struct net_hdr) == 12, "virtio 1.x header");
@@ -311,9 +393,11 @@ static int bring_up(struct virtio_net *n)
 
     rc = virtio_negotiate(&n->dev, VIRTIO_BIT(F_CSUM) | VIRTIO_BIT(F_GUEST_CSUM) |
                           VIRTIO_BIT(F_MAC) | VIRTIO_BIT(F_STATUS) | VIRTIO_BIT(F_HOST_TSO4) |
-                          VIRTIO_BIT(F_HOST_TSO6) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX));
+                          VIRTIO_BIT(F_HOST_TSO6) | receive_features(&n->dev) |
+                          VIRTIO_BIT(VIRTIO_F_EVENT_IDX));
     if (rc)
         return rc;
+    n->big = n->dev.features & VIRTIO_BIT(F_MRG_RXBUF);
     n->tx_hdr = page_alloc_zeroed();
     if (!n->tx_hdr)
         return -XEN_ENOMEM;
@@ -373,9 +457,9 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
     (void)virtq_irq_enable(&n->tx);
     work_queue(&n->rx_work);
     *port = &n->port;
-    log_info("%s: virtio, %02x:%02x:%02x:%02x:%02x:%02x%s%s%s", name, n->port.mac[0],
+    log_info("%s: virtio, %02x:%02x:%02x:%02x:%02x:%02x%s%s%s%s", name, n->port.mac[0],
              n->port.mac[1], n->port.mac[2], n->port.mac[3], n->port.mac[4], n->port.mac[5],
              n->port.caps & PORT_CSUM ? ", checksums" : "", n->port.caps & PORT_TSO4 ? ", tso" : "",
-             n->port.up ? "" : ", no link");
+             n->big ? ", big frames" : "", n->port.up ? "" : ", no link");
     return 0;
 }

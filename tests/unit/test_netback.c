@@ -14,6 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "netback/csum.h"
+#include "netback/frame.h"
 #include "netback/headers.h"
 #include "netback/netback.h"
 #include "runtime/mem.h"
@@ -529,6 +530,87 @@ static void from_the_wire(void **unused)
     assert_int_equal(nic_got, 0);
 }
 
+/* A TCP segment from the wire in the frame's head, as much of it as fits there. */
+static void fill_head(struct frame *f, unsigned int len, unsigned int room)
+{
+    static struct guest wire = { .dom = 9 };
+
+    assert_int_equal(fill_tcp(&wire, 2, len - 54), len);
+    f->head_len = f->len = (uint16_t)MIN(len, room);
+    for (unsigned int i = 0; i < f->head_len; i++)
+        f->head[i] = wire.page[i / 4096][i % 4096];
+    f->flags = FRAME_CSUM_BLANK;
+}
+
+/* A frame that nobody else has gets its checksum where it lies. */
+static void completes_checksum_in_place(void **unused)
+{
+    struct port host = { .name = "dom0", .mac = { 2 }, .mtu = 1500, .up = true, .send = nic_send };
+    unsigned int made, before, used;
+    uint8_t want[2048];
+    struct frame *f;
+
+    assert_int_equal(port_join(&host, bridge_get(NULL)), 0);
+    frame_counts(&made, &before);
+    for (unsigned int flood = 0; flood < 2; flood++) {
+        f = frame_new(&host);
+        fill_head(f, 1514, 2048);
+        f->head[5] = 99;                /* to an unknown station: out of the uplink */
+        if (flood)
+            f->head[0] = 0xff;          /* to everybody, of whom some want it and some do not */
+        memcpy(want, f->head, f->len);
+        assert_true(csum_complete(want, f->len));
+        nic_got = 0;
+        rx_post(&b, 2);
+        port_receive(&host, &f, 1);
+        frame_counts(&made, &used);
+        assert_int_equal(used, before + 1);
+        frame_put(f);
+        fake_run();
+        assert_int_equal(nic_got, 1);
+        assert_memory_equal(nic_frame[0], want, 1514);
+        if (flood)
+            assert_int_equal(rx_take(&b), 1514);
+    }
+    frame_counts(&made, &used);
+    assert_int_equal(used, before);
+    port_leave(&host);
+}
+
+/* A card has put together several packets, in several buffers. */
+static void big_frame_from_the_wire(void **unused)
+{
+    unsigned int made, before, used, len = 12000, at;
+    struct frame *f;
+
+    frame_counts(&made, &before);
+    rx_post(&b, 8);
+    f = frame_new_page(&nic);
+    f->head += 12;
+    fill_head(f, len, 4084);
+    for (at = 4084; at < len;) {
+        struct frame *next = frame_new_page(&nic);
+        unsigned int n = MIN(len - at, 4096u);
+
+        for (unsigned int k = 0; k < n; k++)
+            next->head[k] = (uint8_t)((at + k) * 13);
+        frame_take_page(f, next, n);
+        at += n;
+    }
+    f->gso = GSO_TCPV4;
+    f->gso_size = 1448;
+    port_receive(&nic, &f, 1);
+    frame_put(f);
+    fake_run();
+    assert_int_equal(rx_take(&b), len);
+    for (unsigned int k = 54; k < len; k++)
+        assert_int_equal(got[k], (uint8_t)(k * 13));
+    assert_int_equal(got_extra.u.gso.size, 1448);
+    assert_true(first_rsp.flags & NETRXF_csum_blank);
+    frame_counts(&made, &used);
+    assert_int_equal(used, before);
+}
+
 /* A receiver without slots is waited for, and a dead one is not waited for for ever. */
 static void waits_for_room(void **unused)
 {
@@ -883,7 +965,8 @@ int main(void)
         T(big_frame_stays_whole),
         T(fragments_keep_their_places),
         T(big_frame_is_cut), T(completes_checksum_where_needed),
-        T(floods_broadcast_but_not_to_the_sender), T(from_the_wire), T(waits_for_room),
+        T(floods_broadcast_but_not_to_the_sender), T(from_the_wire),
+        T(completes_checksum_in_place), T(big_frame_from_the_wire), T(waits_for_room),
         T(limits_the_rate), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
         T(producer_far_ahead), T(producer_goes_back), T(chain_without_end), T(chain_too_long),
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),

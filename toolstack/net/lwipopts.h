@@ -60,7 +60,11 @@
 #define PBUF_POOL_BUFSIZE        1536
 #define LWIP_RANDOMIZE_INITIAL_LOCAL_PORTS 1
 
-/* Received frames whose checksum somebody trusted has checked are not checked again (netif.c). */
+/* Large frames are received where they lie (link.c); bigseg.c keeps a number beside a connection. */
+#define LWIP_SUPPORT_CUSTOM_PBUF  1
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1
+
+/* Received frames whose checksum somebody trusted has checked are not checked again (link.c). */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 #include "toolstack/net/csum.h"

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * netif.c - lwIP's network interface as a bridge port, and lwIP's clock on the run loop.
- *
- * Frames from the bridge are copied into lwIP's buffers at once, because it writes into what it
- * parses and frames may be shared; they are parsed from a work item, so that an answer does not
- * go back into the bridge while the bridge is still handing out the question.
+ * netif.c - lwIP's network interface and its address, and lwIP's clock on the run loop. What its frames
+ * are made of: link.c.
  */
 #include "lib/list.h"
 #include "lib/string.h"
@@ -22,24 +19,12 @@
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
 
-#define INPUT_MAX    512u       /* frames waiting to be parsed */
-#define INPUT_BUDGET 64u        /* frames parsed in one turn */
-#define CSUM_ALL     NETIF_CHECKSUM_ENABLE_ALL
-#define CSUM_CHECKED (NETIF_CHECKSUM_ENABLE_ALL & \
-                      ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
-
 static struct netif nif;
 static struct port port;
 static bool started, use_dhcp;
 static char hostname[32];
 
-/* Received and not yet parsed: a ring of buffers, with what is known of their checksums. */
-static struct {
-    struct pbuf *p;
-    bool csum_valid;
-} input[INPUT_MAX];
-static unsigned int input_first, input_count;
-static struct work input_work, touch_work;
+static struct work touch_work;
 static struct timer clock;
 
 static void (*changed)(void *arg, const struct net_status *s);
@@ -77,79 +62,6 @@ void net_touch(void)
 {
     if (started)
         work_queue_last(&touch_work);
-}
-
-/* Frames in. */
-
-static void parse_input(struct work *w)
-{
-    for (unsigned int n = 0; input_count && n < INPUT_BUDGET; n++) {
-        struct pbuf *p = input[input_first].p;
-
-        NETIF_SET_CHECKSUM_CTRL(&nif, input[input_first].csum_valid ? CSUM_CHECKED : CSUM_ALL);
-        input_first = (input_first + 1) % INPUT_MAX;
-        input_count--;
-        if (nif.input(p, &nif) != ERR_OK)
-            pbuf_free(p);
-    }
-    NETIF_SET_CHECKSUM_CTRL(&nif, CSUM_ALL);
-    if (input_count)
-        work_queue(&input_work);
-    net_touch();
-}
-
-/* An answer of a DHCP server. */
-static bool is_dhcp_answer(const struct frame *f)
-{
-    const uint8_t *h = f->head;
-    unsigned int ip_len;
-
-    if (f->head_len < 14 + 20 || h[12] != 0x08 || h[13] != 0x00 || h[14 + 9] != IP_PROTO_UDP)
-        return false;
-    ip_len = (h[14] & 15u) * 4;
-    return f->head_len >= 14 + ip_len + 4 && h[14 + ip_len + 2] == 0 && h[14 + ip_len + 3] == 68;
-}
-
-/* The bridge sends us a frame; flat ones only, with whole checksums, as caps say. */
-static bool port_send(struct port *p, struct frame *f)
-{
-    unsigned int at = (input_first + input_count) % INPUT_MAX;
-    struct pbuf *b;
-
-    /* A guest does not tell the host its address: only servers on the wire do. */
-    if (is_dhcp_answer(f) && f->from && !(f->from->caps & PORT_UPLINK)) {
-        port_count_tx_drop(p, DROP_SPOOFED);
-        return true;
-    }
-    if (input_count == INPUT_MAX || !(b = pbuf_alloc(PBUF_RAW, f->len, PBUF_POOL))) {
-        port_count_tx_drop(p, DROP_NO_ROOM);
-        return true;
-    }
-    (void)pbuf_take(b, f->head, f->len);
-    input[at].p = b;
-    input[at].csum_valid = f->flags & FRAME_CSUM_VALID;
-    input_count++;
-    p->stats.tx_frames++;
-    p->stats.tx_bytes += f->len;
-    work_queue(&input_work);
-    return true;
-}
-
-/* Frames out. */
-
-static err_t link_output(struct netif *n, struct pbuf *p)
-{
-    struct frame *f;
-
-    if (p->tot_len > FRAME_ROOM)
-        return ERR_VAL;
-    f = frame_new(&port);
-    if (!f)
-        return ERR_MEM;
-    f->head_len = f->len = pbuf_copy_partial(p, f->head, p->tot_len, 0);
-    port_receive(&port, &f, 1);
-    frame_put(f);
-    return ERR_OK;
 }
 
 /* The interface. */
@@ -209,6 +121,7 @@ static err_t init_interface(struct netif *n)
     n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     n->output = etharp_output;
     n->linkoutput = link_output;
+    link_init(&port, n);
     n->hostname = hostname[0] ? hostname : NULL;
     return ERR_OK;
 }
@@ -237,15 +150,15 @@ int net_start(struct bridge *b, const struct net_config *c)
     if (started)
         return -XEN_EEXIST;
     port = (struct port){
-        .name = "dom0", .mtu = 1500, .caps = 0, .up = true, .send = port_send,
+        .name = "dom0", .mtu = 1500, .caps = LINK_CAPS, .up = true, .send = link_input,
     };
     memcpy(port.mac, c->mac, sizeof(port.mac));
     strlcpy(hostname, c->hostname, sizeof(hostname));
     use_dhcp = c->dhcp;
-    work_init(&input_work, parse_input);
     work_init(&touch_work, touched);
     timer_init(&clock, clock_due);
     lwip_init();
+    bigseg_init();
     if (!netif_add(&nif, NULL, NULL, NULL, NULL, init_interface, netif_input))
         return -XEN_ENOMEM;
     rc = port_join(&port, b);

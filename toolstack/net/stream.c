@@ -101,7 +101,7 @@ static void consume(struct tcp_stream *s, size_t n)
         u16_t k = (u16_t)MIN(n, (size_t)0xffff);
 
         if (s->pcb)
-            tcp_recved(s->pcb, k);
+            bigseg_recved(s->pcb, k);
         s->unread = pbuf_free_header(s->unread, k);
         n -= k;
     }
@@ -335,6 +335,8 @@ static size_t op_write(struct stream *stream, const void *data, size_t len, unsi
     struct tcp_stream *s = of(stream);
     size_t done = 0;
 
+    if (s->pcb && len)
+        bigseg_tune(s->pcb);
     while (done < len) {
         size_t n = MIN(len - done, op_room(stream));
         bool more = flags & STREAM_MORE;

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.c - frames between the bridge and lwIP.
+ *
+ * In: headers are copied, because lwIP writes into what it parses and frames may be shared; small frames
+ * are copied whole, big ones stay where they are until lwIP's reader is done with them. They are parsed from a
+ * work item, so that an answer does not go back into the bridge while the bridge is still handing out the question.
+ *
+ * Out: TCP's checksums are left to the bridge and the card behind it, as is the cutting of what is larger
+ * than a packet (bigseg.c).
+ */
+#include "lib/string.h"
+#include "runtime/loop.h"
+#include "runtime/mem.h"
+#include "toolstack/net/csum.h"
+#include "toolstack/net/internal.h"
+#include "lwip/prot/ethernet.h"
+#include "lwip/prot/ip.h"
+
+#define INPUT_MAX    512u       /* frames waiting to be parsed */
+#define INPUT_BUDGET 64u        /* frames parsed in one turn */
+#define HELD_MAX     256u       /* big frames that lwIP and its readers have; more are copied */
+#define CSUM_OUT     (NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP)
+#define CSUM_CHECKED (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
+
+#define ETH  14u
+#define IP   20u                /* lwIP sends no options with TCP */
+#define TCP  20u
+
+static struct netif *nif;
+static struct port *port;
+
+/* Received and not yet parsed: a ring of buffers, with what is known of their checksums. */
+static struct {
+    struct pbuf *p;
+    bool csum_valid;
+} input[INPUT_MAX];
+static unsigned int input_first, input_count, nr_held;
+static struct work input_work;
+
+/* In -------------------------------------------------------------------------------------- */
+
+static void parse_input(struct work *w)
+{
+    for (unsigned int n = 0; input_count && n < INPUT_BUDGET; n++) {
+        struct pbuf *p = input[input_first].p;
+
+        NETIF_SET_CHECKSUM_CTRL(nif, input[input_first].csum_valid ? CSUM_CHECKED : CSUM_OUT);
+        input_first = (input_first + 1) % INPUT_MAX;
+        input_count--;
+        if (nif->input(p, nif) != ERR_OK)
+            pbuf_free(p);
+    }
+    NETIF_SET_CHECKSUM_CTRL(nif, CSUM_OUT);
+    if (input_count)
+        work_queue(&input_work);
+    net_touch();
+}
+
+/* An answer of a DHCP server. */
+static bool is_dhcp_answer(const struct frame *f)
+{
+    const uint8_t *h = f->head;
+    unsigned int ip_len;
+
+    if (f->head_len < 14 + 20 || h[12] != 0x08 || h[13] != 0x00 || h[14 + 9] != IP_PROTO_UDP)
+        return false;
+    ip_len = (h[14] & 15u) * 4;
+    return f->head_len >= 14 + ip_len + 4 && h[14 + ip_len + 2] == 0 && h[14 + ip_len + 3] == 68;
+}
+
+/* A frame whose memory lwIP's buffers point into; each of them has a part in it. */
+struct held {
+    struct frame *f;
+    unsigned int parts;
+    struct held_part {
+        struct pbuf_custom buf;
+        struct held *held;
+    } part[1 + FRAME_FRAGS_MAX];
+};
+
+static void part_done(struct pbuf *p)
+{
+    struct held *h = container_of((struct pbuf_custom *)p, struct held_part, buf)->held;
+
+    if (--h->parts)
+        return;
+    nr_held--;
+    frame_put(h->f);
+    free(h);
+}
+
+/* Puts a piece of the frame before what follows it. */
+static struct pbuf *add_part(struct held *h, void *data, unsigned int len, struct pbuf *rest)
+{
+    struct held_part *part = &h->part[h->parts++];
+    struct pbuf *p;
+
+    part->held = h;
+    part->buf.custom_free_function = part_done;
+    p = pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_REF, &part->buf, data, (u16_t)len);
+    p->next = rest;
+    p->tot_len = (u16_t)(len + (rest ? rest->tot_len : 0));
+    return p;
+}
+
+/* The frame as it lies there, but for its headers. NULL: no memory. */
+static struct pbuf *hold(struct frame *f)
+{
+    unsigned int headers = MIN((unsigned int)f->head_len, (unsigned int)FRAME_HEAD_MAX);
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)headers, PBUF_RAM), *rest = NULL;
+    struct held *h = p ? malloc(sizeof(*h)) : NULL;
+
+    if (!h) {
+        if (p)
+            pbuf_free(p);
+        return NULL;
+    }
+    frame_get(f);
+    nr_held++;
+    h->f = f;
+    h->parts = 0;
+    for (unsigned int i = f->nr_frags; i--;)
+        rest = add_part(h, f->frags[i].va, f->frags[i].len, rest);
+    if (f->head_len > headers)
+        rest = add_part(h, f->head + headers, f->head_len - headers, rest);
+    memcpy(p->payload, f->head, headers);
+    p->next = rest;
+    p->tot_len = f->len;
+    return p;
+}
+
+static struct pbuf *copy(const struct frame *f)
+{
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, f->len, PBUF_POOL);
+    unsigned int at = f->head_len;
+
+    if (!p)
+        return NULL;
+    (void)pbuf_take(p, f->head, f->head_len);
+    for (unsigned int i = 0; i < f->nr_frags; i++) {
+        (void)pbuf_take_at(p, f->frags[i].va, f->frags[i].len, (u16_t)at);
+        at += f->frags[i].len;
+    }
+    return p;
+}
+
+/* The bridge sends us a frame, of our own memory (no PORT_GRANT). */
+bool link_input(struct port *p, struct frame *f)
+{
+    unsigned int at = (input_first + input_count) % INPUT_MAX;
+    struct pbuf *b = NULL;
+
+    /* A guest does not tell the host its address: only servers on the wire do. */
+    if (is_dhcp_answer(f) && f->from && !(f->from->caps & PORT_UPLINK)) {
+        port_count_tx_drop(p, DROP_SPOOFED);
+        return true;
+    }
+    if (input_count < INPUT_MAX)
+        b = f->len > FRAME_ROOM && nr_held < HELD_MAX ? hold(f) : copy(f);
+    if (!b) {
+        port_count_tx_drop(p, DROP_NO_ROOM);
+        return true;
+    }
+    input[at].p = b;
+    input[at].csum_valid = f->flags & (FRAME_CSUM_VALID | FRAME_CSUM_BLANK);
+    input_count++;
+    p->stats.tx_frames++;
+    p->stats.tx_bytes += f->len;
+    work_queue(&input_work);
+    return true;
+}
+
+/* Out ------------------------------------------------------------------------------------- */
+
+static uint16_t be16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static bool is_tcp(const struct frame *f)
+{
+    const uint8_t *ip = f->head + ETH;
+
+    return f->head_len >= ETH + IP + TCP && be16(f->head + 12) == ETHTYPE_IP && ip[0] == 0x45 &&
+           ip[9] == IP_PROTO_TCP;
+}
+
+/* What lwIP has left out: the pseudo-header's sum. */
+static void blank_csum(struct frame *f)
+{
+    uint8_t pseudo[12] = { [9] = IP_PROTO_TCP };
+    uint16_t sum, len = lwip_htons((uint16_t)(f->len - ETH - IP));
+
+    memcpy(pseudo, f->head + ETH + 12, 8);
+    memcpy(pseudo + 10, &len, sizeof(len));
+    sum = net_chksum(pseudo, sizeof(pseudo));
+    memcpy(f->head + ETH + IP + 16, &sum, sizeof(sum));
+    f->flags = FRAME_CSUM_BLANK;
+}
+
+/* More than a packet: into how large ones it is to be cut. */
+static bool plan(struct frame *f)
+{
+    const uint8_t *tcp = f->head + ETH + IP;
+    uint32_t to;
+
+    if (f->len <= ETH + nif->mtu)
+        return true;
+    memcpy(&to, f->head + ETH + 16, sizeof(to));
+    f->gso = GSO_TCPV4;
+    f->gso_size = is_tcp(f) ? bigseg_size(to, be16(tcp + 2), be16(tcp)) : 0;
+    return f->gso_size;
+}
+
+err_t link_output(struct netif *n, struct pbuf *p)
+{
+    struct frame *f = p->tot_len <= FRAME_ROOM ? frame_new(port) : frame_new_big(port, p->tot_len);
+    unsigned int at = 0;
+
+    if (!f)
+        return ERR_MEM;
+    if (p->tot_len <= FRAME_ROOM)
+        f->head_len = f->len = p->tot_len;
+    at = pbuf_copy_partial(p, f->head, f->head_len, 0);
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        at += pbuf_copy_partial(p, f->frags[i].va, f->frags[i].len, (u16_t)at);
+    if (is_tcp(f))
+        blank_csum(f);
+    if (plan(f))
+        port_receive(port, &f, 1);
+    frame_put(f);
+    return ERR_OK;
+}
+
+void link_init(struct port *p, struct netif *n)
+{
+    port = p;
+    nif = n;
+    work_init(&input_work, parse_input);
+    NETIF_SET_CHECKSUM_CTRL(n, CSUM_OUT);
+}
