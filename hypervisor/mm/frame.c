@@ -160,14 +160,6 @@ bool page_disown(struct page *pg)
 
 /* ------------------------------------------------------------ types */
 
-void page_stamp(struct page *pg)
-{
-    uint64_t old = load_relaxed(&pg->type_stamp);
-
-    while (!page_swap_type(pg, &old, (uint32_t)old, true))
-        cpu_relax();
-}
-
 /*
  * Frames are flushed when their use changes in either direction: stale writable entries would let
  * a guest write to a table, stale upper entries let the processor take data for a table.

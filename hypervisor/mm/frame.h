@@ -155,9 +155,16 @@ static inline __must_check bool page_get_any(struct page *pg)
 /* The same, but only to a frame of the domain with that number. */
 static inline __must_check bool page_get_owned(struct page *pg, uint16_t owner)
 {
+    uint32_t x;
+
     /* Looked at first, so that foreign frames are not touched. */
-    if (unlikely(READ_ONCE(pg->owner) != owner) || unlikely(!page_get_any(pg)))
+    if (unlikely(READ_ONCE(pg->owner) != owner))
         return false;
+    x = load_relaxed(&pg->count);
+    do {
+        if (unlikely((x & PGC_COUNT_MASK) - 1 >= PGC_COUNT_LIMIT - 1))
+            return false;
+    } while (unlikely(!atomic_cmpxchg(&pg->count, &x, x + 1)));
     if (likely(READ_ONCE(pg->owner) == owner))
         return true;
     page_put(pg);
@@ -166,18 +173,22 @@ static inline __must_check bool page_get_owned(struct page *pg, uint16_t owner)
 
 bool page_get(struct page *pg, const struct domain *d) __must_check;
 
+/* One more writable reference, if that is a use that goes on: neither the first nor near the limit, and
+ * nobody else changes the word meanwhile. */
+static inline __must_check bool page_get_writable_again(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    return ((uint32_t)old & PGT_TYPE_MASK) == PGT_WRITABLE &&
+           ((uint32_t)old & PGT_COUNT_MASK) - 1 < PGT_COUNT_MASK - 2 &&
+           atomic_cmpxchg(&pg->type_stamp, &old, old + 1);
+}
+
 /* A reference of type PGT_WRITABLE to a frame that the caller has an existence reference to; false:
  * it is in use as something else. */
 static inline __must_check bool page_get_writable(struct page *pg)
 {
-    uint64_t old = load_relaxed(&pg->type_stamp);
-
-    /* One more of a use that goes on: neither the first nor near the limit. */
-    if (likely(((uint32_t)old & PGT_TYPE_MASK) == PGT_WRITABLE &&
-               ((uint32_t)old & PGT_COUNT_MASK) - 1 < PGT_COUNT_MASK - 2) &&
-        likely(atomic_cmpxchg(&pg->type_stamp, &old, old + 1)))
-        return true;
-    return page_get_writable_slow(pg);
+    return likely(page_get_writable_again(pg)) || page_get_writable_slow(pg);
 }
 
 static inline void page_put_writable(struct page *pg)
@@ -202,17 +213,25 @@ void page_put_type(struct page *pg);
 bool page_get_and_type(struct page *pg, const struct domain *d, uint32_t type) __must_check;
 void page_put_and_type(struct page *pg);
 
-/* A mapping of pg ended (the entry is changed already) whose type reference, if any, does not
- * end now: remembers when, for the flush before the frame goes to somebody else. */
-void page_stamp(struct page *pg);
-/* For mm/validate.c: swaps type and stamp; the stamp is taken now if last_use. False: *old is
- * what it is instead. Flushes for a change of use of a frame with that old value. */
+/* Swaps type and stamp; the stamp is taken now if last_use. False: *old is what it is instead. */
 static inline bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use)
 {
     uint64_t stamp = last_use ? (uint64_t)tlbflush_now() << 32 : *old & ~0xffffffffUL;
 
     return atomic_cmpxchg(&pg->type_stamp, old, stamp | type);
 }
+
+/* A mapping of pg ended (the entry is changed already) whose type reference, if any, does not
+ * end now: remembers when, for the flush before the frame goes to somebody else. */
+static inline void page_stamp(struct page *pg)
+{
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    while (unlikely(!page_swap_type(pg, &old, (uint32_t)old, true)))
+        cpu_relax();
+}
+
+/* For mm/validate.c: flushes for a change of use of a frame with that old value. */
 void page_flush_last_use(const struct page *pg, uint64_t old);
 /* For holders of a reference: one more, above the limit of page_get(). */
 void page_hold(struct page *pg);

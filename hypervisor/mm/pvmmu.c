@@ -203,34 +203,6 @@ static int foreign_arg(uint64_t foreigndom, struct mmu_foreign *pt, struct mmu_f
     return rc;
 }
 
-/* One entry of one of the caller's L1 tables: nearly all calls of a running guest. What it is not
- * fit for goes the long way; nothing has changed then. */
-static inline bool update_single(guest_ptr_t ureq, long *rc)
-{
-    struct domain *d = current->domain;
-    struct mmu_target t = mmu_target_self(d);
-    struct mmu_update req;
-    struct page *pg;
-    bool done = false;
-    mfn_t m;
-
-    if (unlikely(copy_pair_from_guest(&req.ptr, ureq)))
-        return false;
-    m = paddr_to_mfn(req.ptr);
-    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE || !mfn_valid(m)))
-        return false;
-    pg = mfn_to_page(m);
-    spin_lock(&d->mmu_lock);
-    if (likely((pg->type & (PGT_TYPE_MASK | PGT_VALIDATED)) == (PGT_L1 | PGT_VALIDATED) &&
-               pg->owner == d->id)) {
-        *rc = l1_update_locked(d, (uint64_t *)((char *)mfn_to_virt(m) + (req.ptr & ~PAGE_MASK)),
-                               req.val, &t, false);
-        done = true;
-    }
-    spin_unlock(&d->mmu_lock);
-    return done;
-}
-
 /* What was done before a continuation; like the count below, nobody hears when it cannot be
  * read or written. */
 static uint32_t read_done(guest_ptr_t pdone)
@@ -240,7 +212,8 @@ static uint32_t read_done(guest_ptr_t pdone)
     return pdone.v && !copy_from_guest(&done, pdone, sizeof(done)) ? done : 0;
 }
 
-long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint64_t foreigndom)
+static noinline long update_list(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone,
+                                 uint64_t foreigndom)
 {
     uint32_t count = (uint32_t)count64, done = 0, n;
     struct mmu_foreign pt, f;
@@ -249,9 +222,6 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint6
     if (unlikely(current->mm.nr_deferred) && mm_drain())
         return hypercall_continue(__HYPERVISOR_mmu_update, 4, ureqs.v, count64, pdone.v,
                                   foreigndom);
-    if (likely(count == 1 && (uint32_t)foreigndom == DOMID_SELF && !pdone.v) &&
-        likely(update_single(ureqs, &rc)))
-        return rc;
     if (unlikely(count & UPDATE_PREEMPTED)) {
         count &= ~UPDATE_PREEMPTED;
         done = read_done(pdone);
@@ -271,6 +241,37 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count64, guest_ptr_t pdone, uint6
                                 (uint64_t)((count - n) | UPDATE_PREEMPTED), pdone.v, foreigndom);
     mmu_foreign_put(&f);
     mmu_foreign_put(&pt);
+    return rc;
+}
+
+/* Nearly all calls of a running guest are one entry of one of its L1 tables. What is not that goes
+ * the long way; nothing has changed then. */
+long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_t foreigndom)
+{
+    struct vcpu *v = current;
+    struct domain *d = v->domain;
+    struct mmu_update req;
+    struct page *pg;
+    mfn_t m;
+    int rc;
+
+    if (unlikely((uint32_t)count != 1 || (uint32_t)foreigndom != DOMID_SELF || pdone.v ||
+                 v->mm.nr_deferred) ||
+        unlikely(copy_pair_from_guest(&req.ptr, ureqs)))
+        return update_list(ureqs, count, pdone, foreigndom);
+    m = paddr_to_mfn(req.ptr);
+    pg = mfn_to_page(m);
+    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE || m.v > max_mfn))
+        return update_list(ureqs, count, pdone, foreigndom);
+    spin_lock(&d->mmu_lock);
+    /* Under the lock a validated table of d stays one. */
+    if (unlikely((pg->type & (PGT_TYPE_MASK | PGT_VALIDATED)) != (PGT_L1 | PGT_VALIDATED) ||
+                 pg->owner != d->id)) {
+        spin_unlock(&d->mmu_lock);
+        return update_list(ureqs, count, pdone, foreigndom);
+    }
+    rc = l1_update_self_locked(d, (uint64_t *)((char *)mfn_to_virt(mfn(0)) + req.ptr), req.val);
+    spin_unlock(&d->mmu_lock);
     return rc;
 }
 

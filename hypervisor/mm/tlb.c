@@ -15,8 +15,6 @@
 #include "cpu/percpu.h"
 #include "spinlock.h"
 
-#define CLOCK_FLUSH_PERIOD (1u << 30)
-
 static spinlock_t lock = SPINLOCK_INIT(LOCK_TLB);
 static struct {
     unsigned int flags;
@@ -24,7 +22,7 @@ static struct {
 } request;
 static cpumask_t waiting;
 
-static uint32_t clock;
+uint32_t tlb_clock;
 static struct {
     uint32_t time;
 } __aligned(64) last_flush[NR_CPUS];
@@ -42,7 +40,7 @@ static void note_full_flush(uint32_t now)
 void tlb_switch_cr3(uint64_t cr3)
 {
     struct cpu_info *ci = this_cpu_info();
-    uint32_t now = load_relaxed(&clock);
+    uint32_t now = load_relaxed(&tlb_clock);
     uint64_t cr4 = read_cr4();
 
     write_cr4(cr4 & ~CR4_PGE);
@@ -56,7 +54,7 @@ void tlb_switch_cr3(uint64_t cr3)
 void tlb_flush_local(unsigned int flags, uint64_t va)
 {
     if (flags & FLUSH_TLB_GLOBAL) {
-        uint32_t now = load_relaxed(&clock);
+        uint32_t now = load_relaxed(&tlb_clock);
         uint64_t irq = irq_save(), cr4 = read_cr4();
 
         write_cr4(cr4 & ~CR4_PGE);
@@ -111,17 +109,13 @@ void tlb_flush_mask(cpumask_t mask, unsigned int flags, uint64_t va)
     }
 }
 
-uint32_t tlbflush_now(void)
+void tlb_clock_wraps(void)
 {
-    uint32_t now = atomic_add_return(&clock, 1u);
-
-    if (unlikely(!(now % CLOCK_FLUSH_PERIOD)))
-        tlb_flush_mask(CPUMASK_ALL, FLUSH_TLB_GLOBAL, 0);
-    return now;
+    tlb_flush_mask(CPUMASK_ALL, FLUSH_TLB_GLOBAL, 0);
 }
 
 /*
- * No CPU's last flush is older than CLOCK_FLUSH_PERIOD, so the signed difference is right for
+ * No CPU's last flush is older than TLB_CLOCK_PERIOD, so the signed difference is right for
  * young stamps; for stamps older than 2^31 ticks it may ask for a flush that is not needed.
  */
 cpumask_t tlbflush_filter(cpumask_t mask, uint32_t stamp)

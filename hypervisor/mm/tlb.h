@@ -11,6 +11,7 @@
 #define HV_MM_TLB_H
 
 #include "addr.h"
+#include "atomic.h"
 #include "cpu/cpumask.h"
 
 #define FLUSH_TLB           1u      /* all but global entries: reload cr3 */
@@ -28,7 +29,24 @@ void tlb_flush_mask(cpumask_t mask, unsigned int flags, uint64_t va);
 
 /* The time to remember with a page (page.tlb_stamp) after its last mapping of the kind went away:
  * first change the entry, then ask. */
+#ifdef SLUICE_HOST
 uint32_t tlbflush_now(void);
+#else
+#define TLB_CLOCK_PERIOD    (1u << 30)
+
+/* tlb.c. The clock is near to where old stamps could be mistaken: everybody flushes. */
+extern uint32_t tlb_clock;
+void tlb_clock_wraps(void);
+
+static inline uint32_t tlbflush_now(void)
+{
+    uint32_t now = atomic_add_return(&tlb_clock, 1u);
+
+    if (unlikely(!(now % TLB_CLOCK_PERIOD)))
+        tlb_clock_wraps();
+    return now;
+}
+#endif
 /* mask without the CPUs that made a full flush after stamp. */
 cpumask_t tlbflush_filter(cpumask_t mask, uint32_t stamp);
 /*

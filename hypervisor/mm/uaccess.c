@@ -6,11 +6,7 @@
  * write our own memory. Write protection of guest page tables holds for us too: CR0.WP is set.
  */
 #include "mm/uaccess.h"
-#include "cpu/extable.h"
-#include "layout.h"
 #include "xenabi.h"
-
-#define LOWER_HALF_END  0x0000800000000000UL
 
 bool guest_range_ok(guest_ptr_t p, uint64_t bytes)
 {
@@ -18,7 +14,7 @@ bool guest_range_ok(guest_ptr_t p, uint64_t bytes)
 
     if (last < p.v)
         return false;
-    return last < LOWER_HALF_END || p.v >= HV_VIRT_END;
+    return last < GUEST_LOWER_END || p.v >= HV_VIRT_END;
 }
 
 /* 0, or the number of bytes that were not copied. Eight bytes at a time, as far as that goes. */
@@ -72,16 +68,6 @@ int copy_from_guest(void *dst, guest_ptr_t src, size_t n)
         return 0;
     }
     return copy_words(dst, (const void *)src.v, n) ? -XEN_EFAULT : 0;
-}
-
-int copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
-{
-    const uint64_t *s = (const uint64_t *)src.v;
-
-    if (unlikely(!guest_range_ok(src, 16)) || unlikely(!load_word(&dst[0], &s[0])) ||
-        unlikely(!load_word(&dst[1], &s[1])))
-        return -XEN_EFAULT;
-    return 0;
 }
 
 int copy_to_guest(guest_ptr_t dst, const void *src, size_t n)

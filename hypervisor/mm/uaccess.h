@@ -10,16 +10,40 @@
 #define MM_UACCESS_H
 
 #include "addr.h"
+#include "cpu/extable.h"
+#include "layout.h"
+#include "xenabi.h"
+
+#define GUEST_LOWER_END     0x0000800000000000UL
 
 /* May guest code touch [p, p + bytes)? Wraps and non-canonical addresses are refused. */
 bool guest_range_ok(guest_ptr_t p, uint64_t bytes);
 
 /* 0, or -EFAULT with dst's contents undefined / the guest's partly written. */
 int copy_from_guest(void *dst, guest_ptr_t src, size_t n) __must_check;
-/* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
-int copy_pair_from_guest(uint64_t *dst, guest_ptr_t src) __must_check;
 int copy_to_guest(guest_ptr_t dst, const void *src, size_t n) __must_check;
 int clear_guest(guest_ptr_t dst, size_t n) __must_check;
+
+#ifndef SLUICE_HOST
+/* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
+static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
+{
+    uint64_t a, b;
+
+    if (unlikely(src.v > GUEST_LOWER_END - 16 && (src.v < HV_VIRT_END || src.v > -16UL)))
+        return -XEN_EFAULT;
+    __asm__ goto volatile("1: movq (%[p]), %[a]\n\t"
+                          "2: movq 8(%[p]), %[b]\n\t"
+                          EXTABLE("1b", "%l[fault]")
+                          EXTABLE("2b", "%l[fault]")
+                          : [a] "=&r"(a), [b] "=r"(b) : [p] "r"(src.v) : "memory" : fault);
+    dst[0] = a;
+    dst[1] = b;
+    return 0;
+fault:
+    return -XEN_EFAULT;
+}
+#endif
 
 /* Element i of an array of n-byte elements. */
 #define copy_from_guest_at(dstp, base, i) \

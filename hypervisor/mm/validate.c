@@ -21,201 +21,10 @@
 #include "mm/desccheck.h"
 #include "mm/mmlog.h"
 #include "mm/pte.h"
+#include "mm/tables.h"
 #include "mm/tlb.h"
 #include "mm/type.h"
 #include "atomic.h"
-
-static pte_t *table_of(const struct page *pg)
-{
-    return mfn_to_virt(page_to_mfn(pg));
-}
-
-/* ------------------------------------------------------------ leaf entries */
-
-/* Is pg in the way only because an LDT window shows it? Then it is not any more. */
-static noinline bool was_ldt_page(struct domain *d, struct page *pg)
-{
-    return (READ_ONCE(pg->type) & PGT_TYPE_MASK) == PGT_SEG_DESC && pg->owner == d->id &&
-           ldt_release_locked(d, pg);
-}
-
-/* The first MiB counts as devices, whose frames are refused in another way. */
-#define LOW_FRAMES  256u
-
-/* One reference for a leaf entry: existence, and writable if it is. */
-static inline int leaf_page_get(struct domain *d, struct page *pg, const struct mmu_target *t,
-                                bool writable)
-{
-    bool got = t->any_owner ? page_get_any(pg) : t->owner && page_get_owned(pg, t->owner->id);
-
-    if (unlikely(!got))
-        return page_to_mfn(pg).v < LOW_FRAMES ? -XEN_EPERM : -XEN_EBUSY;
-    if (writable && unlikely(!page_get_writable(pg)) &&
-        !(was_ldt_page(d, pg) && page_get_writable(pg))) {
-        page_put(pg);
-        return -XEN_EBUSY;
-    }
-    return 0;
-}
-
-/* Checks a present leaf entry and takes its references. */
-static inline int l1e_get(struct domain *d, pte_t e, const struct mmu_target *t)
-{
-    mfn_t m = pte_mfn(e);
-    int rc;
-
-    if (unlikely(!mfn_valid(m))) {
-        if (t->io && m.v < mfn_limit)
-            return 0;
-        mm_log(d, "leaf entry %lx: not RAM", e);
-        return -XEN_EPERM;
-    }
-    if (unlikely(e & PTE_CACHE)) {
-        mm_log(d, "leaf entry %lx: cache bits on RAM", e);
-        return -XEN_EINVAL;
-    }
-    rc = leaf_page_get(d, mfn_to_page(m), t, (e & PTE_RW) != 0);
-    if (unlikely(rc))
-        mm_log_page(d, "leaf entry", e, mfn_to_page(m));
-    return rc;
-}
-
-/* Remembers that TLBs of other domains' CPUs may know a frame. */
-static inline void note_foreign(const struct domain *d, struct page *pg)
-{
-    if (unlikely(READ_ONCE(pg->owner) != d->id) && !(READ_ONCE(pg->count) & PGC_FOREIGN))
-        atomic_or(&pg->count, PGC_FOREIGN);
-}
-
-void l1e_put(const struct domain *d, pte_t e)
-{
-    mfn_t m = pte_mfn(e);
-    struct page *pg;
-
-    if (unlikely(!mfn_valid(m)))
-        return;
-    pg = mfn_to_page(m);
-    note_foreign(d, pg);
-    if (e & PTE_RW)
-        page_put_writable(pg);
-    else
-        page_stamp(pg);
-    page_put(pg);
-}
-
-/* Changes between RW and RO of one frame: the existence reference stays. */
-static int l1e_change_rw(struct domain *d, pte_t old, pte_t new_entry,
-                         const struct mmu_target *t)
-{
-    struct page *pg = mfn_to_page(pte_mfn(old));
-
-    /* An entry of a grant belongs to the grant; only who may map the frame anyway changes it. */
-    if (unlikely(READ_ONCE(pg->owner) != d->id && !t->any_owner)) {
-        mm_log_page(d, "leaf entry", new_entry, pg);
-        return -XEN_EBUSY;
-    }
-    if ((new_entry & PTE_RW) && unlikely(!page_get_writable(pg)) &&
-        !(was_ldt_page(d, pg) && page_get_writable(pg))) {
-        mm_log_page(d, "leaf entry", new_entry, pg);
-        return -XEN_EBUSY;
-    }
-    return 0;
-}
-
-/* Stores an entry; returns the old one as it was at the end, with what the processor set in it.
- * The exchange also orders the store before the reading of the flush clock. */
-static inline pte_t entry_store(pte_t *p, pte_t new_entry, bool keep_ad)
-{
-    pte_t old;
-
-    if (!keep_ad)
-        return atomic_xchg(p, new_entry);
-    old = READ_ONCE(*p);
-    while (!atomic_cmpxchg(p, &old, new_entry | (old & (PTE_A | PTE_D))))
-        cpu_relax();
-    return old;
-}
-
-/*
- * Another entry for the frame that is there, which old, just read, maps: the new entry goes on
- * with the old one's reference, so it may only replace that. 1: it is gone (a flip has taken it
- * out, the one thing that changes frames without the lock).
- */
-static inline int l1_change_flags(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
-                                  const struct mmu_target *t, bool keep_ad)
-{
-    pte_t fixed = l1e_fix(new_entry, d->no_global_pages), seen = old;
-    bool change = ((old ^ new_entry) & PTE_RW) != 0;
-    int rc = change ? l1e_change_rw(d, old, new_entry, t) : 0;
-
-    if (unlikely(rc))
-        return rc;
-    while (unlikely(!atomic_cmpxchg(p, &seen, fixed | (keep_ad ? seen & (PTE_A | PTE_D) : 0)))) {
-        if ((seen ^ old) & ~(PTE_A | PTE_D)) {
-            if (change && (new_entry & PTE_RW))
-                page_put_writable(mfn_to_page(pte_mfn(new_entry)));
-            return 1;
-        }
-    }
-    if (change && (old & PTE_RW)) {
-        struct page *pg = mfn_to_page(pte_mfn(old));
-        note_foreign(d, pg);
-        page_put_writable(pg);
-    }
-    return 0;
-}
-
-int l1_update_locked(struct domain *d, pte_t *p, pte_t new_entry, const struct mmu_target *t,
-                     bool keep_ad)
-{
-    pte_t old;
-    int rc;
-
-again:
-    old = READ_ONCE(*p);
-    if (!(new_entry & PTE_P)) {
-        old = entry_store(p, new_entry, keep_ad);
-        if (old & PTE_P)
-            l1e_put(d, old);
-        return 0;
-    }
-    if ((old & PTE_P) && ((old ^ new_entry) & PTE_ADDR) == 0 && mfn_valid(pte_mfn(old)) &&
-        (new_entry & ~PTE_L1_OK) == 0) {
-        rc = l1_change_flags(d, p, old, new_entry, t, keep_ad);
-        if (unlikely(rc > 0))
-            goto again;
-        return rc;
-    }
-    rc = l1e_get(d, new_entry, t);
-    if (unlikely(rc))
-        return rc;
-    old = entry_store(p, l1e_fix(new_entry, d->no_global_pages), keep_ad);
-    if (old & PTE_P)
-        l1e_put(d, old);
-    return 0;
-}
-
-int l1_replace_locked(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
-                      const struct mmu_target *t)
-{
-    pte_t fixed = new_entry;
-    int rc;
-
-    if (new_entry & PTE_P) {
-        rc = l1e_get(d, new_entry, t);
-        if (rc)
-            return rc;
-        fixed = l1e_fix(new_entry, d->no_global_pages);
-    }
-    if (!atomic_cmpxchg(p, &old, fixed)) {
-        if (new_entry & PTE_P)
-            l1e_put(d, new_entry);
-        return 1;
-    }
-    if (old & PTE_P)
-        l1e_put(d, old);
-    return 0;
-}
 
 /* ------------------------------------------------------------ upper entries */
 
@@ -329,100 +138,65 @@ int table_update_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
 
 /* ------------------------------------------------------------ whole pages */
 
-/* Tables are mostly empty: sixteen entries at a time are looked at for the present bit. */
-#define GROUP   16u
-
-static inline bool group_empty(const pte_t *t)
-{
-    return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7] | t[8] | t[9] | t[10] | t[11] |
-              t[12] | t[13] | t[14] | t[15]) & PTE_P);
-}
-
-/* The first present entry from i on; PTES_PER_TABLE: none. */
-static inline uint32_t next_present(const pte_t *t, uint32_t i)
-{
-    for (;;) {
-        for (; i % GROUP; i++)
-            if (t[i] & PTE_P)
-                return i;
-        while (i < PTES_PER_TABLE && group_empty(&t[i]))
-            i += GROUP;
-        if (i == PTES_PER_TABLE || (t[i] & PTE_P))
-            return i;
-        i++;
-    }
-}
-
-/* One past the last present entry below n; 0: none. */
-static inline uint32_t last_present(const pte_t *t, uint32_t n)
-{
-    for (;;) {
-        for (; n % GROUP; n--)
-            if (t[n - 1] & PTE_P)
-                return n;
-        while (n && group_empty(&t[n - GROUP]))
-            n -= GROUP;
-        if (n == 0 || (t[n - 1] & PTE_P))
-            return n;
-        n--;
-    }
-}
-
-static void l1_drop(const struct domain *d, const pte_t *table, uint32_t n)
-{
-    for (n = last_present(table, n); n; n = last_present(table, n - 1))
-        l1e_put(d, table[n - 1]);
-}
-
-static int l1_validate(struct domain *d, pte_t *table)
-{
-    struct mmu_target t = mmu_target_self(d);
-
-    for (uint32_t i = 0; (i = next_present(table, i)) < PTES_PER_TABLE; i++) {
-        pte_t e = READ_ONCE(table[i]), fixed;
-        int rc = l1e_get(d, e, &t);
-
-        if (unlikely(rc)) {
-            mm_log(d, "entry %u of an L1", i);
-            l1_drop(d, table, i);
-            return rc;
-        }
-        fixed = l1e_fix(e, d->no_global_pages);
-        if (fixed != e)
-            WRITE_ONCE(table[i], fixed);
-    }
-    return 0;
-}
-
 static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
 {
+    uint32_t i = pg->nr_validated, first;
     pte_t *table = table_of(pg);
     int rc;
 
-    for (uint32_t i = pg->nr_validated; (i = next_present(table, i)) < PTES_PER_TABLE; i++) {
-        pte_t e = READ_ONCE(table[i]), fixed;
-
-        if (level == 4 && l4_slot_reserved(i)) {
-            i = HV_SLOT_LAST;
+    for (first = i & ~(GROUP - 1); first < PTES_PER_TABLE; i = first += GROUP) {
+        if (group_skip(table, first, level))
             continue;
+        for (; i < first + GROUP; i++) {
+            pte_t e = READ_ONCE(table[i]), fixed;
+
+            if (!(e & PTE_P))
+                continue;
+            pg->nr_validated = (uint16_t)i;
+            if (mm_budget_spent())
+                return -XEN_ERESTART;
+            rc = upper_get(d, pg, e, level);
+            if (rc) {
+                if (rc != -XEN_ERESTART)
+                    mm_log(d, "entry %u of an L%u", i, level);
+                return rc;
+            }
+            fixed = upper_fix(e, level);
+            if (fixed != e)
+                WRITE_ONCE(table[i], fixed);
         }
-        pg->nr_validated = (uint16_t)i;
-        if (mm_budget_spent())
-            return -XEN_ERESTART;
-        rc = upper_get(d, pg, e, level);
-        if (rc) {
-            if (rc != -XEN_ERESTART)
-                mm_log(d, "entry %u of an L%u", i, level);
-            return rc;
-        }
-        fixed = upper_fix(e, level);
-        if (fixed != e)
-            WRITE_ONCE(table[i], fixed);
     }
     /* Not before: a page that is refused keeps what the guest wrote. */
     if (level == 4)
         map_init_guest_l4(table, virt_to_mfn(d->perdomain_l3));
     pg->nr_validated = PTES_PER_TABLE;
+    return 0;
+}
+
+/* Drops what entries below nr_validated hold: 0 or -ERESTART. */
+static int upper_drop(struct domain *d, struct page *pg, uint32_t level)
+{
+    const pte_t *table = table_of(pg);
+    uint32_t n = pg->nr_validated;
+
+    while (n) {
+        uint32_t first = (n - 1) & ~(GROUP - 1);
+
+        if (group_skip(table, first, level))
+            n = first;
+        for (; n > first; n--) {
+            pte_t e = READ_ONCE(table[n - 1]);
+
+            if (!(e & PTE_P))
+                continue;
+            if (mm_budget_spent()) {
+                pg->nr_validated = (uint16_t)n;
+                return -XEN_ERESTART;
+            }
+            upper_put(d, pg, e, level);
+        }
+    }
+    pg->nr_validated = 0;
     return 0;
 }
 
@@ -435,30 +209,14 @@ static int contents_get(struct domain *d, struct page *pg, uint32_t type)
     return upper_validate(d, pg, type_level(type));
 }
 
-/* Drops what entries below nr_validated hold: 0 or -ERESTART. */
+/* The same for all types. */
 static int contents_put(struct domain *d, struct page *pg, uint32_t type)
 {
-    pte_t *table = table_of(pg);
-    uint32_t level = type_level(type);
-
     if (type == PGT_SEG_DESC)
         return 0;
-    if (type == PGT_L1) {
-        l1_drop(d, table, pg->nr_validated);
-        pg->nr_validated = 0;
-        return 0;
-    }
-    for (uint32_t n = last_present(table, pg->nr_validated); n; n = last_present(table, n - 1)) {
-        if (level == 4 && l4_slot_reserved(n - 1)) {
-            n = HV_SLOT_FIRST + 1;
-            continue;
-        }
-        if (mm_budget_spent()) {
-            pg->nr_validated = (uint16_t)n;
-            return -XEN_ERESTART;
-        }
-        upper_put(d, pg, READ_ONCE(table[n - 1]), level);
-    }
+    if (type != PGT_L1)
+        return upper_drop(d, pg, type_level(type));
+    l1_drop(d, table_of(pg), pg->nr_validated);
     pg->nr_validated = 0;
     return 0;
 }

@@ -41,6 +41,7 @@ static void race(void);
 
 #include "hypervisor/grant/flip.c"
 #include "hypervisor/grant/window.c"
+#include "hypervisor/mm/leaf.c"
 #include "hypervisor/mm/validate.c"
 
 #define FIRST   8u              /* frames below are not RAM */

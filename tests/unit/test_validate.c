@@ -6,7 +6,7 @@
  * preempted anywhere and then repeated or forgotten. After each call all counts are computed
  * anew from the tables themselves and compared, so every reference must have exactly one reason.
  */
-/* LINK: hypervisor/mm/type.c hypervisor/mm/frame.c hypervisor/mm/validate.c */
+/* LINK: hypervisor/mm/type.c hypervisor/mm/frame.c hypervisor/mm/validate.c hypervisor/mm/leaf.c */
 /* LINK: hypervisor/mm/desccheck.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -245,7 +245,10 @@ static void update(uint32_t m)
     spin_lock(&dom.mmu_lock);
     if (type_is_table(pg->type) && (pg->type & PGT_VALIDATED)) {
         memcpy(before, memory[m], sizeof(before));
-        rc = table_update_locked(&dom, pg, &memory[m][random_slot()], random_entry(), &t, rnd(2));
+        if (type_level(pg->type) == 1 && rnd(2))
+            rc = l1_update_self_locked(&dom, &memory[m][random_slot()], random_entry());
+        else
+            rc = table_update_locked(&dom, pg, &memory[m][random_slot()], random_entry(), &t, rnd(2));
         if (rc)
             assert_memory_equal(before, memory[m], sizeof(before));
     }
