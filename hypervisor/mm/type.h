@@ -57,6 +57,13 @@ static inline bool type_needs_validation(uint32_t type)
     return type != PGT_NONE && type != PGT_WRITABLE;
 }
 
+/* Is the word one of a validated table or descriptor page of that type that can be used once more? */
+static inline bool type_used_again(uint32_t x, uint32_t type)
+{
+    return (x & (PGT_TYPE_MASK | PGT_VALIDATED)) == (type | PGT_VALIDATED) &&
+           type_count(x) != PGT_COUNT_MASK;
+}
+
 /* One more reference of type `type` to a frame whose word is x. */
 static inline enum type_step type_get(uint32_t x, uint32_t type, uint32_t *next)
 {

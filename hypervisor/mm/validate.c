@@ -28,6 +28,41 @@
 
 /* ------------------------------------------------------------ upper entries */
 
+/*
+ * The usual entry leads to a table that others lead to already, and so do most of a kernel's half in
+ * each of its L4s: one more reference of each kind. False: nothing is taken; anything else.
+ */
+static inline bool child_get_again(const struct domain *d, pte_t e, uint32_t level)
+{
+    mfn_t m = pte_mfn(e);
+    struct page *pg = mfn_to_page(m);
+    uint64_t old;
+
+    if (unlikely(!upper_flags_ok(e) || m.v > max_mfn))
+        return false;
+    old = load_relaxed(&pg->type_stamp);
+    if (!type_used_again((uint32_t)old, type_of_level(level)) || !page_get_owned(pg, d->id))
+        return false;
+    /* Not changed since: it is that, and will be as long as we have this reference. */
+    if (likely(atomic_cmpxchg(&pg->type_stamp, &old, old + 1)))
+        return true;
+    page_put(pg);
+    return false;
+}
+
+/* Likewise: others still lead to it afterwards. */
+static inline bool child_put_again(pte_t e, uint32_t level)
+{
+    struct page *pg = mfn_to_page(pte_mfn(e));
+    uint64_t old = load_relaxed(&pg->type_stamp);
+
+    if (!type_used_again((uint32_t)old, type_of_level(level)) || type_count((uint32_t)old) == 1 ||
+        unlikely(!atomic_cmpxchg(&pg->type_stamp, &old, old - 1)))
+        return false;
+    page_put(pg);
+    return true;
+}
+
 static int child_get(struct domain *d, pte_t e, uint32_t level)
 {
     mfn_t m = pte_mfn(e);
@@ -152,14 +187,16 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
 
             if (!(e & PTE_P))
                 continue;
-            pg->nr_validated = (uint16_t)i;
-            if (mm_budget_spent())
-                return -XEN_ERESTART;
-            rc = upper_get(d, pg, e, level);
-            if (rc) {
-                if (rc != -XEN_ERESTART)
-                    mm_log(d, "entry %u of an L%u", i, level);
-                return rc;
+            if (!child_get_again(d, e, level - 1)) {
+                pg->nr_validated = (uint16_t)i;
+                if (mm_budget_spent())
+                    return -XEN_ERESTART;
+                rc = upper_get(d, pg, e, level);
+                if (rc) {
+                    if (rc != -XEN_ERESTART)
+                        mm_log(d, "entry %u of an L%u", i, level);
+                    return rc;
+                }
             }
             fixed = upper_fix(e, level);
             if (fixed != e)
@@ -187,7 +224,7 @@ static int upper_drop(struct domain *d, struct page *pg, uint32_t level)
         for (; n > first; n--) {
             pte_t e = READ_ONCE(table[n - 1]);
 
-            if (!(e & PTE_P))
+            if (!(e & PTE_P) || child_put_again(e, level - 1))
                 continue;
             if (mm_budget_spent()) {
                 pg->nr_validated = (uint16_t)n;
