@@ -33,6 +33,9 @@ static void report_boot(void)
     for (uint32_t i = 0; i < bi->nr_modules; i++)
         printk(LOG_INFO, "module %u: %s (%lu KiB at %#lx) %s\n", i, bi->module[i].name,
                bi->module[i].size >> 10, bi->module[i].start, bi->module[i].args);
+    if (bi->nr_left_out)
+        printk(LOG_WARNING, "%u boot modules are left out: at most %u, with %u bytes of names and words, are taken\n",
+               bi->nr_left_out, BOOT_MAX_MODULES, BOOT_STRING_BYTES);
 }
 
 extern char boot_stack[];           /* boot/head.S; the others' stacks come from smp.c */

@@ -367,9 +367,10 @@ struct bridge *bridge_get(const char *name)
 int port_join(struct port *p, struct bridge *b)
 {
     uint64_t mac = fdb_key(p->mac);
+    int rc = mac && !(p->caps & PORT_UPLINK) ? fdb_add_static(&b->fdb, mac, p) : 0;
 
-    if (mac && !(p->caps & PORT_UPLINK) && !fdb_add_static(&b->fdb, mac, p))
-        return -XEN_EEXIST;
+    if (rc)
+        return rc;
     bridge_changes++;
     p->bridge = b;
     p->nr_waiting = p->waiting_frags = p->nr_shaping = 0;

@@ -3,14 +3,16 @@
  * fdb.h - the bridge's address table: which port has which Ethernet address. Pure.
  *
  * Fixed size, sets of FDB_WAYS entries. Learned entries age and give way to newer ones; static
- * ones (a vif's own address) do neither and are never moved by what is learned.
+ * ones (a vif's own address) do neither and are never moved by what is learned. A static one whose set is full of static
+ * ones is in a later set, and the sets on the way there are marked; so there is room until all is full.
  */
 #ifndef NETBACK_FDB_H
 #define NETBACK_FDB_H
 
 #include "compiler.h"
+#include "xenabi.h"
 
-#define FDB_SETS   256
+#define FDB_SETS   1024     /* with FDB_WAYS: as many entries as dom0 has event channels */
 #define FDB_WAYS   4
 #define FDB_AGE_NS (300UL * 1000000000UL)
 
@@ -23,6 +25,7 @@ struct fdb_entry {
 
 struct fdb {
     struct fdb_entry entry[FDB_SETS][FDB_WAYS];
+    bool full[FDB_SETS];        /* a static entry of this set, or of one before, is in a later one */
     uint32_t seed;              /* so that nobody outside can aim at one set */
 };
 
@@ -49,9 +52,9 @@ void *fdb_find(const struct fdb *t, uint64_t mac, uint64_t now);
  */
 void fdb_learn(struct fdb *t, uint64_t mac, void *port, uint64_t now);
 
-/* Adds a static entry, over a learned one if there is one. False: static already, zero, a group
- * address, or no place. */
-bool fdb_add_static(struct fdb *t, uint64_t mac, void *port);
+/* Adds a static entry, over a learned one if there is one. 0; -XEN_EEXIST: static already; -XEN_EINVAL: zero or a group
+ * address; -XEN_ENOSPC: all entries are static. */
+int fdb_add_static(struct fdb *t, uint64_t mac, void *port);
 
 /* Forgets everything about a port. */
 void fdb_remove_port(struct fdb *t, const void *port);

@@ -269,7 +269,8 @@ static void vif_connect(struct vif *vif)
     rc = port_join(&vif->port, b);
     if (rc) {
         vif_disconnect(vif);
-        xbdev_fail(&vif->dev, rc, "%s: its address is in use", vif->port.name);
+        xbdev_fail(&vif->dev, rc, rc == -XEN_ENOSPC ? "%s: its bridge has no room for another address"
+                                                    : "%s: its address is in use", vif->port.name);
         return;
     }
     rate_start(&vif->rate, now_ns());

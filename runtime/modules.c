@@ -15,12 +15,11 @@
 #include "runtime/start.h"
 
 #define VIRT_BASE   0xffffffff80000000UL
-#define MODULES_MAX 64u
 #define CMDLINE_MAX 4096u
 
 static struct boot_module modules[MODULES_MAX];
 static char names[MODULES_MAX][64];
-static unsigned int nr_modules;
+static unsigned int nr_modules, nr_left_out;
 
 static const void *at_paddr(uint64_t paddr)
 {
@@ -45,8 +44,10 @@ static struct boot_module *add(const void *data, size_t size)
 {
     struct boot_module *m = &modules[nr_modules];
 
-    if (nr_modules == MODULES_MAX)
+    if (nr_modules == MODULES_MAX) {
+        nr_left_out++;
         return NULL;
+    }
     nr_modules++;
     *m = (struct boot_module){ .name = "", .cmdline = "", .data = data, .size = size };
     return m;
@@ -58,8 +59,10 @@ static void add_listed(const struct xen_multiboot_mod_list *e)
     const char *line = at_paddr(e->cmdline);
     size_t n = 0;
 
+    if (!m)
+        return;
     start_use_bytes(e->mod_start, (uint64_t)e->mod_end + 1);
-    if (!m || !e->cmdline)
+    if (!e->cmdline)
         return;
     start_use_bytes(e->cmdline, e->cmdline + strnlen(line, CMDLINE_MAX) + 1);
     while (line[n] && line[n] != ' ')
@@ -86,7 +89,7 @@ static void add_archive(const void *data, size_t size)
     }
 }
 
-void modules_find(void)
+static void find(void)
 {
     const struct start_info *si = start_info;
     uint64_t paddr;
@@ -112,6 +115,13 @@ void modules_find(void)
     m = add(at_paddr(paddr), si->mod_len);
     if (m)
         set_name(m, "initrd", 6);
+}
+
+void modules_find(void)
+{
+    find();
+    if (nr_left_out)
+        log_warn("%u boot modules are left out: at most %u are taken", nr_left_out, MODULES_MAX);
 }
 
 uint64_t modules_pages(void)

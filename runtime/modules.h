@@ -5,6 +5,8 @@
 
 #include "compiler.h"
 
+#define MODULES_MAX 128u            /* more are left out, with a line that says so */
+
 /* Reads start_info, claims the modules' pages with start_use_bytes(). Before the allocator. */
 void modules_find(void);
 

@@ -171,7 +171,7 @@ struct bridge *bridge_get(const char *name);
 
 /*
  * Adds a port; name, mac, mtu, caps, up, send, flush are set. -XEN_EEXIST: another port has that
- * address.
+ * address; -XEN_ENOSPC: the bridge has no room for more addresses.
  */
 int port_join(struct port *p, struct bridge *b);
 

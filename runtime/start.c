@@ -19,7 +19,7 @@
 
 #define VIRT_BASE     0xffffffff80000000UL
 #define LIMIT_DEFAULT (256UL << 20)     /* the initial domain may grow to this, besides modules */
-#define RANGES_MAX    160u    /* two for each boot module, and our own few */
+#define RANGES_MAX    (2 * MODULES_MAX + 16)  /* two for each boot module, and our own few */
 
 struct start_info *start_info;
 struct shared_info *shared_info;

@@ -10,7 +10,7 @@
 #define LOW_MEMORY_END  0x100000UL      /* kept out of the allocators: firmware, AP trampoline */
 
 /* A set of disjoint ranges. Pure. */
-#define RANGES_MAX      256
+#define RANGES_MAX      512
 
 struct ranges {
     uint32_t n;

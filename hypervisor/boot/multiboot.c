@@ -36,6 +36,8 @@ struct raw_map {
     struct boot_region r[BOOT_MAX_REGIONS];
 };
 
+#define BOOT_NAME_ROOM      128         /* of the pool of strings, for a module to be taken */
+
 static uint32_t get32(const void *p)
 {
     uint32_t v;
@@ -149,8 +151,10 @@ static void add_module(struct boot_info *bi, boot_mem_fn mem, uint64_t start, ui
     char *split;
 
     if (end < start || bi->nr_modules == BOOT_MAX_MODULES ||
-        (end > start && !mem(start, end - start)))
+        (end > start && !mem(start, end - start)) || sizeof(bi->string) - bi->used_string < BOOT_NAME_ROOM) {
+        bi->nr_left_out++;
         return;
+    }
     m = &bi->module[bi->nr_modules++];
     m->start = start;
     m->size = end - start;
@@ -178,13 +182,15 @@ static int parse_mb1(struct boot_info *bi, struct raw_map *map, paddr_t info, bo
             bi->cmdline = skip_blanks(skip_word(bi->cmdline));
     }
     if (flags & MB1_HAS_MODULES) {
-        uint32_t count = MIN(get32(mbi + 20), (uint32_t)BOOT_MAX_MODULES);
+        uint32_t count = get32(mbi + 20);
         paddr_t list = get32(mbi + 24);
 
         for (uint32_t i = 0; i < count; i++) {
-            const uint8_t *m = mem(list + i * 16, 16);
-            if (!m)
+            const uint8_t *m = i < 2 * BOOT_MAX_MODULES ? mem(list + i * 16, 16) : NULL;
+            if (!m) {
+                bi->nr_left_out += count - i;
                 break;
+            }
             add_module(bi, mem, get32(m), get32(m + 4), get32(m + 8));
         }
     }

@@ -7,9 +7,9 @@
 
 #include "addr.h"
 
-#define BOOT_MAX_MODULES    32
+#define BOOT_MAX_MODULES    128
 #define BOOT_MAX_REGIONS    128
-#define BOOT_STRING_BYTES   8192
+#define BOOT_STRING_BYTES   16384   /* of all strings together */
 #define BOOT_CMDLINE        2048
 
 enum boot_region_type {         /* as in the BIOS memory map */
@@ -32,6 +32,8 @@ struct boot_info {
     const char *loader;         /* "iPXE ...", "GRUB 2.06", "qemu"; or "" */
     const char *cmdline;        /* without the image's own name */
     uint32_t nr_modules, nr_regions;
+    uint32_t nr_left_out;       /* modules beyond BOOT_MAX_MODULES, in places that no module can have, or whose
+                                   strings did not fit */
     struct boot_module module[BOOT_MAX_MODULES];
     struct boot_region region[BOOT_MAX_REGIONS];
     uint8_t  rsdp[36];          /* copy of the ACPI root pointer, if the loader passed one */

@@ -130,9 +130,13 @@ for nic in virtio-net-pci e1000e; do
     host_stop "$host_pid"
 done
 
-host_start bad -machine q35 -m 256 -kernel build/sluice -initrd "$(modules "ip=10.0.2.300/24 api=maybe")" \
+# And more boot modules than are taken: dom0 and 127.
+mkdir "$tmp/mods"
+for i in $(seq 140); do echo "$i" > "$tmp/mods/m$i"; done
+host_start bad -machine q35 -m 256 -kernel build/sluice -initrd "$(modules "ip=10.0.2.300/24 api=maybe" "$tmp"/mods/*)" \
     -netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile=
 check "a bad ip= is one clear line" wait_for 20 'error: .*ip=10.0.2.300/24' "$tmp/bad.log"
 check "  and dom0 is up without it" wait_for 20 'dom0: ready' "$tmp/bad.log"
+check "  and so are boot modules that are too many" has '13 boot modules are left out' "$tmp/bad.log"
 host_stop "$host_pid"
 finish

@@ -37,16 +37,16 @@ static void group_and_zero_are_ignored(void **state)
     fdb_learn(&t, 0xffffffffffff, &a, 1);
     assert_null(fdb_find(&t, 0, 1));
     assert_null(fdb_find(&t, 0xffffffffffff, 1));
-    assert_false(fdb_add_static(&t, 0, &a));
-    assert_false(fdb_add_static(&t, 0x5e0001, &a));
+    assert_int_equal(fdb_add_static(&t, 0, &a), -XEN_EINVAL);
+    assert_int_equal(fdb_add_static(&t, 0x5e0001, &a), -XEN_EINVAL);
 }
 
 /* What the operator configured cannot be taken over by a frame from elsewhere. */
 static void static_entries_stay(void **state)
 {
     fdb_learn(&t, STATION(7), &a, 1);
-    assert_true(fdb_add_static(&t, STATION(7), &b));
-    assert_false(fdb_add_static(&t, STATION(7), &c));
+    assert_int_equal(fdb_add_static(&t, STATION(7), &b), 0);
+    assert_int_equal(fdb_add_static(&t, STATION(7), &c), -XEN_EEXIST);
     fdb_learn(&t, STATION(7), &a, 2);
     assert_ptr_equal(fdb_find(&t, STATION(7), 10 * FDB_AGE_NS), &b);
     for (unsigned int i = 100; i < 100000; i++)
@@ -63,7 +63,7 @@ static void a_full_set_loses_its_oldest(void **state)
         assert_ptr_equal(fdb_find(&t, STATION(i), i + 1), &a);
     }
     for (unsigned int i = 0; i < 4 * FDB_SETS * FDB_WAYS; i++)
-        found += fdb_find(&t, STATION(i), 5000) != NULL;
+        found += fdb_find(&t, STATION(i), 5 * FDB_SETS * FDB_WAYS) != NULL;
     assert_int_equal(found, FDB_SETS * FDB_WAYS);
 }
 
@@ -71,12 +71,39 @@ static void a_port_goes_with_all_it_had(void **state)
 {
     fdb_learn(&t, STATION(1), &a, 1);
     fdb_learn(&t, STATION(2), &b, 1);
-    assert_true(fdb_add_static(&t, STATION(3), &a));
+    assert_int_equal(fdb_add_static(&t, STATION(3), &a), 0);
     fdb_remove_port(&t, &a);
     assert_null(fdb_find(&t, STATION(1), 2));
     assert_ptr_equal(fdb_find(&t, STATION(2), 2), &b);
     assert_null(fdb_find(&t, STATION(3), 2));
-    assert_true(fdb_add_static(&t, STATION(3), &c));
+    assert_int_equal(fdb_add_static(&t, STATION(3), &c), 0);
+}
+
+/* Each vif gets its address in, until the table is full of them; none is lost when others go. */
+static void static_entries_have_room(void **state)
+{
+    const unsigned int all = FDB_SETS * FDB_WAYS;
+
+    for (unsigned int i = 0; i < all; i++)
+        fdb_learn(&t, STATION(i + all), &c, 1);
+    for (unsigned int i = 0; i < all; i++) {
+        assert_int_equal(fdb_add_static(&t, STATION(i), i % 3 ? &a : &b), 0);
+        assert_int_equal(fdb_add_static(&t, STATION(i / 2), &c), -XEN_EEXIST);
+    }
+    assert_int_equal(fdb_add_static(&t, STATION(all), &a), -XEN_ENOSPC);
+    fdb_learn(&t, STATION(all), &a, 1);
+    assert_null(fdb_find(&t, STATION(all), 1));
+    fdb_remove_port(&t, &a);
+    for (unsigned int i = 0; i < all; i++) {
+        assert_ptr_equal(fdb_find(&t, STATION(i), 1), i % 3 ? NULL : &b);
+        fdb_learn(&t, STATION(i), &c, 1);       /* which takes nobody's place but its own */
+        if (i % 3 == 0)
+            assert_ptr_equal(fdb_find(&t, STATION(i), 1), &b);
+    }
+    fdb_remove_port(&t, &b);
+    fdb_remove_port(&t, &c);
+    for (unsigned int i = 0; i < FDB_SETS; i++)
+        assert_false(t.full[i]);
 }
 
 /* Stations that differ in any one byte, as those of one maker do, are spread over the sets. */
@@ -86,7 +113,9 @@ static void neighbours_have_room(void **state)
         memset(&t, 0, sizeof(t));
         fdb_init(&t, 1234567);
         for (uint64_t i = 1; i < 128; i++)
-            assert_true(fdb_add_static(&t, 0x020202020202 ^ i << (byte * 8 + (byte == 0)), &a));
+            assert_int_equal(fdb_add_static(&t, 0x020202020202 ^ i << (byte * 8 + (byte == 0)), &a), 0);
+        for (unsigned int i = 0; i < FDB_SETS; i++)
+            assert_false(t.full[i]);
     }
 }
 
@@ -98,6 +127,7 @@ int main(void)
         cmocka_unit_test_setup(static_entries_stay, setup),
         cmocka_unit_test_setup(a_full_set_loses_its_oldest, setup),
         cmocka_unit_test_setup(a_port_goes_with_all_it_had, setup),
+        cmocka_unit_test_setup(static_entries_have_room, setup),
         cmocka_unit_test_setup(neighbours_have_room, setup),
     };
 

@@ -50,6 +50,35 @@ static uint32_t mb1_entry(uint32_t at, uint64_t base, uint64_t len, uint32_t typ
     return at + 24;
 }
 
+/* What does not fit is counted, not forgotten. */
+static void mb1_more_modules_than_fit(void **state)
+{
+    for (uint32_t words = 4; words <= 400; words *= 10) {
+        w32(0x1000, 0x9);
+        w32(0x1004, 640);
+        w32(0x1008, 0x10000);
+        w32(0x1000 + 20, 300);
+        w32(0x1000 + 24, 0x3000);
+        memset(ram + 0x8000, 'x', words);
+        text(0x8000 + words, " y");
+        for (uint32_t i = 0; i < 300; i++) {
+            w32(0x3000 + i * 16, 0x5000);
+            w32(0x3004 + i * 16, 0x5800);
+            w32(0x3008 + i * 16, 0x8000);
+        }
+        assert_int_equal(multiboot_parse(&bi, MB1, 0x1000, mem), 0);
+        assert_int_equal(bi.nr_modules + bi.nr_left_out, 300);
+        if (words < 100)
+            assert_int_equal(bi.nr_modules, BOOT_MAX_MODULES);
+        else
+            assert_in_range(bi.nr_modules, 20, BOOT_MAX_MODULES - 1);
+        for (uint32_t i = 0; i < bi.nr_modules; i++) {
+            assert_in_range(strlen(bi.module[i].name), MIN(words, 100u), words);
+            assert_true(strlen(bi.module[i].name) < words || !strcmp(bi.module[i].args, "y"));
+        }
+    }
+}
+
 static void mb1_as_ipxe_gives_it(void **state)
 {
     uint32_t end;
@@ -260,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(mb1_as_ipxe_gives_it, clear),
+        cmocka_unit_test_setup(mb1_more_modules_than_fit, clear),
         cmocka_unit_test_setup(mb1_without_map, clear),
         cmocka_unit_test_setup(grub_keeps_the_first_word, clear),
         cmocka_unit_test_setup(mb2_with_everything, clear),
