@@ -89,7 +89,7 @@ DECOMP_HOST_OBJ := $(DECOMP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
 MBEDTLS_HOST_OBJ := $(MBEDTLS_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
 $(DECOMP_HOST_OBJ) $(MBEDTLS_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
 	$(call say,DEPCC)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -g -w $(DEPS_FLAGS) -MMD -MP -c $(DEPS)/$*.c -o $@
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -g -w $(DEPS_FLAGS) -MD -MP -c $(DEPS)/$*.c -o $@
 
 $(B)/libdecomp-host.a: $(DECOMP_HOST_OBJ)
 	$(call say,AR)
@@ -99,10 +99,11 @@ $(B)/libmbedtls-host.a: $(MBEDTLS_HOST_OBJ)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# The sources may not exist yet when this file is read, so the rule names only what fetches them.
+# The sources may not exist yet when this file is read, so the rule names only what fetches them. -MD, as
+# -MMD leaves out our own headers that theirs include: lwipopts.h, cc.h, mbedtls_config.h.
 $(DEPS_OBJ): $(B)/dep/%.o: $(DEPS_READY) | $(B)/include/xen
 	$(call say,DEPCC)
-	$(Q)mkdir -p $(@D) && $(CC) $(DEPS_CFLAGS) $(DEPS_FLAGS) -MMD -MP -c $(DEPS)/$*.c -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(DEPS_CFLAGS) $(DEPS_FLAGS) -MD -MP -c $(DEPS)/$*.c -o $@
 
 $(B)/libdeps.a: $(DEPS_OBJ)
 	$(call say,AR)

@@ -14,6 +14,7 @@ void net_touch(void);
 #define LINK_CAPS (PORT_CSUM | PORT_SG | PORT_TSO4)
 void link_init(struct port *p, struct netif *n);
 bool link_input(struct port *p, struct frame *f);           /* port's send() */
+err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to);   /* netif's output */
 err_t link_output(struct netif *n, struct pbuf *p);         /* netif's linkoutput */
 
 /*
@@ -26,5 +27,15 @@ void bigseg_init(void);
 void bigseg_tune(struct tcp_pcb *pcb);
 void bigseg_recved(struct tcp_pcb *pcb, uint16_t bytes);
 uint16_t bigseg_size(uint32_t remote_ip_be, uint16_t remote_port, uint16_t local_port);
+
+/* A first sequence number that outsiders cannot guess (isn.c); ports in host order. */
+uint32_t net_new_isn(const struct ip4_addr *local, uint16_t local_port,
+                     const struct ip4_addr *remote, uint16_t remote_port);
+
+/* handshake.c: lwIP is being told of a connection that is open already; what it sends meanwhile is
+ * not wanted. */
+bool net_injecting(void);
+/* After lwIP has parsed a frame: the connection that was opened by a cookie, if one was. */
+void net_open_kept(struct netif *nif);
 
 #endif

@@ -5,10 +5,11 @@
  */
 #include "lib/hash.h"
 #include "runtime/time.h"
+#include "toolstack/net/internal.h"
 #include "lwip/ip4_addr.h"
 #include "lwip/opt.h"
 
-u32_t net_tcp_isn(const struct ip4_addr *local, u16_t local_port, const struct ip4_addr *remote,
+u32_t net_new_isn(const struct ip4_addr *local, u16_t local_port, const struct ip4_addr *remote,
                   u16_t remote_port)
 {
     static uint64_t key[2];

@@ -14,13 +14,18 @@
 #include "runtime/mem.h"
 #include "toolstack/net/csum.h"
 #include "toolstack/net/internal.h"
+#include "lwip/etharp.h"
 #include "lwip/prot/ethernet.h"
 #include "lwip/prot/ip.h"
+#include "lwip/prot/tcp.h"
+#include "netif/ethernet.h"
 
 #define INPUT_MAX    512u       /* frames waiting to be parsed */
+#define INPUT_SYNS   256u       /* of them, that ask for a connection: others get past a flood */
 #define INPUT_BUDGET 64u        /* frames parsed in one turn */
 #define HELD_MAX     256u       /* big frames that lwIP and its readers have; more are copied */
 #define CSUM_OUT     (NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP)
+#define CSUM_OURS    (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_IP))
 #define CSUM_CHECKED (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
 
 #define ETH  14u
@@ -33,12 +38,29 @@ static struct port *port;
 /* Received and not yet parsed: a ring of buffers, with what is known of their checksums. */
 static struct {
     struct pbuf *p;
-    bool csum_valid;
+    bool csum_valid, syn;
 } input[INPUT_MAX];
-static unsigned int input_first, input_count, nr_held;
+static unsigned int input_first, input_count, input_syns, nr_held;
 static struct work input_work;
 
+/* Who sent the frame that is being parsed; ip 0: none is. */
+static struct {
+    ip4_addr_t ip;
+    struct eth_addr mac;
+} asker;
+
 /* In -------------------------------------------------------------------------------------- */
+
+static void note_asker(const struct pbuf *p)
+{
+    const uint8_t *h = p->payload;
+
+    asker.ip.addr = IPADDR_ANY;
+    if (p->len < 14 + 20 || h[12] != 0x08 || h[13] != 0x00 || (h[6] & 1))
+        return;
+    memcpy(&asker.mac, h + 6, sizeof(asker.mac));
+    memcpy(&asker.ip.addr, h + 14 + 12, sizeof(asker.ip.addr));
+}
 
 static void parse_input(struct work *w)
 {
@@ -46,11 +68,16 @@ static void parse_input(struct work *w)
         struct pbuf *p = input[input_first].p;
 
         NETIF_SET_CHECKSUM_CTRL(nif, input[input_first].csum_valid ? CSUM_CHECKED : CSUM_OUT);
+        input_syns -= input[input_first].syn;
         input_first = (input_first + 1) % INPUT_MAX;
         input_count--;
+        note_asker(p);
         if (nif->input(p, nif) != ERR_OK)
             pbuf_free(p);
+        NETIF_SET_CHECKSUM_CTRL(nif, CSUM_OURS);
+        net_open_kept(nif);
     }
+    asker.ip.addr = IPADDR_ANY;
     NETIF_SET_CHECKSUM_CTRL(nif, CSUM_OUT);
     if (input_count)
         work_queue(&input_work);
@@ -67,6 +94,18 @@ static bool is_dhcp_answer(const struct frame *f)
         return false;
     ip_len = (h[14] & 15u) * 4;
     return f->head_len >= 14 + ip_len + 4 && h[14 + ip_len + 2] == 0 && h[14 + ip_len + 3] == 68;
+}
+
+/* A TCP segment that asks for a connection. */
+static bool is_syn(const struct frame *f)
+{
+    const uint8_t *h = f->head;
+    unsigned int tcp;
+
+    if (f->head_len < 14 + 20 || h[12] != 0x08 || h[13] != 0x00 || h[14 + 9] != IP_PROTO_TCP)
+        return false;
+    tcp = 14 + (h[14] & 15u) * 4;
+    return f->head_len >= tcp + 14 && (h[tcp + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 /* A frame whose memory lwIP's buffers point into; each of them has a part in it. */
@@ -149,6 +188,7 @@ static struct pbuf *copy(const struct frame *f)
 bool link_input(struct port *p, struct frame *f)
 {
     unsigned int at = (input_first + input_count) % INPUT_MAX;
+    bool syn = is_syn(f);
     struct pbuf *b = NULL;
 
     /* A guest does not tell the host its address: only servers on the wire do. */
@@ -156,7 +196,7 @@ bool link_input(struct port *p, struct frame *f)
         port_count_tx_drop(p, DROP_SPOOFED);
         return true;
     }
-    if (input_count < INPUT_MAX)
+    if (input_count < INPUT_MAX && !(syn && input_syns == INPUT_SYNS))
         b = f->len > FRAME_ROOM && nr_held < HELD_MAX ? hold(f) : copy(f);
     if (!b) {
         port_count_tx_drop(p, DROP_NO_ROOM);
@@ -164,6 +204,8 @@ bool link_input(struct port *p, struct frame *f)
     }
     input[at].p = b;
     input[at].csum_valid = f->flags & (FRAME_CSUM_VALID | FRAME_CSUM_BLANK);
+    input[at].syn = syn;
+    input_syns += syn;
     input_count++;
     p->stats.tx_frames++;
     p->stats.tx_bytes += f->len;
@@ -231,6 +273,25 @@ err_t link_output(struct netif *n, struct pbuf *p)
         port_receive(port, &f, 1);
     frame_put(f);
     return ERR_OK;
+}
+
+/*
+ * An answer to the frame that is being parsed goes back to where that came from, when the address
+ * is not known. So questions from made-up addresses do not push those out of the ARP table that
+ * somebody answers for.
+ */
+err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
+{
+    bool on_link = ip4_addr_netcmp(to, netif_ip4_addr(n), netif_ip4_netmask(n));
+    const ip4_addr_t *hop = on_link ? to : netif_ip4_gw(n), *known;
+    struct eth_addr *mac;
+
+    if (net_injecting())
+        return ERR_OK;
+    if (ip4_addr_isany_val(asker.ip) || !ip4_addr_cmp(to, &asker.ip) || ip4_addr_isany_val(*hop) ||
+        ip4_addr_isbroadcast(to, n) || etharp_find_addr(n, hop, &mac, &known) >= 0)
+        return etharp_output(n, p, to);
+    return ethernet_output(n, p, (struct eth_addr *)n->hwaddr, &asker.mac, ETHTYPE_IP);
 }
 
 void link_init(struct port *p, struct netif *n)

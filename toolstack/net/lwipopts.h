@@ -33,7 +33,7 @@
 #define LWIP_IGMP                0
 #define IP_REASSEMBLY            0
 #define IP_FRAG                  0
-#define ARP_TABLE_SIZE           32
+#define ARP_TABLE_SIZE           64
 #define ARP_QUEUEING             1
 #define LWIP_NETIF_HOSTNAME        1
 #define LWIP_NETIF_STATUS_CALLBACK 1
@@ -70,11 +70,22 @@
 #include "toolstack/net/csum.h"
 #define LWIP_CHKSUM net_chksum
 
-/* Sequence numbers that outsiders cannot guess (isn.c). */
+/* Sequence numbers that outsiders cannot guess (isn.c); what a listener is sent (handshake.c). */
 #include "lwip/arch.h"
 struct ip4_addr;
+struct pbuf;
+struct tcp_hdr;
+struct tcp_pcb_listen;
 u32_t net_tcp_isn(const struct ip4_addr *local, u16_t local_port, const struct ip4_addr *remote,
                   u16_t remote_port);
+/* A header in host byte order, its options and what follows it. True: lwIP is to forget it. */
+bool net_listener_input(const struct tcp_pcb_listen *l, const struct tcp_hdr *h,
+                        const u8_t *options, u16_t options_len, const struct pbuf *payload);
 #define LWIP_HOOK_TCP_ISN net_tcp_isn
+/* A frame's headers are in one piece (link.c), so all options follow. */
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p)                             \
+    ((pcb)->state == LISTEN && (optlen) == (opt1len) &&                                            \
+     net_listener_input((const struct tcp_pcb_listen *)(pcb), (hdr), (const u8_t *)((hdr) + 1),    \
+                        (optlen), (p)) ? ERR_ABRT : ERR_OK)
 
 #endif

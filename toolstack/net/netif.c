@@ -119,7 +119,7 @@ static err_t init_interface(struct netif *n)
     n->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(n->hwaddr, port.mac, ETH_HWADDR_LEN);
     n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
-    n->output = etharp_output;
+    n->output = link_output_ip;
     n->linkoutput = link_output;
     link_init(&port, n);
     n->hostname = hostname[0] ? hostname : NULL;
