@@ -65,10 +65,15 @@ static int check(const struct vm_disk *d, char *why)
     return r.rc;
 }
 
-/* The disks of a domain that is being created: opened, and parked until blkback takes them. */
+#define TAKE_TIME (10 * NS_PER_S)       /* for blkback, once the domain's nodes are there */
+
+/* The disks of a domain that is being created, or one more of one that runs: opened, and parked until blkback
+ * takes them. */
 struct opening {
     struct list link;
     struct vm *vm;              /* NULL: it has what it wanted, or nothing any more */
+    bool (*attached)(void *arg, int rc, const char *why);       /* one more: who wants it */
+    void *arg;
     struct disk_open open[VM_DISKS];
     uint32_t nr, answered;
     int rc;
@@ -77,15 +82,20 @@ struct opening {
     struct timer timer;
 };
 
-#define TAKE_TIME (10 * NS_PER_S)       /* for blkback, once the domain's nodes are there */
-
 static struct list openings = LIST_INIT(openings);
+
+static void opening_free(struct opening *o);
 
 static void all_answered(struct work *w)
 {
     struct opening *o = container_of(w, struct opening, work);
 
-    vm_disks_opened(o->vm, o->rc, o->why);
+    if (!o->attached)
+        vm_disks_opened(o->vm, o->rc, o->why);
+    else if (o->attached(o->arg, o->rc, o->why) && !o->rc)
+        timer_set_after(&o->timer, TAKE_TIME);
+    else
+        opening_free(o);
 }
 
 static void one_opened(struct disk_open *open, int rc, struct disk *d, const char *why)
@@ -118,24 +128,44 @@ static void take_time_is_over(struct timer *t)
     opening_free(container_of(t, struct opening, timer));
 }
 
-static void open_disks(struct vm *vm)
+static struct opening *opening_new(void)
 {
-    const struct vm_config *c = &vm->cfg;
     struct opening *o = calloc(1, sizeof(*o));
 
     if (!o)
         panic("out of memory for the disks of a domain");
-    o->vm = vm;
-    o->nr = c->nr_disks;
     work_init(&o->work, all_answered);
     timer_init(&o->timer, take_time_is_over);
     list_push_back(&openings, &o->link);
-    for (uint32_t i = 0; i < o->nr; i++) {
-        fill_spec(&o->open[i].spec, &c->disk[i]);
+    return o;
+}
+
+static void opening_start(struct opening *o, const struct vm_disk *disks, uint32_t nr)
+{
+    o->nr = nr;
+    for (uint32_t i = 0; i < nr; i++) {
+        fill_spec(&o->open[i].spec, &disks[i]);
         o->open[i].opened = one_opened;
         o->open[i].arg = o;
         disk_open(&o->open[i]);
     }
+}
+
+static void open_disks(struct vm *vm)
+{
+    struct opening *o = opening_new();
+
+    o->vm = vm;
+    opening_start(o, vm->cfg.disk, vm->cfg.nr_disks);
+}
+
+static void attach_disk(const struct vm_disk *d, bool (*opened_fn)(void *arg, int rc, const char *why), void *arg)
+{
+    struct opening *o = opening_new();
+
+    o->attached = opened_fn;
+    o->arg = arg;
+    opening_start(o, d, 1);
 }
 
 static void disks_done(struct vm *vm)
@@ -157,7 +187,7 @@ static void disks_done(struct vm *vm)
 void disks_start(void)
 {
     static const struct disk_files files = { .open = open_file, .close = close_file };
-    static const struct vm_disk_server server = { .open = open_disks, .done = disks_done };
+    static const struct vm_disk_server server = { .open = open_disks, .done = disks_done, .attach = attach_disk };
     int rc;
 
     nbd_init(net_streams());

@@ -66,6 +66,16 @@ refused "too small" "$nbd/tiny,raw,xvda,w" 10 'smaller than'
 refused "a read-only export to be written" "$nbd/ro,raw,xvda,w" 11 'read-only; it can be had with access=ro'
 refused "a target that is none" "nbd:/x,raw,xvda,w" 12 'nbd:HOST'
 check "a read-only export to be read: runs" test "$(create reader "\"$nbd/ro,raw,xvda,r\"" | jq -r .state)" = running
+# The same when the domain runs already.
+attach() { api POST /v1/domains/reader/disks -m 60 -w '%{http_code}' -d "{\"disk\": \"$1\"}"; }
+attach "nbd:10.0.2.99/y,raw,xvdc,w" > "$tmp/attach.slow" & slow4=$!
+check "attached to a domain that runs, no server there: an error" test "$(attach nbd:10.0.2.2:1/x,raw,xvdb,w | tail -c 3)" = 500
+check "  that says why" grep -q 'connection refused' <(attach nbd:10.0.2.2:1/x,raw,xvdb,w)
+check "  a read-only export to be written: the same" grep -q 'read-only' <(attach "$nbd/ro?connections=1,raw,xvdb,w")
+check "  one that is there: attached" test "$(attach "$nbd/late,raw,xvdb,w" | tail -c 3)" = 201
+check "  and known" test "$(api GET /v1/domains/reader/disks | jq -r 'map(.vdev) | join(" ")')" = "xvda xvdb"
+wait $slow4
+check "  no machine there: an error, too" grep -qE '(no answer|no route).*500$' <(tr -d '\n' < "$tmp/attach.slow")
 check "a disk to be written: runs" test "$(create writer "\"$nbd/honest,raw,xvda,w\"" | jq -r .state)" = running
 refused "a second writer" "$nbd/honest,raw,xvdb,w" 13 'already in use by somebody who writes'
 refused "a reader beside a writer" "$nbd/honest,raw,xvdb,r" 14 'already in use by somebody who writes'

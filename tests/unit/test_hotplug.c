@@ -37,6 +37,47 @@ static int check_disk(const struct vm_disk *d, char *text)
                : why_set(text, -XEN_ENOENT, "disk %s: no such file", d->target);
 }
 
+/* What vm_attach_disk() came to: told once each. */
+static struct told {
+    unsigned int times;
+    struct vm *vm;
+    int rc;
+    char why[WHY_MAX];
+} told;
+
+static void attached(void *arg, struct vm *vm, int rc, const char *text)
+{
+    struct told *t = arg;
+
+    t->times++;
+    t->vm = vm;
+    t->rc = rc;
+    strcpy(t->why, text);
+}
+
+/* A disk server that opens when it is told to. */
+static bool (*opening[4])(void *arg, int rc, const char *text);
+static void *opening_arg[4];
+static unsigned int nr_opening;
+
+static void server_open(struct vm *vm)
+{
+    vm_disks_opened(vm, 0, "");
+}
+
+static void server_done(struct vm *vm)
+{
+}
+
+static void server_attach(const struct vm_disk *d, bool (*opened)(void *arg, int rc, const char *text),
+                          void *arg)
+{
+    opening[nr_opening] = opened;
+    opening_arg[nr_opening++] = arg;
+}
+
+static const struct vm_disk_server server = { server_open, server_done, server_attach };
+
 static int setup(void **state)
 {
     static bool begun;
@@ -50,6 +91,9 @@ static int setup(void **state)
     }
     vmhost_reset();
     vm_disk_check = check_disk;
+    vm_disk_server = NULL;
+    nr_opening = 0;
+    memset(&told, 0, sizeof(told));
     vm_config_init(&cfg);
     strcpy(cfg.kernel, "vmlinuz");
     strcpy(cfg.name, "web");
@@ -192,19 +236,19 @@ static void disks(void **state)
     struct vm *vm = create();
     struct vm_disk d = disk("image,raw,xvdb,w");
 
-    assert_int_equal(vm_attach_disk(vm, &d, why), 0);
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), 0);
     assert_string_equal(get(back, "params"), "image");
     assert_string_equal(get("/local/domain/1/device/vbd/51728", "virtual-device"), "51728");
     expect("device-attached", "vbd xvdb");
-    assert_int_equal(vm_attach_disk(vm, &d, why), -XEN_EEXIST);
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), -XEN_EEXIST);
     assert_string_equal(why, "web: has a disk xvdb already");
     d = disk("missing,raw,xvdc,w");
-    assert_int_equal(vm_attach_disk(vm, &d, why), -XEN_ENOENT);
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), -XEN_ENOENT);
     assert_string_equal(why, "web: disk missing: no such file");
     assert_int_equal(vm->cfg.nr_disks, 1);
     assert_ptr_equal(vm_find_disk(vm, "xvdb"), vm_find_disk(vm, "51728"));
     vm_disk_check = NULL;
-    assert_int_equal(vm_attach_disk(vm, &d, why), -XEN_EOPNOTSUPP);
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), -XEN_EOPNOTSUPP);
 
     put(back, "state", "4");
     assert_int_equal(vm_detach_disk(vm, 51728, false, why), 0);
@@ -216,6 +260,40 @@ static void disks(void **state)
     expect("device-detached", "vbd xvdb");
     assert_string_equal(get("/local/domain/1/error/device/vbd", "51728"), "none");
     destroy(vm);
+}
+
+/* A disk that takes its time to open, and one that does not open. */
+static void disks_that_open_later(void **state)
+{
+    struct vm *vm = create();
+    struct vm_disk d = disk("nbd:a/,raw,xvdb,w"), e = disk("nbd:b/,raw,xvdc,w");
+
+    vm_disk_server = &server;
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), 0);
+    assert_int_equal(vm_attach_disk(vm, &e, attached, &told, why), 0);
+    assert_int_equal(told.times + vm->cfg.nr_disks, 0);
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), -XEN_EBUSY);
+    assert_string_equal(why, "web: a disk xvdb is being attached already");
+    assert_false(opening[0](opening_arg[0], -XEN_EIO, "disk nbd:a/: no answer"));
+    assert_int_equal(told.times, 1);
+    assert_int_equal(told.rc, -XEN_EIO);
+    assert_string_equal(told.why, "web: disk nbd:a/: no answer");
+    assert_string_equal(get("/local/domain/0/backend/vbd/1/51728", "params"), "none");
+    assert_true(opening[1](opening_arg[1], 0, ""));
+    assert_int_equal(told.times, 2);
+    assert_int_equal(told.rc, 0);
+    assert_ptr_equal(told.vm, vm);
+    assert_int_equal(vm->cfg.nr_disks, 1);
+    assert_string_equal(get("/local/domain/0/backend/vbd/1/51744", "params"), "nbd:b/");
+    /* The domain ends while one is being opened. */
+    assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), 0);
+    destroy(vm);
+    assert_int_equal(told.times, 3);
+    assert_int_equal(told.rc, -XEN_EBUSY);
+    assert_null(told.vm);
+    assert_string_equal(told.why, "web: ended before its disk xvdb was there");
+    assert_false(opening[2](opening_arg[2], 0, ""));
+    assert_int_equal(told.times, 3);
 }
 
 static void force(void **state)
@@ -309,14 +387,14 @@ static void only_while_it_runs(void **state)
             assert_int_equal(vm_detach_vif(vm, 0, true, why), -XEN_EBUSY);
         } else {
             assert_int_equal(vm_attach_vif(vm, &v, &id, why), 0);
-            assert_int_equal(vm_attach_disk(vm, &d, why), 0);
+            assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), 0);
             (void)xs_printf(XS_NO_TXN, "/local/domain/0/backend/vbd/1/51728", "state", "4");
             (void)vm_detach_disk(vm, d.device, false, why);
         }
         assert_int_equal(vm_destroy(vm, why), 0);
         while (vm_find("web")) {
             assert_int_equal(vm_attach_vif(vm, &v, &id, why), -XEN_EBUSY);
-            assert_int_equal(vm_attach_disk(vm, &d, why), -XEN_EBUSY);
+            assert_int_equal(vm_attach_disk(vm, &d, attached, &told, why), -XEN_EBUSY);
             assert_int_equal(vm_detach_vif(vm, 0, true, why), -XEN_EBUSY);
             assert_true(turn());
         }
@@ -347,6 +425,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_are_used_again_and_addresses_are_unique, setup,
                                         clean),
         cmocka_unit_test_setup_teardown(disks, setup, clean),
+        cmocka_unit_test_setup_teardown(disks_that_open_later, setup, clean),
         cmocka_unit_test_setup_teardown(force, setup, clean),
         cmocka_unit_test_setup_teardown(wild_states, setup, clean),
         cmocka_unit_test_setup_teardown(ends_meanwhile, setup, clean),

@@ -71,13 +71,19 @@ static void write_last_network(struct json_out *o, const void *arg)
     write_network(o, vm, &vm->cfg.vif[vm->cfg.nr_vifs - 1]);
 }
 
-static int attach_network(struct vm *vm, const char *spec, char *why)
+static void attach_network(struct api_call *k, struct vm *vm, const char *spec)
 {
+    char why[WHY_MAX] = "";
     struct vm_vif v;
     uint32_t id;
     int rc = vm_vif_parse(&v, spec, why);
 
-    return rc ? rc : vm_attach_vif(vm, &v, &id, why);
+    if (!rc)
+        rc = vm_attach_vif(vm, &v, &id, why);
+    if (rc)
+        http_reply_error(k->conn, api_status_of(rc), why);
+    else
+        api_reply_json(k->conn, 201, write_last_network, vm);
 }
 
 /* Disks -------------------------------------------------------------------------------------- */
@@ -128,49 +134,68 @@ static void write_last_disk(struct json_out *o, const void *arg)
     write_disk(o, vm, &vm->cfg.disk[vm->cfg.nr_disks - 1]);
 }
 
-static int attach_disk(struct vm *vm, const char *spec, char *why)
+static void disk_attached(void *arg, struct vm *vm, int rc, const char *why)
 {
+    struct http_conn *c = http_deferred_conn(arg);
+
+    if (!c)
+        return;
+    if (rc)
+        http_reply_error(c, api_status_of(rc), why);
+    else
+        api_reply_json(c, 201, write_last_disk, vm);
+}
+
+/* The answer comes when the disk has been opened, or cannot be. */
+static void attach_disk(struct api_call *k, struct vm *vm, const char *spec)
+{
+    struct http_deferred *later;
+    char why[WHY_MAX] = "";
     struct vm_disk d;
     int rc = vm_disk_parse(&d, spec, why);
 
-    return rc ? rc : vm_attach_disk(vm, &d, why);
+    if (rc) {
+        http_reply_error(k->conn, api_status_of(rc), why);
+        return;
+    }
+    later = http_defer(k->conn);
+    if (!later) {
+        http_reply_error(k->conn, 503, "out of memory");
+        return;
+    }
+    rc = vm_attach_disk(vm, &d, disk_attached, later, why);
+    if (rc)
+        http_reply_error(http_deferred_conn(later), api_status_of(rc), why);
 }
 
 /* Both --------------------------------------------------------------------------------------- */
 
 static void post(struct api_call *k, const char *key,
-                 int (*attach)(struct vm *vm, const char *spec, char *why),
-                 void (*write)(struct json_out *o, const void *arg))
+                 void (*attach)(struct api_call *k, struct vm *vm, const char *spec))
 {
     struct vm *vm = api_find_domain(k);
     struct json_value *top;
-    char why[WHY_MAX] = "", *strings;
     const char *spec;
-    int rc;
+    char *strings;
 
     if (!vm)
         return;
     top = api_body_json(k, &strings);
     if (!top)
         return;
-    if (api_get_string(k, top, key, true, &spec)) {
-        rc = attach(vm, spec, why);
-        if (rc)
-            http_reply_error(k->conn, api_status_of(rc), why);
-        else
-            api_reply_json(k->conn, 201, write, vm);
-    }
+    if (api_get_string(k, top, key, true, &spec))
+        attach(k, vm, spec);
     free(strings);
 }
 
 static void post_network(struct api_call *k)
 {
-    post(k, "vif", attach_network, write_last_network);
+    post(k, "vif", attach_network);
 }
 
 static void post_disk(struct api_call *k)
 {
-    post(k, "disk", attach_disk, write_last_disk);
+    post(k, "disk", attach_disk);
 }
 
 static void none_such(struct api_call *k, struct vm *vm, const char *what)

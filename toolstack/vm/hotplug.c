@@ -22,7 +22,17 @@ struct detach {
     char state[DEVICES_PATH + 8];
 };
 
+/* A disk that is being opened. */
+struct attach {
+    struct list link;
+    struct vm *vm;
+    struct vm_disk disk;
+    vm_attached_fn attached;
+    void *arg;
+};
+
 static struct list detaches = LIST_INIT(detaches);
+static struct list attaches = LIST_INIT(attaches);
 
 static int cannot_now(const struct vm *vm, const char *what, char *why)
 {
@@ -163,26 +173,87 @@ int vm_attach_vif(struct vm *vm, const struct vm_vif *v, uint32_t *id, char *why
     return added(vm, VM_DEVICE_VIF, new.id, devices_add_vif(vm, &new), why);
 }
 
-int vm_attach_disk(struct vm *vm, const struct vm_disk *d, char *why)
+/* May it have this disk, now? */
+static int may_attach(const struct vm *vm, const struct vm_disk *d, char *why)
 {
-    struct vm_config *c = &vm->cfg;
-    char what[WHY_MAX];
-    int rc;
+    const struct vm_config *c = &vm->cfg;
+    uint32_t disks = c->nr_disks;
+    struct attach *a;
 
     if (!lives(vm))
         return cannot_now(vm, "attach a disk", why);
-    if (c->nr_disks == VM_DISKS)
-        return why_set(why, -XEN_ENOSPC, "%s: has %d disks already, the most that it can", c->name,
-                       VM_DISKS);
     if (disk_of(vm, d->device))
         return why_set(why, -XEN_EEXIST, "%s: has a disk %s already", c->name, d->vdev);
+    list_for_each(a, &attaches, link) {
+        if (a->vm != vm)
+            continue;
+        if (a->disk.device == d->device)
+            return why_set(why, -XEN_EBUSY, "%s: a disk %s is being attached already", c->name, d->vdev);
+        disks++;
+    }
+    if (disks >= VM_DISKS)
+        return why_set(why, -XEN_ENOSPC, "%s: has %d disks already, the most that it can", c->name,
+                       VM_DISKS);
+    return 0;
+}
+
+static int add_disk(struct vm *vm, const struct vm_disk *d, char *why)
+{
+    vm->cfg.disk[vm->cfg.nr_disks++] = *d;
+    return added(vm, VM_DEVICE_VBD, d->device, devices_add_disk(vm, d), why);
+}
+
+static void attach_free(struct attach *a)
+{
+    list_remove(&a->link);
+    free(a);
+}
+
+/* True: the disk is for the domain's backend. */
+static bool disk_opened_for(void *arg, int rc, const char *text)
+{
+    struct attach *a = arg, was = *a;
+    char why[WHY_MAX] = "";
+
+    attach_free(a);
+    if (!was.vm)
+        return false;
+    if (rc)
+        (void)why_set(why, rc, "%s: %s", was.vm->cfg.name, text);
+    else
+        rc = may_attach(was.vm, &was.disk, why);
+    if (!rc)
+        rc = add_disk(was.vm, &was.disk, why);
+    was.attached(was.arg, was.vm, rc, why);
+    return !rc;
+}
+
+int vm_attach_disk(struct vm *vm, const struct vm_disk *d, vm_attached_fn attached, void *arg, char *why)
+{
+    int rc = may_attach(vm, d, why);
+    struct attach *a;
+    char what[WHY_MAX];
+
+    if (rc)
+        return rc;
+    if (vm_disk_server) {
+        a = calloc(1, sizeof(*a));
+        if (!a)
+            return why_set(why, -XEN_ENOMEM, "%s: dom0 is out of memory", vm->cfg.name);
+        *a = (struct attach){ .vm = vm, .disk = *d, .attached = attached, .arg = arg };
+        list_push_back(&attaches, &a->link);
+        vm_disk_server->attach(d, disk_opened_for, a);
+        return 0;
+    }
     if (!vm_disk_check)
-        return why_set(why, -XEN_EOPNOTSUPP, "%s: this host serves no disks", c->name);
+        return why_set(why, -XEN_EOPNOTSUPP, "%s: this host serves no disks", vm->cfg.name);
     rc = vm_disk_check(d, what);
     if (rc)
-        return why_set(why, rc, "%s: %s", c->name, what);
-    c->disk[c->nr_disks++] = *d;
-    return added(vm, VM_DEVICE_VBD, d->device, devices_add_disk(vm, d), why);
+        return why_set(why, rc, "%s: %s", vm->cfg.name, what);
+    rc = add_disk(vm, d, why);
+    if (!rc)
+        attached(arg, vm, 0, "");
+    return rc;
 }
 
 /* Detaching ---------------------------------------------------------------------------------- */
@@ -345,6 +416,16 @@ const char *vm_device_state(const struct vm *vm, enum vm_device kind, uint32_t i
 void hotplug_domain_ends(struct vm *vm)
 {
     struct detach *t, *tmp;
+    char why[WHY_MAX];
+    struct attach *a;
+
+    list_for_each(a, &attaches, link) {
+        if (a->vm != vm)
+            continue;
+        a->vm = NULL;
+        (void)why_set(why, -XEN_EBUSY, "%s: ended before its disk %s was there", vm->cfg.name, a->disk.vdev);
+        a->attached(a->arg, NULL, -XEN_EBUSY, why);
+    }
 
     list_for_each_safe(t, tmp, &detaches, link) {
         if (t->vm != vm)

@@ -17,7 +17,13 @@
 /* A new interface, with the first number that is free (*id); an address is chosen when v has none.
  */
 int vm_attach_vif(struct vm *vm, const struct vm_vif *v, uint32_t *id, char *why);
-int vm_attach_disk(struct vm *vm, const struct vm_disk *d, char *why);
+
+/*
+ * A new disk. It is opened first, which may take a while: 0, and attached() runs once, perhaps before this returns;
+ * then it is there (the last of vm->cfg.disk), or rc and the line say why not. vm is NULL when the domain ended meanwhile.
+ */
+typedef void (*vm_attached_fn)(void *arg, struct vm *vm, int rc, const char *why);
+int vm_attach_disk(struct vm *vm, const struct vm_disk *d, vm_attached_fn attached, void *arg, char *why);
 
 /*
  * Asks the guest to close it (backend: online 0, state Closing), and removes it once that has

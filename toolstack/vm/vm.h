@@ -73,10 +73,14 @@ extern int (*vm_disk_check)(const struct vm_disk *d, char *why);
  * Before a domain is built its disks are opened, which may take a while: `open` begins that for those of
  * vm->cfg and ends, later, with vm_disks_opened(). Its backends have them then. `done`: the domain
  * runs, or will not be built; called once for each open, before or after it has ended.
+ *
+ * `attach`: opens one more, for a domain that runs. opened() follows once, after attach() has returned; when
+ * there was no error and it says true, the backend gets the disk, else it is closed again.
  */
 struct vm_disk_server {
     void (*open)(struct vm *vm);
     void (*done)(struct vm *vm);
+    void (*attach)(const struct vm_disk *d, bool (*opened)(void *arg, int rc, const char *why), void *arg);
 };
 extern const struct vm_disk_server *vm_disk_server;     /* NULL: only vm_disk_check says */
 
