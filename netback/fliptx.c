@@ -2,10 +2,10 @@
 /*
  * fliptx.c - guest to bridge over the flip channel.
  *
- * A slot is read once. A frame whose receiver has a flip channel too, and room, is written into that ring as soon as the
- * filter has seen our copy of it (forward): no struct frame, its pages queued to be flipped. Every other becomes a
- * struct frame and goes through the bridge, in groups; a group is handed over before the next frame that takes the
- * short way, so that all stay in order.
+ * A slot is read once. Frames whose receiver has a flip channel too, and room, are written into that ring as soon as what
+ * the filter must see of them has been read (forward_row): no struct frame, their pages queued to be flipped. Every other
+ * becomes a struct frame and goes through the bridge, in groups; a group is handed over before the next frame that
+ * takes the short way, so that all stay in order.
  */
 #include "netback/bridge.h"
 #include "netback/fdb.h"
@@ -195,108 +195,204 @@ static inline struct vif_flip *target(struct vif_flip *v, struct start st, uint6
     return find_target(v, st, now);
 }
 
-/* What a frame with these flags needs of its receiver's port. */
-static uint32_t caps_needed(uint8_t flags)
+/* Flags of frames that its receiver takes, or that are not for it. */
+static uint8_t flags_taken(uint32_t caps)
 {
-    uint32_t caps = 0;
+    uint8_t flags = NETFLIP_CSUM_VALID | NETFLIP_COPY;
 
-    if (flags & NETFLIP_CSUM_BLANK)
-        caps |= PORT_CSUM | PORT_CSUM6;
-    if (flags & NETFLIP_GSO_TCPV4)
-        caps |= PORT_TSO4;
-    if (flags & NETFLIP_GSO_TCPV6)
-        caps |= PORT_TSO6;
-    return caps;
+    if ((caps & (PORT_CSUM | PORT_CSUM6)) == (PORT_CSUM | PORT_CSUM6))
+        flags |= NETFLIP_CSUM_BLANK;
+    if (caps & PORT_TSO4)
+        flags |= NETFLIP_GSO_TCPV4;
+    if (caps & PORT_TSO6)
+        flags |= NETFLIP_GSO_TCPV6;
+    return flags;
 }
 
-/* Can each page be flipped for what is in it? */
-static bool worth_flipping(const struct netflip_frag *frags, unsigned int n)
+/* A row of frames on their way from ring to ring. Indices are the vifs', which follow at its end. */
+struct row {
+    struct vif_flip *v, *to;
+    uint32_t prod, cons;            /* v's slots */
+    uint32_t next, slots_left;      /* slots of `to`: next to write, and how many can be */
+    uint32_t ref_cons, refs_left;   /* its offers */
+    uint32_t ref_prod;              /* v's pages to be given back */
+    unsigned int nr_ops;            /* exchange_count */
+    /* What frames are compared with. */
+    uint64_t key, plain;
+    uint64_t not_taken;             /* bits of the first word */
+    unsigned int len_max;           /* of frames that are not to be cut */
+};
+
+/* How many slots the frame with that head has; 0: it is not one that a row can have. */
+static __always_inline unsigned int row_slots(const struct row *r, union first_word h, struct start st)
 {
-    for (unsigned int i = 0; i < n; i++) {
-        if (frags[i].len < FLIP_MIN)
-            return false;
-    }
+    if ((h.w & r->not_taken) || h.inline_len - 14u > NETFLIP_INLINE_MAX - 14u ||
+        (st.w1 & MAC_MASK) != r->key || source_and_type(st) != r->plain)
+        return 0;
+    if (!h.nr_frags)
+        return h.len == h.inline_len;
+    if (unlikely(h.nr_frags > NETFLIP_FRAGS_MAX || h.len <= h.inline_len || (h.flags & NETFLIP_COPY)))
+        return 0;
+    if (h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6) ? !h.gso_size : h.len > r->len_max)
+        return 0;
+    return netflip_slots(h.inline_len, h.nr_frags);
+}
+
+/* v->to is where the frame with that head goes. False: there can be no row now. */
+static __always_inline bool row_begin(struct row *r, struct vif_flip *v, uint32_t prod,
+                                      union first_word h, struct start st)
+{
+    struct vif_flip *to = v->to;
+    struct port *port = &to->vif->port;
+    unsigned int slots;
+
+    if (unlikely(!v->plain || !port->up || to->vif->failed || !list_empty(&port->waiting)))
+        return false;
+    *r = (struct row){ .v = v, .to = to, .prod = prod, .cons = v->tx_cons, .key = v->to_key, .plain = v->plain,
+                       .not_taken = (uint64_t)(0xff00u | (uint8_t)~flags_taken(port->caps)) << 48,
+                       .len_max = port->mtu + 18u };
+    slots = row_slots(r, h, st);
+    if (!slots || !flip_has_room(to, slots, h.nr_frags))
+        return false;
+    exchange_room(h.nr_frags);
+    r->next = to->rx_prod;
+    r->slots_left = to->rx_cons + NETFLIP_SLOTS - r->next;
+    r->ref_cons = to->rx_ref_cons;
+    r->refs_left = to->rx_ref_prod - r->ref_cons;
+    r->ref_prod = v->ref_prod;
+    r->nr_ops = exchange_count;
     return true;
 }
 
-/* Fragments for slots of the receiver, laid out as in the sender's; each page is queued to be flipped. */
-static void forward_frags(struct vif_flip *v, struct vif_flip *to, union first_word h,
-                          const struct netflip_frag *g, struct netflip_head *head)
+static __always_inline void row_end(const struct row *r, unsigned int n, uint32_t bytes)
 {
-    struct netflip_frag *out = (void *)(head->data + ((h.inline_len + 7u) & ~7u));
-    unsigned int here = netflip_head_frags(h.inline_len);
+    struct vif_flip *v = r->v, *to = r->to;
 
-    for (unsigned int i = 0; i < h.nr_frags; i++, g++) {
-        grant_ref_t ref = READ_ONCE(to->rx->ref[to->rx_ref_cons++ % NETFLIP_REFS]);
+    v->tx_cons = r->cons;
+    v->ref_prod = r->ref_prod;
+    to->rx_prod = r->next;
+    to->rx_ref_cons = r->ref_cons;
+    exchange_count = r->nr_ops;
+    to->frames += n;
+    to->bytes += bytes;
+    v->short_frames += n;
+    v->short_bytes += bytes;
+    rate_charge(&v->vif->rate, bytes);
+    if (n)
+        port_touch(&to->vif->port);
+}
+
+/*
+ * The fragments of a frame with that many slots go into slots of the receiver, laid out as in the sender's; each page is
+ * queued to be flipped. False: something is wrong with it; nothing has happened.
+ */
+static __always_inline bool row_frags(struct row *r, union first_word h, unsigned int slots)
+{
+    const struct netflip_head *slot = &r->v->tx_slot[r->cons % NETFLIP_SLOTS];
+    struct netflip_head *head = &r->to->rx_slot[r->next % NETFLIP_SLOTS];
+    unsigned int at = 8 + ((h.inline_len + 7u) & ~7u), sum = h.inline_len, n = r->nr_ops;
+    const uint64_t *from = (const uint64_t *)(const void *)((const uint8_t *)slot + at);
+    uint64_t *out = (uint64_t *)(void *)((uint8_t *)head + at);
+    uint64_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
+    grant_ref_t *back = r->v->tx->ref;
+    const grant_ref_t *offers = r->to->rx->ref;
+    uint32_t ref_cons = r->ref_cons, ref_prod = r->ref_prod, cons = r->cons, next = r->next;
+    unsigned int here = (NETFLIP_SLOT_BYTES - at) / 8u;
+
+    if (unlikely(r->prod - cons < slots))
+        return false;
+    for (unsigned int end = n + h.nr_frags; n != end; n++) {
+        unsigned int offset, len;
+        grant_ref_t ref;
+        uint64_t g;
 
         if (unlikely(!here--)) {
-            out = (void *)&to->rx_slot[to->rx_prod++ % NETFLIP_SLOTS];
+            from = (const uint64_t *)(const void *)&r->v->tx_slot[++cons % NETFLIP_SLOTS];
+            out = (uint64_t *)(void *)&r->to->rx_slot[++next % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        *out++ = (struct netflip_frag){ ref, g->offset, g->len };
-        exchange_add_direct(v, g->ref, g->offset, g->len, to->vif->dom, ref, head);
+        g = READ_ONCE(*from++);
+        offset = (uint16_t)(g >> 32);
+        len = (unsigned int)(g >> 48);
+        if (unlikely(len - 1 >= PAGE_SIZE || offset + len > PAGE_SIZE))
+            return false;
+        sum += len;
+        ref = READ_ONCE(offers[ref_cons++ % NETFLIP_REFS]);
+        *out++ = (g & ~0xffffffffUL) | ref;
+        back[ref_prod++ % NETFLIP_REFS] = (grant_ref_t)g;
+        exchange_put(n, doms, g, ref, head);
     }
-}
-
-/*
- * The short way, from ring to ring. The bytes that decide where the frame goes and whether it passes have been read once,
- * and are what is delivered; the rest of the head goes straight over. (The receiver could change what lies in its
- * ring, but only for itself.) False: it must go the long way; nothing has happened.
- */
-static __always_inline bool forward(struct vif_flip *v, struct vif_flip *to, union first_word h,
-                                    struct start st, const struct netflip_head *from,
-                                    unsigned int slots, const struct netflip_frag *frags)
-{
-    struct port *port = &to->vif->port;
-    uint64_t *out;
-
-    if (unlikely(source_and_type(st) != v->plain) || unlikely(!v->plain) ||
-        unlikely(!port->up || !list_empty(&port->waiting) || to->vif->failed) ||
-        (h.flags && (caps_needed(h.flags) & ~port->caps)))
+    if (unlikely(sum != h.len))
         return false;
-    if (h.nr_frags && ((h.flags & NETFLIP_COPY) || !worth_flipping(frags, h.nr_frags) ||
-                       (h.len > port->mtu + 18u &&
-                        !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))))
-        return false;
-    if (unlikely(to->rx_prod + slots - to->rx_cons > NETFLIP_SLOTS ||
-                 to->rx_ref_prod - to->rx_ref_cons < h.nr_frags) &&
-        !flip_has_room(to, slots, h.nr_frags))
-        return false;
-    h.flags &= NETFLIP_CSUM_BLANK | NETFLIP_CSUM_VALID | NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6;
-    h.zero = 0;
-    out = (uint64_t *)(void *)&to->rx_slot[to->rx_prod++ % NETFLIP_SLOTS];
-    out[0] = h.w;
-    out[1] = st.w1;
-    out[2] = st.w2;
-    __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
-    if (h.inline_len > SHORT_HEAD)
-        __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
-                         NETFLIP_INLINE_MAX - SHORT_HEAD);
-    if (h.nr_frags)
-        forward_frags(v, to, h, frags, (struct netflip_head *)(void *)out);
-    to->frames++;
-    to->bytes += h.len;
-    v->short_frames++;
-    v->short_bytes += h.len;
-    if (list_empty(&port->touched))
-        port_touch(port);
+    r->nr_ops = n;
+    r->ref_cons = ref_cons;
+    r->ref_prod = ref_prod;
     return true;
 }
 
 /*
- * The same for frames in a row that are all head, plain, and for the channel that the last one went to: what does not
- * change from one to the next is looked at once. Returns how many there were; whatever ends the row goes the way
- * that every frame can go.
+ * The short way, from ring to ring, for frames in a row: plain, for the channel that the last one went to, and nothing in them that the
+ * receiver's port does not take. The bytes that decide where a frame goes and whether it passes are read once,
+ * and are what is delivered; the rest of the head goes straight over. (The receiver could change what lies in its
+ * ring, but only for itself.) Returns how many there were; whatever ends the row goes the way that every frame can go.
  */
-static unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsigned int most)
+static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h,
+                                         struct start st)
+{
+    uint32_t bytes = 0;
+    unsigned int n = 0;
+    struct row r;
+
+    if (!row_begin(&r, v, prod, h, st))
+        return 0;
+    while (n < most && r.cons != prod) {
+        const struct netflip_head *from = &v->tx_slot[r.cons % NETFLIP_SLOTS];
+        const uint64_t *in = (const uint64_t *)(const void *)from;
+        uint64_t *out = (uint64_t *)(void *)&r.to->rx_slot[r.next % NETFLIP_SLOTS];
+        unsigned int slots;
+
+        h.w = READ_ONCE(in[0]);
+        st.w1 = READ_ONCE(in[1]);
+        st.w2 = READ_ONCE(in[2]);
+        slots = row_slots(&r, h, st);
+        if (unlikely(slots - 1 >= r.slots_left))
+            break;
+        out[0] = h.w & ~((uint64_t)NETFLIP_COPY << 48);
+        out[1] = st.w1;
+        out[2] = st.w2;
+        __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
+        if (h.inline_len > SHORT_HEAD)
+            __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
+                             NETFLIP_INLINE_MAX - SHORT_HEAD);
+        if (h.nr_frags) {
+            if (h.nr_frags > r.refs_left || r.nr_ops + h.nr_frags > EXCHANGE_BATCH ||
+                !row_frags(&r, h, slots))
+                break;
+            r.refs_left -= h.nr_frags;
+        }
+        r.cons += slots;
+        r.next += slots;
+        r.slots_left -= slots;
+        bytes += h.len;
+        n++;
+    }
+    row_end(&r, n, bytes);
+    return n;
+}
+
+/*
+ * The same for frames that are all head and have no flag but one: what there is to look at fits into registers. v->to is
+ * where the first goes.
+ */
+static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned int most)
 {
     const uint64_t key = v->to_key, plain = v->plain;
     struct vif_flip *to = v->to;
     uint32_t cons = v->tx_cons, next, end, bytes = 0;
     unsigned int n;
 
-    if (v->to_changes != bridge_changes || !to || !plain || v->vif->rate.per_second ||
-        !to->vif->port.up || to->vif->failed || !list_empty(&to->vif->port.waiting))
+    if (!plain || v->vif->rate.per_second || !to->vif->port.up || to->vif->failed ||
+        !list_empty(&to->vif->port.waiting))
         return 0;
     next = to->rx_prod;
     end = to->rx_cons + NETFLIP_SLOTS;
@@ -392,37 +488,32 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         struct start st = { READ_ONCE(word[1]), READ_ONCE(word[2]) };
         struct netflip_frag frags[NETFLIP_FRAGS_MAX];
         struct flip_frame *ff;
-        struct vif_flip *to;
         unsigned int slots = 1;
 
         if (taken == FLIP_BUDGET)
             return STOP_BUDGET;
-        if (!h.nr_frags && !g->n) {
-            unsigned int row = forward_row(v, prod, FLIP_BUDGET - taken);
+        if (unlikely(vif->rate.per_second) && !rate_allows(v, now))
+            return STOP_LATER;
+        if (target(v, st, now)) {
+            unsigned int most = vif->rate.per_second ? 1 : FLIP_BUDGET - taken, row = 0;
 
+            if (g->n)
+                hand_over(v, g);        /* what came before must not be overtaken */
+            if (!h.nr_frags)
+                row = forward_small(v, prod, most);
+            if (!row)
+                row = forward_row(v, prod, most, h, st);
             if (row) {
                 taken += row - 1;
                 continue;
             }
         }
-        if (unlikely(vif->rate.per_second) && !rate_allows(v, now))
-            return STOP_LATER;
         if (unlikely(!first_is_sane(v, h)))
             return STOP_LATER;
         if (h.nr_frags)
             slots = read_frags(v, prod, h, slot, frags);
         if (unlikely(!slots))
             return STOP_LATER;
-        to = target(v, st, now);
-        if (to) {
-            if (g->n)
-                hand_over(v, g);        /* what came before must not be overtaken */
-            if (forward(v, to, h, st, slot, slots, frags)) {
-                v->tx_cons += slots;
-                rate_charge(&vif->rate, h.len);
-                continue;
-            }
-        }
         ff = frame_get_free(v);
         if (unlikely(!ff)) {
             if (v->nr_frames < FLIP_FRAMES_MAX)
