@@ -48,6 +48,32 @@ static int flip_connect(struct netfront *nf)
 
 /* Sending ---------------------------------------------------------------------------------- */
 
+/* Pages that came back, up to prod. */
+static void reap_to(struct netfront *nf, uint32_t prod)
+{
+    struct netfront_flip *f = &nf->flip;
+    const grant_ref_t *ring = f->tx->ref;
+    uint32_t cons = f->tx_ref_cons, first_ref = nf->first_ref;
+    unsigned int nr_free = nf->nr_free;
+
+    for (; cons != prod; cons++) {
+        uint32_t page = READ_ONCE(ring[cons % NETFLIP_REFS]) - first_ref;
+
+        if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_TX)) {
+            netfront_fault(nf, "it gives back a page that it does not have");
+            break;
+        }
+        if (likely(page_flipped(nf, page)))
+            nf->stats.tx_flipped++;
+        else if (!page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
+            continue;
+        nf->state[page] = PAGE_FREE;
+        nf->free_page[nr_free++] = (uint16_t)page;
+    }
+    f->tx_ref_cons = cons;
+    nf->nr_free = nr_free;
+}
+
 static void flip_reap(struct netfront *nf, bool arm)
 {
     struct netfront_flip *f = &nf->flip;
@@ -59,17 +85,8 @@ static void flip_reap(struct netfront *nf, bool arm)
             netfront_fault(nf, "it gives back more pages than there is room for");
             return;
         }
-        while (f->tx_ref_cons != prod) {
-            uint32_t page = READ_ONCE(f->tx->ref[f->tx_ref_cons++ % NETFLIP_REFS]) - nf->first_ref;
-
-            if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_TX)) {
-                netfront_fault(nf, "it gives back a page that it does not have");
-                return;
-            }
-            if (page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
-                page_free_to(nf, page);
-        }
-        if (!arm)
+        reap_to(nf, prod);
+        if (!arm || nf->fault)
             return;
         f->tx->ref_event = f->tx_ref_cons + 1;
         f->tx->cons_event = f->tx_seen + 1;
@@ -77,21 +94,23 @@ static void flip_reap(struct netfront *nf, bool arm)
     } while (load_acquire(&f->tx->ref_prod) != f->tx_ref_cons);
 }
 
-/* Are n slots free? */
-static bool slots_free(struct netfront *nf, unsigned int n)
+/* Are n slots free, as far as is known; or now? */
+static __always_inline bool slots_known(const struct netfront_flip *f, unsigned int n)
+{
+    return f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n;
+}
+
+static noinline bool slots_free(struct netfront *nf, unsigned int n)
 {
     struct netfront_flip *f = &nf->flip;
-    uint32_t cons;
+    uint32_t cons = load_acquire(&f->tx->slot_cons);
 
-    if (likely(f->tx_prod - f->tx_seen <= NETFLIP_SLOTS - n))
-        return true;
-    cons = load_acquire(&f->tx->slot_cons);
     if (unlikely(cons - f->tx_seen > f->tx_prod - f->tx_seen)) {
         netfront_fault(nf, "it takes slots that are not there");
         return false;
     }
     f->tx_seen = cons;
-    return f->tx_prod - cons <= NETFLIP_SLOTS - n;
+    return slots_known(f, n);
 }
 
 _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
@@ -105,18 +124,17 @@ static void put_frags(struct netfront *nf, const struct netfront_frame *f, struc
     struct netfront_flip *r = &nf->flip;
     struct netflip_frag *to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
     unsigned int here = netflip_head_frags(f->head_len);
+    uint32_t first_ref = nf->first_ref;
     uint16_t flags = nf->copy_flag ? GTF_permit_access | GTF_readonly
                                    : GTF_permit_access | SLUICE_GTF_flip;
 
-    for (unsigned int i = 0; i < f->nr_frags; i++) {
-        const struct netfront_frag *g = &f->frag[i];
-
-        if (!here--) {
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
+        if (unlikely(!here--)) {
             to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
         page_offer(nf, g->page, flags, PAGE_TX);
-        *to++ = (struct netflip_frag){ nf->first_ref + g->page, g->offset, g->len };
+        *to++ = (struct netflip_frag){ first_ref + g->page, g->offset, g->len };
     }
 }
 
@@ -126,7 +144,7 @@ static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
     unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
     struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
 
-    if (unlikely(!slots_free(nf, n))) {
+    if (unlikely(!slots_known(r, n)) && !slots_free(nf, n)) {
         r->tx->cons_event = r->tx_seen + n;
         smp_mb();
         if (!slots_free(nf, n))
@@ -155,14 +173,20 @@ static void flip_kick(struct netfront *nf)
 static void flip_post(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
+    unsigned int n = nf->nr_rx < RX_POSTED ? MIN(RX_POSTED - nf->nr_rx, nf->nr_free) : 0;
+    const uint16_t *pages = nf->free_page + nf->nr_free;
+    grant_ref_t *ring = f->rx->ref, first_ref = nf->first_ref;
+    uint32_t prod = f->rx_ref_prod;
 
-    while (nf->nr_rx < RX_POSTED && nf->nr_free) {
-        unsigned int page = nf->free_page[--nf->nr_free];
+    nf->nr_free -= n;
+    nf->nr_rx += n;
+    for (; n; n--) {
+        unsigned int page = *--pages;
 
         page_offer(nf, page, GTF_permit_access | SLUICE_GTF_flip, PAGE_RX);
-        nf->nr_rx++;
-        f->rx->ref[f->rx_ref_prod++ % NETFLIP_REFS] = nf->first_ref + page;
+        ring[prod++ % NETFLIP_REFS] = first_ref + page;
     }
+    f->rx_ref_prod = prod;
     if (f->rx_ref_prod != f->rx_ref_sent) {
         f->rx_ref_sent = f->rx_ref_prod;
         if (ring_publish(&f->rx->ref_prod, &f->rx->ref_event, f->rx_ref_prod))
@@ -170,18 +194,17 @@ static void flip_post(struct netfront *nf)
     }
 }
 
-/* A page that a frame names. False: it is not one that the backend had, or it keeps it. */
-static bool take_page(struct netfront *nf, const struct netflip_frag *g, unsigned int *page)
+/* A page that a frame names, which was not flipped. False: it is not one that the backend had, or it keeps it. */
+static noinline bool take_copied(struct netfront *nf, uint32_t page)
 {
-    *page = g->ref - nf->first_ref;
-    if (unlikely(*page >= NETFRONT_PAGES || nf->state[*page] != PAGE_RX)) {
+    if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_RX)) {
         netfront_fault(nf, "it brings a page that it does not have");
         return false;
     }
     nf->nr_rx--;
-    if (!page_take(nf, *page, &nf->stats.rx_flipped, &nf->stats.rx_copied))
+    if (unlikely(!page_take(nf, page, &nf->stats.rx_flipped, &nf->stats.rx_copied)))
         return false;
-    nf->state[*page] = PAGE_USER;
+    nf->state[page] = PAGE_USER;
     return true;
 }
 
@@ -191,15 +214,22 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
 {
     struct netfront_flip *r = &nf->flip;
     unsigned int here = netflip_head_frags(h->inline_len);
-    const struct netflip_frag *from = (const void *)(slot->data + ((h->inline_len + 7u) & ~7u));
+    const uint64_t *from = (const void *)(slot->data + ((h->inline_len + 7u) & ~7u));
     unsigned int sum = h->inline_len;
+    struct netfront_frag *to = f->frag, *end = to + NETFRONT_FRAGS_MAX;
+    const struct grant_entry_v1 *entry = nf->entry;
+    uint64_t first_pfn = nf->first_pfn;
+    uint32_t first_ref = nf->first_ref;
+    uint8_t *state = nf->state;
+    unsigned int flipped = 0;
     bool good = !(h->flags & NETFLIP_LOST);
 
-    for (unsigned int i = 0; i < h->nr_frags; i++) {
-        struct netflip_frag g;
-        unsigned int page;
+    for (unsigned int i = h->nr_frags; i; i--) {
+        unsigned int offset, len;
+        uint32_t page;
+        uint64_t g;
 
-        if (!here--) {
+        if (unlikely(!here--)) {
             if (unlikely(r->rx_cons == prod)) {
                 netfront_fault(nf, "a frame has no end");
                 good = false;
@@ -208,22 +238,33 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
             from = (const void *)&r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        ring_copy_in(&g, from++, sizeof(g));
-        if (!take_page(nf, &g, &page)) {
+        g = READ_ONCE(*from++);         /* a struct netflip_frag */
+        page = (uint32_t)g - first_ref;
+        offset = (uint16_t)(g >> 32);
+        len = (unsigned int)(g >> 48);
+        if (likely(page < NETFRONT_PAGES) && likely(state[page] == PAGE_RX) &&
+            likely(!load_acquire(&entry[page].flags))) {
+            glue_frame_changed(first_pfn + page, entry[page].frame);
+            state[page] = PAGE_USER;
+            flipped++;
+        } else if (!take_copied(nf, page)) {
             good = false;
             continue;
         }
-        sum += g.len;
-        if (unlikely(!g.len || g.len > PAGE_SIZE || g.offset > PAGE_SIZE - g.len))
-            netfront_fault(nf, "a fragment is not within its page");
-        if (unlikely(nf->fault || f->nr_frags == NETFRONT_FRAGS_MAX)) {
+        sum += len;
+        if (unlikely(len - 1 >= PAGE_SIZE || offset + len > PAGE_SIZE || to == end)) {
+            if (to != end)
+                netfront_fault(nf, "a fragment is not within its page");
             netfront_page_put(nf, page);
             good = false;
             continue;
         }
-        f->frag[f->nr_frags++] = (struct netfront_frag){ (uint16_t)page, g.offset, g.len };
+        *to++ = (struct netfront_frag){ (uint16_t)page, (uint16_t)offset, (uint16_t)len };
     }
-    if (good && sum == h->len)
+    nf->nr_rx -= flipped;
+    nf->stats.rx_flipped += flipped;
+    f->nr_frags = (uint8_t)(to - f->frag);
+    if (likely(good && sum == h->len))
         return true;
     for (unsigned int i = 0; i < f->nr_frags; i++)
         netfront_page_put(nf, f->frag[i].page);

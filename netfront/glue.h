@@ -42,7 +42,7 @@ static inline uint32_t glue_frame(const void *va)
 /* Another frame is behind a page now: what the kernel keeps of it (for suspend) is to follow. */
 static inline void glue_frame_changed(uint64_t pfn, uint32_t frame)
 {
-    p2m_set(pfn, mfn(frame));
+    p2m_change(pfn, mfn(frame));
 }
 
 static inline uint64_t glue_pfn(const void *va)

@@ -120,6 +120,17 @@ static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t f
     store_release(&nf->entry[page].flags, flags);
 }
 
+/* Has a flip taken the grant of a page back? Then another frame is behind it. */
+static __always_inline bool page_flipped(struct netfront *nf, unsigned int page)
+{
+    struct grant_entry_v1 *e = &nf->entry[page];
+
+    if (unlikely(load_acquire(&e->flags)))
+        return false;
+    glue_frame_changed(nf->first_pfn + page, e->frame);
+    return true;
+}
+
 /*
  * Takes the grant of a page back, unless a flip did. False: it is still in use, and lost to us until the backend lets go. The
  * state is the caller's to set.
@@ -127,14 +138,11 @@ static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t f
 static inline bool page_end(struct netfront *nf, unsigned int page, uint64_t *flipped,
                             uint64_t *copied)
 {
-    struct grant_entry_v1 *e = &nf->entry[page];
-
-    if (load_acquire(&e->flags) == 0) {
-        glue_frame_changed(nf->first_pfn + page, e->frame);
+    if (page_flipped(nf, page)) {
         (*flipped)++;
         return true;
     }
-    if (unlikely(!glue_grant_end(e))) {
+    if (unlikely(!glue_grant_end(&nf->entry[page]))) {
         nf->state[page] = PAGE_LOST;
         return false;
     }

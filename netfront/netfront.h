@@ -81,7 +81,7 @@ void netfront_mac(const struct netfront *nf, uint8_t mac[6]);
 /* The pool. A page without contents; -1: none left now, room() will be called. */
 int netfront_page_get(struct netfront *nf);
 void netfront_page_put(struct netfront *nf, unsigned int page);
-void *netfront_page_va(const struct netfront *nf, unsigned int page);
+void *netfront_page_va(const struct netfront *nf, unsigned int page);  /* each follows the one before */
 
 /*
  * Puts a frame on the ring; its pages, each of which it names once, are the driver's when true is returned. False: no room now,

@@ -7,12 +7,12 @@
 #include "runtime/pagetable.h"
 #include "runtime/traps.h"
 
-static uint64_t *p2m;           /* the builder's list at first, later our own copy */
+uint64_t *p2m_list;             /* the builder's list at first, later our own copy */
 static size_t pages, max_pages;
 
 void p2m_init(const uint64_t *list, size_t n)
 {
-    p2m = (uint64_t *)(uintptr_t)list;
+    p2m_list = (uint64_t *)(uintptr_t)list;
     pages = max_pages = n;
 }
 
@@ -25,12 +25,12 @@ int p2m_reserve(size_t max)
     list = malloc(max * sizeof(*list));
     if (!list)
         return -XEN_ENOMEM;
-    memcpy(list, p2m, pages * sizeof(*list));
+    memcpy(list, p2m_list, pages * sizeof(*list));
     for (size_t i = pages; i < max; i++)
         list[i] = ~0UL;
     /* The old list is the builder's, or a previous one of ours that nobody keeps pointers into;
      * it happens once, so it is left alone. */
-    p2m = list;
+    p2m_list = list;
     max_pages = max;
     return 0;
 }
@@ -38,7 +38,7 @@ int p2m_reserve(size_t max)
 void p2m_set(uint64_t pfn, mfn_t m)
 {
     BUG_ON(pfn >= max_pages);
-    p2m[pfn] = m.v;
+    p2m_list[pfn] = m.v;
     if (pfn >= pages)
         pages = pfn + 1;
 }
@@ -57,7 +57,7 @@ mfn_t pfn_to_mfn(pfn_t n)
 {
     if (n.v >= pages)
         return MFN_INVALID;
-    return mfn(p2m[n.v]);
+    return mfn(p2m_list[n.v]);
 }
 
 pfn_t mfn_to_pfn(mfn_t m)
@@ -65,7 +65,7 @@ pfn_t mfn_to_pfn(mfn_t m)
     const uint64_t *m2p = (const uint64_t *)machine_to_phys_mapping;
     uint64_t n;
 
-    if (try_read64(&m2p[m.v], &n) && n < pages && p2m[n] == m.v)
+    if (try_read64(&m2p[m.v], &n) && n < pages && p2m_list[n] == m.v)
         return pfn(n);
     return pfn(~0UL);
 }

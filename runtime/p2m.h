@@ -14,6 +14,13 @@ int p2m_reserve(size_t max);
 /* Sets the entry for one page; grows p2m_pages(). The page must be below what is reserved. */
 void p2m_set(uint64_t pfn, mfn_t m);
 
+/* The same for a page that has an entry and goes on having one. */
+extern uint64_t *p2m_list;
+static inline void p2m_change(uint64_t pfn, mfn_t m)
+{
+    p2m_list[pfn] = m.v;
+}
+
 size_t p2m_pages(void);     /* entries, that is one more than the highest page */
 size_t p2m_max(void);       /* room for so many */
 

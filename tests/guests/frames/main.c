@@ -45,12 +45,18 @@ struct msg {
 };
 
 static struct netfront *nf;
+static uint8_t *pool;           /* page 0; the others follow */
 static uint8_t mac[6], peer[6];
 static uint8_t out_head[NETFRONT_HEAD_MAX] __aligned(8);
 
 static uint64_t word_of(uint32_t seq, uint32_t n)
 {
     return (seq * 0x9e3779b97f4a7c15UL) + n * 0xbf58476d1ce4e5b9UL;
+}
+
+static uint8_t *page_va(unsigned int page)
+{
+    return pool + (size_t)page * PAGE_SIZE;
 }
 
 /* Frames ----------------------------------------------------------------------------------- */
@@ -191,6 +197,17 @@ static void set_due(struct source *s)
     s->due = true;
 }
 
+/* The same of a whole page, or of what the frame has in its last, 16 bytes at least: are the words at its ends right? */
+static __always_inline bool ends_right(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k)
+{
+    unsigned int last = len / 8 * 8 - 8;
+    uint64_t w, v;
+
+    __builtin_memcpy(&w, p, 8);
+    __builtin_memcpy(&v, p + last, 8);
+    return w == word_of(seq, k / 8) && v == word_of(seq, (k + last) / 8);
+}
+
 /* Is a data frame what its source made? */
 static bool check(const struct netfront_frame *f, const struct msg *m, unsigned int at, bool all)
 {
@@ -204,11 +221,10 @@ static bool check(const struct netfront_frame *f, const struct msg *m, unsigned 
     k = f->head_len - rest;
     ok = all ? right(f->head + rest, k, m->seq, 0, total, true)
              : right_word(f->head + rest, k, m->seq, 0, 0);
-    for (unsigned int i = 0; i < f->nr_frags; i++) {
-        const struct netfront_frag *g = &f->frag[i];
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
+        const uint8_t *p = page_va(g->page) + g->offset;
 
-        ok &= right((const uint8_t *)netfront_page_va(nf, g->page) + g->offset, g->len, m->seq, k,
-                    total, all);
+        ok &= right(p, g->len, m->seq, k, total, all);
         k += g->len;
     }
     return ok && k == total;
@@ -237,8 +253,8 @@ static void count(struct source *s, const struct netfront_frame *f, const struct
     }
 }
 
-/* The same for a frame that is all head, and right, and no reason to do anything but count it. */
-static bool count_small(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+/* The same for a frame that is right, and no reason to do anything but count it: one that is all head; any. */
+static __always_inline bool count_small(const struct netfront_frame *f, const struct msg *m, unsigned int at)
 {
     struct source *s = source_of(f);
 
@@ -252,10 +268,34 @@ static bool count_small(const struct netfront_frame *f, const struct msg *m, uns
     return true;
 }
 
+static noinline bool count_right(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+{
+    unsigned int rest = at + (unsigned int)sizeof(*m);
+    uint32_t total = f->len - rest, k = f->head_len - rest;
+    struct source *s = source_of(f);
+
+    if (m->seq != s->next || !m->seq || s->owed + 1 >= m->window / 2u ||
+        f->len != (unsigned int)(f->head[16] << 8 | f->head[17]) + 14 ||
+        (k >= 8 && !right_word(f->head + rest, k, m->seq, 0, 0)))
+        return false;
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
+        unsigned int len = g->len;
+
+        if (k % PAGE_SIZE || len != MIN(total - k, (uint32_t)PAGE_SIZE) || len < 16 ||
+            !ends_right(page_va(g->page) + g->offset, len, m->seq, k))
+            return false;
+        k += len;
+    }
+    s->next++;
+    s->good++;
+    s->owed++;
+    return k == total;
+}
+
 static void put_pages(const struct netfront_frame *f)
 {
-    for (unsigned int i = 0; i < f->nr_frags; i++)
-        netfront_page_put(nf, f->frag[i].page);
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++)
+        netfront_page_put(nf, g->page);
 }
 
 static void sink_tell(void)
@@ -349,7 +389,7 @@ static bool send_data(void)
             put_pages(&f);
             return false;
         }
-        fill(netfront_page_va(nf, (unsigned int)page), here, m.seq, n, src.all);
+        fill(page_va((unsigned int)page), here, m.seq, n, src.all);
         f.frag[f.nr_frags++] = (struct netfront_frag){ (uint16_t)page, 0, (uint16_t)here };
         left -= here;
         n += here;
@@ -381,10 +421,53 @@ static void send_small(void)
     }
 }
 
+/* Frames with pages: the same, and each page has the words at its ends. */
+static void send_paged(void)
+{
+    struct msg *m = (struct msg *)(void *)(out_head + src.at);
+    unsigned int head = src.at + (unsigned int)sizeof(*m), data = src.size - head;
+    uint32_t end = MIN(src.count, src.credit + src.window);
+    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size, .head_len = (uint16_t)head,
+                                .nr_frags = (uint8_t)((data + PAGE_SIZE - 1) / PAGE_SIZE) };
+
+    if (src.size > FRAME_MTU) {
+        f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
+        f.gso_size = MSS;
+    }
+    for (unsigned int i = 0; i < f.nr_frags; i++)
+        f.frag[i].len = (uint16_t)MIN(data - i * (unsigned int)PAGE_SIZE, (unsigned int)PAGE_SIZE);
+    for (; src.sent < end; src.sent++) {
+        __builtin_memcpy(&m->seq, &src.sent, sizeof(m->seq));
+        for (unsigned int i = 0; i < f.nr_frags; i++) {
+            struct netfront_frag *g = &f.frag[i];
+            unsigned int last = g->len / 8u * 8u;
+            int page = netfront_page_get(nf);
+
+            if (unlikely(page < 0)) {
+                f.nr_frags = (uint8_t)i;
+                put_pages(&f);
+                return;
+            }
+            g->page = (uint16_t)page;
+            if (last)
+                put_word(page_va((unsigned int)page), src.sent, i * (unsigned int)PAGE_SIZE);
+            if (last > 8)
+                put_word(page_va((unsigned int)page) + last - 8, src.sent, i * (unsigned int)PAGE_SIZE + last - 8);
+        }
+        if (!netfront_send(nf, &f)) {
+            put_pages(&f);
+            return;
+        }
+    }
+}
+
 static void source_work(struct work *w)
 {
-    if (src.size <= NETFRONT_HEAD_MAX && !src.all && src.sent) {
-        send_small();
+    if (!src.all && src.sent) {
+        if (src.size <= NETFRONT_HEAD_MAX)
+            send_small();
+        else
+            send_paged();
         return;
     }
     while (src.sent < src.count && src.sent - src.credit < src.window && send_data())
@@ -436,6 +519,10 @@ static void receive(void *arg, const struct netfront_frame *f)
     }
     if (m.kind == DATA && is_sink && !f->nr_frags && count_small(f, &m, at))
         return;
+    if (m.kind == DATA && is_sink && !holds && count_right(f, &m, at)) {
+        put_pages(f);
+        return;
+    }
     if (is_reflect) {
         reflect(f);
         return;
@@ -669,6 +756,7 @@ void pv_main(void)
     if (!nf)
         domain_shutdown(SHUTDOWN_crash);
     netfront_mac(nf, mac);
+    pool = netfront_page_va(nf, 0);
     if (strcmp(role, "source"))
         loop_run();
     if (!cmdline_get("peer", text, sizeof(text)) || !parse_mac(text, peer)) {

@@ -34,6 +34,13 @@ static void fill(uint8_t *p, unsigned int len, uint64_t k)
 {
     unsigned int words = len / 8;
 
+    if (len == PAGE_SIZE && !full) {
+        uint64_t first = word_of(k), last = word_of(k + PAGE_SIZE - 8);
+
+        __builtin_memcpy(p, &first, 8);
+        __builtin_memcpy(p + PAGE_SIZE - 8, &last, 8);
+        return;
+    }
     for (unsigned int i = 0; i < words; i += full || words < 2 ? 1 : words - 1) {
         uint64_t w = word_of(k + i * 8);
 

@@ -26,6 +26,7 @@
 
 struct tcp {
     struct netfront *nf;
+    uint8_t *pool;                  /* its page 0; the others follow */
     const struct tcp_user *user;
     uint8_t mac[6], peer_mac[6];
     uint32_t ip, peer_ip;
@@ -133,8 +134,8 @@ static bool send_flags(struct tcp *t, uint8_t flags, uint32_t seq)
 
 static void put_pages(struct tcp *t, const struct netfront_frame *f)
 {
-    for (unsigned int i = 0; i < f->nr_frags; i++)
-        netfront_page_put(t->nf, f->frag[i].page);
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++)
+        netfront_page_put(t->nf, g->page);
 }
 
 /* The next segment with data; false: no page, or no slot. */
@@ -159,7 +160,7 @@ static bool send_data(struct tcp *t, unsigned int len)
             put_pages(t, &f);
             return false;
         }
-        t->user->fill(netfront_page_va(t->nf, (unsigned int)page), here, t->next + len - left);
+        t->user->fill(t->pool + (size_t)page * PAGE_SIZE, here, t->next + len - left);
         f.frag[f.nr_frags++] = (struct netfront_frag){ (uint16_t)page, 0, (uint16_t)here };
         left -= here;
     }
@@ -253,18 +254,19 @@ static void take_ack(struct tcp *t, uint32_t ack, uint32_t window)
 static void take_data(struct tcp *t, const struct netfront_frame *f, unsigned int at, unsigned int len)
 {
     unsigned int here = MIN(f->head_len > at ? f->head_len - at : 0, len);
+    uint64_t received = t->received;
 
-    t->user->check(f->head + at, here, t->received);
-    t->received += here;
+    t->user->check(f->head + at, here, received);
+    received += here;
     len -= here;
-    for (unsigned int i = 0; i < f->nr_frags && len; i++) {
-        const struct netfront_frag *g = &f->frag[i];
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end && len; g++) {
         unsigned int n = MIN((unsigned int)g->len, len);
 
-        t->user->check((const uint8_t *)netfront_page_va(t->nf, g->page) + g->offset, n, t->received);
-        t->received += n;
+        t->user->check(t->pool + (size_t)g->page * PAGE_SIZE + g->offset, n, received);
+        received += n;
         len -= n;
     }
+    t->received = received;
 }
 
 static unsigned int window_shift(const uint8_t *h, unsigned int from, unsigned int to)
@@ -411,6 +413,7 @@ struct tcp *bulk_open(unsigned int flags, uint32_t ip, unsigned int drop, const 
     if (!t->nf)
         return NULL;
     netfront_mac(t->nf, t->mac);
+    t->pool = netfront_page_va(t->nf, 0);
     return t;
 }
 

@@ -15,7 +15,8 @@
 
 static struct grant_entry_v1 table[TABLE_FRAMES * 4096 / sizeof(struct grant_entry_v1)] __aligned(4096);
 static uint8_t *va_of[PAGES];               /* page -> memory; NULL: not allocated */
-static uint32_t believed[PAGES], real[PAGES];   /* page -> frame */
+static uint64_t believed[PAGES];                /* page -> frame */
+static uint32_t real[PAGES];
 static uint32_t next_frame = FIRST_FRAME + PAGES;
 
 bool front_windows = true;
@@ -84,14 +85,14 @@ pfn_t virt_to_pfn(const void *p)
     return pfn(page_of(p));
 }
 
-void p2m_set(uint64_t n, mfn_t m)
-{
-    believed[n] = (uint32_t)m.v;
-}
+uint64_t *p2m_list = believed;
 
 bool front_frames_right(void)
 {
-    return memcmp(believed, real, sizeof(real)) == 0;
+    for (uint32_t i = 0; i < PAGES; i++)
+        if (believed[i] != real[i])
+            return false;
+    return true;
 }
 
 unsigned int front_pages(void)
