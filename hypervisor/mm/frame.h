@@ -14,7 +14,7 @@
  *           It is swapped together with tlb_stamp, the time when the last use ended: TLB entries
  *           and cached upper entries older than that are flushed before another use begins.
  *
- * Contents of page tables, nr_validated and the partial state change only under the owner's
+ * Contents of page tables, nr_validated, spans and the partial state change only under the owner's
  * domain.mmu_lock, and so do counts of table and descriptor types when they leave or reach 0. A
  * type reference always goes together with an existence reference.
  */
@@ -45,6 +45,7 @@ struct page {
             uint16_t owner;     /* domid; DOMID_NONE: hypervisor or free */
             union {
                 uint16_t nr_validated;  /* PGT_PARTIAL table: entries done. Free block: buddy order */
+                uint16_t spans;         /* PGT_VALIDATED table: where there may be entries (mm/tables.h) */
                 uint16_t source;        /* not a table: whose data is in it, a grant_table.flip_tag;
                                            0: not known. Holders of a writable reference store it */
             };

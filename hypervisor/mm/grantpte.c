@@ -11,6 +11,7 @@
 #include "mm/mm.h"
 #include "mm/mmlog.h"
 #include "mm/pte.h"
+#include "mm/tables.h"
 #include "mm/type.h"
 #include "mm/validate.h"
 #include "mm/walk.h"
@@ -42,6 +43,7 @@ static int install(struct domain *d, pte_t *p, mfn_t m, bool writable, uint64_t 
 
     if (!p)
         return -XEN_EINVAL;
+    span_note(page_of_entry(p), p);
     /* Never global: it goes with the flush of one address space. */
     old = atomic_xchg(p, l1e_fix(e, true));
     if (old & PTE_P)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaf.c - entries of L1 tables: the references that they hold, changing one, taking all of a table.
+ * leaf.c - entries of L1 tables: the references they hold, changing one, taking all of a table.
  *
  * The usual entry maps a frame of the domain's own and is not the first to use it as what it does.
  * It has a short way, which asks the same questions; where one of them has another answer nothing
@@ -189,6 +189,7 @@ again:
     rc = l1e_get(d, new_entry, t);
     if (unlikely(rc))
         return rc;
+    span_note(page_of_entry(p), p);
     old = entry_store(p, l1e_fix(new_entry, d->no_global_pages), keep_ad);
     if (old & PTE_P)
         l1e_put(d, old);
@@ -202,13 +203,14 @@ static noinline int l1_update_self_slow(struct domain *d, pte_t *p, pte_t new_en
     return l1_update_locked(d, p, new_entry, &t, false);
 }
 
-int l1_update_self_locked(struct domain *d, pte_t *p, pte_t new_entry)
+int l1_update_self_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_entry)
 {
     pte_t old;
 
     if (new_entry & PTE_P) {
         if ((READ_ONCE(*p) & PTE_P) || unlikely(!l1e_get_own(d, new_entry)))
             return l1_update_self_slow(d, p, new_entry);
+        span_note(pg, p);
         new_entry = l1e_fix(new_entry, d->no_global_pages);
     }
     old = atomic_xchg(p, new_entry);
@@ -228,6 +230,7 @@ int l1_replace_locked(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
         if (rc)
             return rc;
         fixed = l1e_fix(new_entry, d->no_global_pages);
+        span_note(page_of_entry(p), p);
     }
     if (!atomic_cmpxchg(p, &old, fixed)) {
         if (new_entry & PTE_P)
@@ -241,16 +244,17 @@ int l1_replace_locked(struct domain *d, pte_t *p, pte_t old, pte_t new_entry,
 
 /* ------------------------------------------------------------ whole tables */
 
-void l1_drop(const struct domain *d, const pte_t *table, uint32_t n)
+void l1_drop(const struct domain *d, const pte_t *table, uint32_t n, uint32_t spans)
 {
-    while (n) {
-        uint32_t first = (n - 1) & ~(GROUP - 1);
+    uint32_t first;
 
-        if (!group_empty(&table[first]))
-            for (; n > first; n--)
-                if (table[n - 1] & PTE_P)
-                    l1e_put_one(d, table[n - 1]);
-        n = first;
+    spans_check(table, spans, 1);
+    for (; (first = group_below(n, spans, &n)) < PTES_PER_TABLE; n = first) {
+        if (group_empty(&table[first]))
+            continue;
+        for (; n > first; n--)
+            if (table[n - 1] & PTE_P)
+                l1e_put_one(d, table[n - 1]);
     }
 }
 
@@ -258,17 +262,19 @@ void l1_drop(const struct domain *d, const pte_t *table, uint32_t n)
 static noinline int l1_refuse(struct domain *d, const pte_t *table, uint32_t i, int rc)
 {
     mm_log(d, "entry %u of an L1", i);
-    l1_drop(d, table, i);
+    l1_drop(d, table, i, SPANS_ALL);
     return rc;
 }
 
-int l1_validate(struct domain *d, pte_t *table)
+int l1_validate(struct domain *d, pte_t *table, uint32_t *spans)
 {
     struct mmu_target t = mmu_target_self(d);
 
+    *spans = 0;
     for (uint32_t first = 0; first < PTES_PER_TABLE; first += GROUP) {
         if (group_empty(&table[first]))
             continue;
+        *spans |= span_of(first);
         for (uint32_t i = first; i < first + GROUP; i++) {
             pte_t e = READ_ONCE(table[i]), fixed;
 

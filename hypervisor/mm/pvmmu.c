@@ -270,7 +270,7 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_
         spin_unlock(&d->mmu_lock);
         return update_list(ureqs, count, pdone, foreigndom);
     }
-    rc = l1_update_self_locked(d, (uint64_t *)((char *)mfn_to_virt(mfn(0)) + req.ptr), req.val);
+    rc = l1_update_self_locked(d, pg, (uint64_t *)((char *)mfn_to_virt(mfn(0)) + req.ptr), req.val);
     spin_unlock(&d->mmu_lock);
     return rc;
 }

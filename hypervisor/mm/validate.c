@@ -29,8 +29,8 @@
 /* ------------------------------------------------------------ upper entries */
 
 /*
- * The usual entry leads to a table that others lead to already, and so do most of a kernel's half in
- * each of its L4s: one more reference of each kind. False: nothing is taken; anything else.
+ * The usual entry leads to a table that others lead to already, and so do most of a kernel's half
+ * in each of its L4s: one more reference of each kind. False: nothing is taken; anything else.
  */
 static inline bool child_get_again(const struct domain *d, pte_t e, uint32_t level)
 {
@@ -149,6 +149,7 @@ static int upper_update(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
         if (rc)
             return rc;
         new_entry = upper_fix(new_entry, level);
+        span_note(pg, p);
     }
     old = entry_store(p, new_entry, keep_ad);
     if (old & PTE_P)
@@ -173,15 +174,17 @@ int table_update_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
 
 /* ------------------------------------------------------------ whole pages */
 
-static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
+/* The groups of entries [first, end) from entry i on. */
+static int upper_validate_range(struct domain *d, struct page *pg, uint32_t level, uint32_t i,
+                                uint32_t end, uint32_t *spans)
 {
-    uint32_t i = pg->nr_validated, first;
     pte_t *table = table_of(pg);
     int rc;
 
-    for (first = i & ~(GROUP - 1); first < PTES_PER_TABLE; i = first += GROUP) {
-        if (group_skip(table, first, level))
+    for (uint32_t first = i & ~(GROUP - 1); first < end; i = first += GROUP) {
+        if (group_empty(&table[first]))
             continue;
+        *spans |= span_of(first);
         for (; i < first + GROUP; i++) {
             pte_t e = READ_ONCE(table[i]), fixed;
 
@@ -203,24 +206,38 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level)
                 WRITE_ONCE(table[i], fixed);
         }
     }
-    /* Not before: a page that is refused keeps what the guest wrote. */
-    if (level == 4)
-        map_init_guest_l4(table, virt_to_mfn(d->perdomain_l3));
-    pg->nr_validated = PTES_PER_TABLE;
     return 0;
 }
 
+static int upper_validate(struct domain *d, struct page *pg, uint32_t level, uint32_t *spans)
+{
+    uint32_t i = pg->nr_validated, lower = level == 4 ? HV_SLOT_FIRST : PTES_PER_TABLE;
+    int rc = 0;
+
+    /* Taken up in the middle: what was there before is not known. */
+    *spans = i ? SPANS_ALL : 0;
+    if (i < lower)
+        rc = upper_validate_range(d, pg, level, i, lower, spans);
+    if (rc || level != 4)
+        return rc;
+    rc = upper_validate_range(d, pg, level, MAX(i, HV_SLOT_LAST + 1u), PTES_PER_TABLE,
+                              spans);
+    /* Not before: a page that is refused keeps what the guest wrote. */
+    if (rc == 0)
+        map_init_guest_l4(table_of(pg), virt_to_mfn(d->perdomain_l3));
+    return rc;
+}
+
 /* Drops what entries below nr_validated hold: 0 or -ERESTART. */
-static int upper_drop(struct domain *d, struct page *pg, uint32_t level)
+static int upper_drop(struct domain *d, struct page *pg, uint32_t level, uint32_t spans)
 {
     const pte_t *table = table_of(pg);
-    uint32_t n = pg->nr_validated;
+    uint32_t n = pg->nr_validated, first;
 
-    while (n) {
-        uint32_t first = (n - 1) & ~(GROUP - 1);
-
-        if (group_skip(table, first, level))
-            n = first;
+    spans_check(table, spans, level);
+    for (; (first = group_below(n, spans, &n)) < PTES_PER_TABLE; n = first) {
+        if (group_empty(&table[first]) || (level == 4 && l4_slot_reserved(first)))
+            continue;
         for (; n > first; n--) {
             pte_t e = READ_ONCE(table[n - 1]);
 
@@ -237,23 +254,25 @@ static int upper_drop(struct domain *d, struct page *pg, uint32_t level)
     return 0;
 }
 
-static int contents_get(struct domain *d, struct page *pg, uint32_t type)
+/* *spans: of a table that is complete now. */
+static int contents_get(struct domain *d, struct page *pg, uint32_t type, uint32_t *spans)
 {
+    *spans = 0;
     if (type == PGT_SEG_DESC)
         return descriptors_check(mfn_to_virt(page_to_mfn(pg)), PAGE_SIZE / 8) ? 0 : -XEN_EINVAL;
     if (type == PGT_L1)
-        return l1_validate(d, table_of(pg));
-    return upper_validate(d, pg, type_level(type));
+        return l1_validate(d, table_of(pg), spans);
+    return upper_validate(d, pg, type_level(type), spans);
 }
 
-/* The same for all types. */
-static int contents_put(struct domain *d, struct page *pg, uint32_t type)
+/* Drops what entries below nr_validated hold, of any type: 0 or -ERESTART. */
+static int contents_put(struct domain *d, struct page *pg, uint32_t type, uint32_t spans)
 {
     if (type == PGT_SEG_DESC)
         return 0;
     if (type != PGT_L1)
-        return upper_drop(d, pg, type_level(type));
-    l1_drop(d, table_of(pg), pg->nr_validated);
+        return upper_drop(d, pg, type_level(type), spans);
+    l1_drop(d, table_of(pg), pg->nr_validated, spans);
     pg->nr_validated = 0;
     return 0;
 }
@@ -268,9 +287,9 @@ static void set_type(struct page *pg, uint32_t type, bool last_use)
 }
 
 /* pg is PARTIAL. Drops its contents; what is left for later is noted. */
-static int go_down(struct domain *d, struct page *pg, bool holds_itself)
+static int go_down(struct domain *d, struct page *pg, bool holds_itself, uint32_t spans)
 {
-    int rc = contents_put(d, pg, pg->type & PGT_TYPE_MASK);
+    int rc = contents_put(d, pg, pg->type & PGT_TYPE_MASK, spans);
 
     if (rc) {
         if (!holds_itself)
@@ -289,9 +308,11 @@ static int go_down(struct domain *d, struct page *pg, bool holds_itself)
 /* pg is PARTIAL; validates the rest. */
 static int go_up(struct domain *d, struct page *pg, bool holds_itself)
 {
-    int rc = contents_get(d, pg, pg->type & PGT_TYPE_MASK);
+    uint32_t spans;
+    int rc = contents_get(d, pg, pg->type & PGT_TYPE_MASK, &spans);
 
     if (rc == 0) {
+        pg->spans = (uint16_t)spans;
         set_type(pg, type_complete(pg->type), false);
         mm_budget_step();
         if (holds_itself)
@@ -303,7 +324,7 @@ static int go_up(struct domain *d, struct page *pg, bool holds_itself)
             page_hold(pg);
         return rc;
     }
-    if (go_down(d, pg, holds_itself) == 0)
+    if (go_down(d, pg, holds_itself, SPANS_ALL) == 0)
         mm_log_page(d, "cannot promote", 0, pg);
     return rc;
 }
@@ -353,8 +374,10 @@ void table_put_locked(struct domain *d, struct page *pg)
             BUG();
     } while (!page_swap_type(pg, &old, next, type_count(next) == 0));
     if (step == TYPE_DEVALIDATE) {
+        uint32_t spans = pg->spans;
+
         pg->nr_validated = PTES_PER_TABLE;
-        go_down(d, pg, false);
+        go_down(d, pg, false, spans);
     }
 }
 
@@ -410,7 +433,7 @@ int table_drain(struct page *pg)
     spin_lock(&d->mmu_lock);
     /* Others may have finished it, and the frame may be somebody else's by now. */
     if (pg->owner == d->id && (pg->type & PGT_PARTIAL))
-        rc = go_down(d, pg, true);
+        rc = go_down(d, pg, true, SPANS_ALL);
     spin_unlock(&d->mmu_lock);
     domain_put(d);
     return rc;

@@ -44,8 +44,8 @@ int table_update_locked(struct domain *d, struct page *pg, uint64_t *p, uint64_t
 /* For L1 tables, the hot one. */
 int l1_update_locked(struct domain *d, uint64_t *p, uint64_t new_entry,
                      const struct mmu_target *t, bool keep_ad);
-/* The same for the domain's own frames, no bits kept: nearly every one. */
-int l1_update_self_locked(struct domain *d, uint64_t *p, uint64_t new_entry);
+/* The same for the domain's own frames, no bits kept: nearly every one. pg: the table. */
+int l1_update_self_locked(struct domain *d, struct page *pg, uint64_t *p, uint64_t new_entry);
 /* Compare-and-swap of a leaf entry: 0, 1 (it is not `old` any more), or as above. */
 int l1_replace_locked(struct domain *d, uint64_t *p, uint64_t old, uint64_t new_entry,
                       const struct mmu_target *t);
@@ -61,9 +61,9 @@ bool ldt_release_locked(struct domain *d, struct page *pg);
 bool was_ldt_page(struct domain *d, struct page *pg);
 
 /* leaf.c, for whole L1 tables that are not in use: takes the references of all entries (0, or as
- * above, nothing is held then); drops those of the entries below n. */
-int l1_validate(struct domain *d, uint64_t *table);
-void l1_drop(const struct domain *d, const uint64_t *table, uint32_t n);
+ * above, nothing is held then) and says what spans there are; drops those of entries below n. */
+int l1_validate(struct domain *d, uint64_t *table, uint32_t *spans);
+void l1_drop(const struct domain *d, const uint64_t *table, uint32_t n, uint32_t spans);
 /* Drops the references of a leaf entry of d that is no longer in its table. */
 void l1e_put(const struct domain *d, uint64_t entry);
 

@@ -47,7 +47,10 @@ struct page *mfn_to_page(mfn_t m) { return &pages[m.v < TOP ? m.v : 0]; }
 mfn_t page_to_mfn(const struct page *pg) { return mfn((uint64_t)(pg - pages)); }
 bool mfn_valid(mfn_t m) { return m.v >= FIRST && m.v < TOP; }
 void *mfn_to_virt(mfn_t m) { return memory[m.v < TOP ? m.v : 0]; }
-mfn_t virt_to_mfn(const void *p) { (void)p; return mfn(1); }
+mfn_t virt_to_mfn(const void *p)
+{
+    return p == dom.perdomain_l3 ? mfn(1) : mfn((uint64_t)((const char *)p - (char *)memory) / 4096);
+}
 void m2p_set(mfn_t m, uint64_t v) { m2p[m.v] = v; }
 uint64_t m2p_get(mfn_t m) { return m2p[m.v]; }
 
@@ -246,7 +249,7 @@ static void update(uint32_t m)
     if (type_is_table(pg->type) && (pg->type & PGT_VALIDATED)) {
         memcpy(before, memory[m], sizeof(before));
         if (type_level(pg->type) == 1 && rnd(2))
-            rc = l1_update_self_locked(&dom, &memory[m][random_slot()], random_entry());
+            rc = l1_update_self_locked(&dom, pg, &memory[m][random_slot()], random_entry());
         else
             rc = table_update_locked(&dom, pg, &memory[m][random_slot()], random_entry(), &t, rnd(2));
         if (rc)
