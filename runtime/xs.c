@@ -17,6 +17,11 @@ void xs_set_provider(const struct xs_ops *ops, void *ctx)
     provider_ctx = ctx;
 }
 
+const struct xs_ops *xs_provider(void)
+{
+    return provider;
+}
+
 int xs_read(xs_txn t, const char *path, char *buf, size_t size)
 {
     return provider->read(provider_ctx, t, path, buf, size);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+# liar.sh - our netfront in one mini guest against a backend in another, which does whatever a backend can: the frontend keeps all
+# its pages and goes on, with the next liar, too, and with an honest backend in the end.
+. "$(dirname "$0")/lib.sh"
+
+make -s --no-print-directory guests || exit 1
+cp build/guests/liar "$tmp/liar"
+port=$(free_port)
+api=http://127.0.0.1:$port
+host_start h -machine q35 -m 256 -smp 2 -kernel build/sluice -append debugexit \
+    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/liar")" \
+    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
+api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
+
+create() {  # NAME WORDS
+    printf 'name = "%s"\nkernel = "liar"\nmemory = 16\nextra = "%s"\non_crash = "preserve"\n' "$1" "$2" |
+        api POST /v1/domains --data-binary @- > /dev/null
+}
+gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
+remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
+free_pages() { api GET /v1/host | jq .memory_free_pages; }
+number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
+# more NAME WORD BY: that number rises by so much
+more() {
+    local a b i
+    a=$(number "$1" "$2")
+    for ((i = 0; i < 160; i++)); do
+        b=$(number "$1" "$2")
+        [ "${b:-0}" -ge $((${a:-0} + $3)) ] && return 0
+        sleep 0.25
+    done
+    return 1
+}
+
+create front role=front; create back role=back
+more front connections 3
+remove front; remove back           # fills caches
+pages=$(free_pages)
+
+create front role=front
+for round in 1 2; do
+    create back role=back
+    check "a lying backend ($round): the frontend connects again and again" more front connections 25
+    check "  and says what is wrong" more front faults 5
+    api GET /v1/domains/back/console > "$tmp/back.out"
+    remove back
+done
+check "the liars flipped, copied and kept pages" \
+    has 'liar back: .* [1-9][0-9]* flipped, [1-9][0-9]* copied, [1-9][0-9]* mapped' "$tmp/back.out"
+create back "role=back honest"
+check "an honest backend: frames come back as they were" more front right 2000
+check "  and the vif stays up" api_until 1 '.state == "running"' /v1/domains/front
+for n in front back; do
+    api GET "/v1/domains/$n/console" > "$tmp/$n.out"
+    check "  $n: no page missing, none in two places" sh -c "! grep -aqE 'FAILED|PANIC' '$tmp/$n.out'"
+    grep -aE 'FAILED|PANIC' "$tmp/$n.out" | head -n 5
+    grep -a "liar $n:" "$tmp/$n.out" | tail -n 1 | sed "s/^/# /"
+done
+remove front; remove back
+check "no rule broken" sh -c "! grep -aqE 'BUG|ASSERT|PANIC' '$tmp/h.log'"
+for ((i = 0; i < 40; i++)); do
+    now=$(free_pages)
+    [ "$now" -ge $((pages - 16)) ] && break
+    sleep 0.25
+done
+check "all memory comes back ($pages, $now)" test "$now" -ge $((pages - 16))
+[ $bad -eq 0 ] || { tail -n 30 "$tmp/h.log"; for n in front back; do echo "== $n"; tail -n 25 "$tmp/$n.out"; done; }
+finish
