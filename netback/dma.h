@@ -15,7 +15,7 @@
  * Fragments must have so many bytes, one with another, or the frame is copied home. dma_min=BYTES on the command line says
  * otherwise.
  */
-#define DMA_MIN 2048
+#define DMA_MIN 512
 
 void dma_init(void);
 

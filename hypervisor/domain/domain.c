@@ -89,20 +89,30 @@ struct domain *domain_get(domid_t id)
     return d;
 }
 
+void domain_refs(struct domain *d, uint32_t n)
+{
+    uint32_t now = atomic_add_return(&d->refs, n);
+
+    BUG_ON(now <= n);       /* only who has a reference may take another */
+}
+
+void domain_puts(struct domain *d, uint32_t n)
+{
+    uint32_t left = atomic_sub_return(&d->refs, n);
+
+    BUG_ON(left + n < n);
+    if (unlikely(left == 0))
+        domain_free_later(d);
+}
+
 void domain_ref(struct domain *d)
 {
-    uint32_t n = atomic_add_return(&d->refs, 1);
-
-    BUG_ON(n <= 1);         /* only who has a reference may take another */
+    domain_refs(d, 1);
 }
 
 void domain_put(struct domain *d)
 {
-    uint32_t n = atomic_sub_return(&d->refs, 1);
-
-    BUG_ON(n == ~0u);
-    if (unlikely(n == 0))
-        domain_free_later(d);
+    domain_puts(d, 1);
 }
 
 struct domain *domain_of_arg(domid_t id)

@@ -222,6 +222,9 @@ void dom0_build(void);
 struct domain *domain_get(domid_t id);
 void domain_ref(struct domain *d);
 void domain_put(struct domain *d);
+/* n at once. */
+void domain_refs(struct domain *d, uint32_t n);
+void domain_puts(struct domain *d, uint32_t n);
 /* The domain that a hypercall argument names: DOMID_SELF or a number; NULL: -ESRCH. */
 struct domain *domain_of_arg(domid_t id);
 /* Unreferenced look-up by frame owner, for code that holds a reference to the frame: a domain

@@ -72,6 +72,29 @@ struct grant_table {
 
 #define HANDLE_NONE (~0u)
 
+/* The entry of a handle, used or not; NULL: there is none. Under maptrack_lock. */
+static inline struct maptrack *maptrack_entry(const struct grant_table *gt, uint32_t handle)
+{
+    if (handle / MAPTRACK_PER_CHUNK >= gt->nr_chunks)
+        return NULL;
+    return &gt->chunk[handle / MAPTRACK_PER_CHUNK][handle % MAPTRACK_PER_CHUNK];
+}
+
+/* A handle that is not yet valid (granter NULL); HANDLE_NONE: out of them. */
+uint32_t maptrack_get_locked(struct grant_table *gt);
+
+static inline void maptrack_put_locked(struct grant_table *gt, uint32_t handle)
+{
+    *maptrack_entry(gt, handle) = (struct maptrack){ .ref = gt->free_handle };
+    gt->free_handle = handle;
+}
+
+/* The frame of a grant that a handle has pinned: it cannot change. */
+static inline mfn_t grant_pinned_frame(const struct domain *granter, grant_ref_t ref)
+{
+    return mfn(granter->grant->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME].frame);
+}
+
 /* Pinning, inline for the copy path; its rules stand at grant_pin() below. The lock is held. */
 
 /* The shared header { flags, domid } is one aligned word to us, so that both are read and
@@ -232,7 +255,22 @@ static inline void grant_page_put(struct page *pg, bool write)
 }
 
 /* One operation each; the result is the GNTST_ status. */
-void grant_map_one(struct gnttab_map_grant_ref *op);
+
+/*
+ * devmap.c: device mappings only, of one domain's grants, n <= GRANT_RUN of them: as grant_op_map would do each.
+ */
+#define GRANT_RUN 16u
+static inline bool grant_is_device_map(const struct gnttab_map_grant_ref *op)
+{
+    return (op->flags & (GNTMAP_host_map | GNTMAP_device_map)) == GNTMAP_device_map;
+}
+void grant_map_devices(struct gnttab_map_grant_ref *op, uint32_t n);
+
+/*
+ * The way back, of any domains' grants, n <= 2 * GRANT_RUN. False: nothing has happened, some of it is not as simple as that.
+ */
+bool grant_unmap_devices(struct gnttab_unmap_grant_ref *op, uint32_t n);
+
 
 long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap(guest_ptr_t uop, uint32_t count, uint32_t *done);

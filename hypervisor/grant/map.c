@@ -20,18 +20,11 @@
 #include "sched/sched.h"
 #include "dev/panic.h"
 
-#define UNMAP_BATCH 32u
+#define UNMAP_BATCH (2 * GRANT_RUN)
 
 #define KINDS       (GNTMAP_host_map | GNTMAP_device_map)
 
 /* ------------------------------------------------------------ handles */
-
-static struct maptrack *handle_entry(const struct grant_table *gt, uint32_t handle)
-{
-    if (handle / MAPTRACK_PER_CHUNK >= gt->nr_chunks)
-        return NULL;
-    return &gt->chunk[handle / MAPTRACK_PER_CHUNK][handle % MAPTRACK_PER_CHUNK];
-}
 
 static int maptrack_grow(struct grant_table *gt)
 {
@@ -56,30 +49,31 @@ static int maptrack_grow(struct grant_table *gt)
     return 0;
 }
 
-/* A handle that is not yet valid (granter NULL); HANDLE_NONE: out of them. */
-static uint32_t handle_alloc(struct grant_table *gt)
+uint32_t maptrack_get_locked(struct grant_table *gt)
 {
     uint32_t h = HANDLE_NONE;
 
-    spin_lock(&gt->maptrack_lock);
-    if (gt->free_handle != HANDLE_NONE || maptrack_grow(gt) == 0) {
+    if (likely(gt->free_handle != HANDLE_NONE) || maptrack_grow(gt) == 0) {
         h = gt->free_handle;
-        gt->free_handle = handle_entry(gt, h)->ref;
+        gt->free_handle = maptrack_entry(gt, h)->ref;
     }
-    spin_unlock(&gt->maptrack_lock);
     return h;
 }
 
-static void handle_free_locked(struct grant_table *gt, uint32_t h)
+static uint32_t handle_alloc(struct grant_table *gt)
 {
-    *handle_entry(gt, h) = (struct maptrack){ .ref = gt->free_handle };
-    gt->free_handle = h;
+    uint32_t h;
+
+    spin_lock(&gt->maptrack_lock);
+    h = maptrack_get_locked(gt);
+    spin_unlock(&gt->maptrack_lock);
+    return h;
 }
 
 static void handle_free(struct grant_table *gt, uint32_t h)
 {
     spin_lock(&gt->maptrack_lock);
-    handle_free_locked(gt, h);
+    maptrack_put_locked(gt, h);
     spin_unlock(&gt->maptrack_lock);
 }
 
@@ -118,7 +112,7 @@ static int map_pinned(struct domain *d, struct domain *granter, struct gnttab_ma
     }
     domain_ref(granter);
     spin_lock(&gt->maptrack_lock);
-    *handle_entry(gt, handle) = (struct maptrack){
+    *maptrack_entry(gt, handle) = (struct maptrack){
         .granter = granter,
         .ref = op->ref,
         .flags = (uint16_t)(op->flags & (KINDS | GNTMAP_readonly | GNTMAP_contains_pte)),
@@ -131,7 +125,7 @@ static int map_pinned(struct domain *d, struct domain *granter, struct gnttab_ma
     return GNTST_okay;
 }
 
-void grant_map_one(struct gnttab_map_grant_ref *op)
+static void grant_map_one(struct gnttab_map_grant_ref *op)
 {
     struct domain *d = current->domain, *granter;
     bool write = !(op->flags & GNTMAP_readonly);
@@ -169,18 +163,41 @@ out_domain:
     domain_put(granter);
 }
 
+/* How many in a row are device mappings of one domain's grants. */
+static uint32_t device_run(const struct gnttab_map_grant_ref *op, uint32_t n)
+{
+    uint32_t i = 0;
+
+    while (i < n && grant_is_device_map(&op[i]) && op[i].dom == op[0].dom)
+        i++;
+    return i;
+}
+
+/* Operations come and go in groups: the guest's memory is looked at once for each group. */
 long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done)
 {
-    for (; *done < count; ++*done) {
-        struct gnttab_map_grant_ref op;
+    while (*done < count) {
+        struct gnttab_map_grant_ref op[GRANT_RUN];
+        guest_ptr_t at = guest_ptr_add(uop, *done * sizeof(op[0]));
+        uint32_t n = MIN(count - *done, GRANT_RUN);
 
         if (*done && hypercall_preempt_check())
             return -XEN_ERESTART;
-        if (copy_from_guest_at(&op, uop, *done))
+        if (copy_from_guest(op, at, n * sizeof(op[0])))
             return -XEN_EFAULT;
-        grant_map_one(&op);
-        if (copy_to_guest_at(uop, *done, &op))
+        for (uint32_t i = 0; i < n;) {
+            uint32_t run = device_run(&op[i], n - i);
+
+            /* What that saves, it saves from the second on. */
+            if (run > 1)
+                grant_map_devices(&op[i], run);
+            else
+                grant_map_one(&op[i]);
+            i += MAX(run, 1u);
+        }
+        if (copy_to_guest(at, op, n * sizeof(op[0])))
             return -XEN_EFAULT;
+        *done += n;
     }
     return 0;
 }
@@ -217,7 +234,7 @@ static bool unmap_claim(struct grant_table *gt, struct unmap *u)
     bool ok;
 
     spin_lock(&gt->maptrack_lock);
-    mt = handle_entry(gt, u->handle);
+    mt = maptrack_entry(gt, u->handle);
     ok = mt && mt->granter && !mt->busy;
     if (ok) {
         mt->busy = true;
@@ -234,14 +251,6 @@ static void unmap_unclaim(struct grant_table *gt, struct unmap *u)
     spin_unlock(&gt->maptrack_lock);
 }
 
-static mfn_t pinned_frame(struct domain *granter, grant_ref_t ref)
-{
-    struct grant_table *gt = granter->grant;
-
-    /* Pinned by our handle, so it cannot change. */
-    return mfn(gt->active[ref / GRANTS_PER_FRAME][ref % GRANTS_PER_FRAME].frame);
-}
-
 /* Step 1: take the entry out of the page tables. */
 static void unmap_begin(struct domain *d, struct unmap *u)
 {
@@ -253,13 +262,13 @@ static void unmap_begin(struct domain *d, struct unmap *u)
     u->status = GNTST_bad_handle;
     if (!unmap_claim(d->grant, u))
         return;
-    m = pinned_frame(u->mt->granter, u->mt->ref);
+    m = grant_pinned_frame(u->mt->granter, u->mt->ref);
     u->pg = mfn_to_page(m);
     write = !(u->mt->flags & GNTMAP_readonly);
     u->status = GNTST_okay;
     if (u->dev_bus_addr && (u->mt->flags & GNTMAP_device_map)) {
         if (u->dev_bus_addr != mfn_to_paddr(m)) {
-            u->status = GNTST_general_error;
+            u->status = GNTST_bad_dev_addr;
             goto refuse;
         }
         u->drop |= GNTMAP_device_map;
@@ -301,7 +310,7 @@ static void unmap_finish(struct domain *d, struct unmap *u)
     last = !(u->mt->flags & KINDS);
     if (last) {
         gt->nr_mapped--;
-        handle_free_locked(gt, u->handle);
+        maptrack_put_locked(gt, u->handle);
     }
     spin_unlock(&gt->maptrack_lock);
     if (last) {
@@ -324,37 +333,39 @@ static void unmap_batch(struct domain *d, struct unmap *u, uint32_t n)
         unmap_finish(d, &u[i]);
 }
 
-/* Up to UNMAP_BATCH operations of either kind; reads and writes the guest's array. */
-static long unmap_some(guest_ptr_t uop, uint32_t first, uint32_t n, bool replace)
+/* Up to UNMAP_BATCH operations; reads and writes the guest's array. */
+static long unmap_some(guest_ptr_t at, uint32_t n)
 {
+    struct gnttab_unmap_grant_ref op[UNMAP_BATCH];
     struct unmap u[UNMAP_BATCH];
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (replace) {
-            struct gnttab_unmap_and_replace op;
-            if (copy_from_guest_at(&op, uop, first + i))
-                return -XEN_EFAULT;
-            u[i] = (struct unmap){ .host_addr = op.host_addr, .new_addr = op.new_addr,
-                                   .replace = true, .handle = op.handle };
-        } else {
-            struct gnttab_unmap_grant_ref op;
-            if (copy_from_guest_at(&op, uop, first + i))
-                return -XEN_EFAULT;
-            u[i] = (struct unmap){ .host_addr = op.host_addr, .dev_bus_addr = op.dev_bus_addr,
-                                   .handle = op.handle };
-        }
+    if (copy_from_guest(op, at, n * sizeof(op[0])))
+        return -XEN_EFAULT;
+    if (n == 1 || !grant_unmap_devices(op, n)) {
+        for (uint32_t i = 0; i < n; i++)
+            u[i] = (struct unmap){ .host_addr = op[i].host_addr, .dev_bus_addr = op[i].dev_bus_addr,
+                                   .handle = op[i].handle };
+        unmap_batch(current->domain, u, n);
+        for (uint32_t i = 0; i < n; i++)
+            op[i].status = u[i].status;
     }
+    return copy_to_guest(at, op, n * sizeof(op[0])) ? -XEN_EFAULT : 0;
+}
+
+static long replace_some(guest_ptr_t at, uint32_t n)
+{
+    struct gnttab_unmap_and_replace op[UNMAP_BATCH];
+    struct unmap u[UNMAP_BATCH];
+
+    if (copy_from_guest(op, at, n * sizeof(op[0])))
+        return -XEN_EFAULT;
+    for (uint32_t i = 0; i < n; i++)
+        u[i] = (struct unmap){ .host_addr = op[i].host_addr, .new_addr = op[i].new_addr,
+                               .replace = true, .handle = op[i].handle };
     unmap_batch(current->domain, u, n);
-    for (uint32_t i = 0; i < n; i++) {
-        size_t size = replace ? sizeof(struct gnttab_unmap_and_replace)
-                              : sizeof(struct gnttab_unmap_grant_ref);
-        size_t at = replace ? offsetof(struct gnttab_unmap_and_replace, status)
-                            : offsetof(struct gnttab_unmap_grant_ref, status);
-        if (copy_to_guest(guest_ptr_add(uop, (first + i) * size + at), &u[i].status,
-                          sizeof(u[i].status)))
-            return -XEN_EFAULT;
-    }
-    return 0;
+    for (uint32_t i = 0; i < n; i++)
+        op[i].status = u[i].status;
+    return copy_to_guest(at, op, n * sizeof(op[0])) ? -XEN_EFAULT : 0;
 }
 
 static long unmap_all(guest_ptr_t uop, uint32_t count, uint32_t *done, bool replace)
@@ -365,7 +376,10 @@ static long unmap_all(guest_ptr_t uop, uint32_t count, uint32_t *done, bool repl
 
         if (*done && hypercall_preempt_check())
             return -XEN_ERESTART;
-        rc = unmap_some(uop, *done, n, replace);
+        if (replace)
+            rc = replace_some(guest_ptr_add(uop, *done * sizeof(struct gnttab_unmap_and_replace)), n);
+        else
+            rc = unmap_some(guest_ptr_add(uop, *done * sizeof(struct gnttab_unmap_grant_ref)), n);
         if (rc)
             return rc;
         *done += n;
@@ -393,7 +407,7 @@ int grant_release_mappings(struct domain *d)
     if (!gt)
         return 0;
     for (uint32_t h = 0; gt->nr_mapped && h < gt->nr_chunks * MAPTRACK_PER_CHUNK; h++) {
-        struct maptrack *mt = handle_entry(gt, h);
+        struct maptrack *mt = maptrack_entry(gt, h);
         struct domain *granter = mt->granter;
         grant_ref_t ref = mt->ref;
         bool write = !(mt->flags & GNTMAP_readonly);
@@ -401,7 +415,7 @@ int grant_release_mappings(struct domain *d)
         if (!granter)
             continue;
         if (mt->flags & GNTMAP_device_map)
-            grant_page_put(mfn_to_page(pinned_frame(granter, ref)), write);
+            grant_page_put(mfn_to_page(grant_pinned_frame(granter, ref)), write);
         handle_free(gt, h);
         gt->nr_mapped--;
         grant_unpin(granter, ref, write);

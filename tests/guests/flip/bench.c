@@ -210,6 +210,40 @@ static void bench_copies(uint16_t len, uint32_t rounds)
     report(name, sum, (uint64_t)NR_COPIES * rounds);
 }
 
+/* Pages for a device's DMA: granted, mapped nowhere, given back. */
+static void bench_pins(uint32_t batch, uint32_t rounds)
+{
+    static struct gnttab_map_grant_ref map[NR_COPIES];
+    static struct gnttab_unmap_grant_ref unmap[NR_COPIES];
+    uint64_t sum = 0, cost = clock_cost();
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "pin_%u", batch);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    for (uint32_t r = 0; r <= rounds; r++) {
+        uint64_t start;
+
+        if (r == 1)
+            sum = 0;            /* the first makes room for handles */
+        for (uint32_t i = 0; i < batch; i++)
+            map[i] = (struct gnttab_map_grant_ref){ .flags = GNTMAP_device_map | GNTMAP_readonly,
+                                                    .ref = FIRST_REF + i, .dom = (domid_t)end_a.id };
+        start = now_ns();
+        CHECK(hc_grant_table_op(GNTTABOP_map_grant_ref, map, batch) == 0);
+        sum += now_ns() - start - cost;
+        for (uint32_t i = 0; i < batch; i++) {
+            CHECK(map[i].status == GNTST_okay);
+            unmap[i] = (struct gnttab_unmap_grant_ref){ .dev_bus_addr = map[i].dev_bus_addr, .handle = map[i].handle };
+        }
+        start = now_ns();
+        CHECK(hc_grant_table_op(GNTTABOP_unmap_grant_ref, unmap, batch) == 0);
+        sum += now_ns() - start - cost;
+        for (uint32_t i = 0; i < batch; i++)
+            CHECK(unmap[i].status == GNTST_okay);
+    }
+    report(name, sum, (uint64_t)batch * rounds);
+}
+
 void bench_run(void)
 {
     uint32_t rounds = (uint32_t)cmdline_get_u64("rounds", ROUNDS);
@@ -223,6 +257,8 @@ void bench_run(void)
     bench_own(rounds);
     bench_copies(4096, rounds);
     bench_copies(1460, rounds);
+    for (uint32_t batch = 16; batch; batch /= 4)
+        bench_pins(batch, rounds);
     bench_transfers(rounds);
     log_info("flip bench: end");
 }

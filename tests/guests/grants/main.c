@@ -170,6 +170,54 @@ static void test_map(uint32_t peer, grant_ref_t ra, grant_ref_t rb)
     va_free(va, 2);
 }
 
+/* Pages for devices, mapped nowhere: many in one call, right and wrong ones among each other. */
+static void test_devices(uint32_t peer, grant_ref_t ra, grant_ref_t rb)
+{
+    static const int16_t mapped[] = { GNTST_okay, GNTST_okay, GNTST_general_error, GNTST_bad_gntref,
+                                      GNTST_bad_domain, GNTST_okay, GNTST_okay };
+    static const int16_t unmapped[] = { GNTST_bad_dev_addr, GNTST_bad_handle, GNTST_okay, GNTST_okay, GNTST_okay };
+    struct gnttab_map_grant_ref m[7];
+    struct gnttab_unmap_grant_ref u[5];
+    char *va = va_alloc(1);
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(m); i++)
+        m[i] = (struct gnttab_map_grant_ref){ .flags = GNTMAP_device_map, .ref = ra, .dom = (domid_t)peer };
+    m[1].ref = m[2].ref = rb;
+    m[1].flags |= GNTMAP_readonly;
+    m[3].ref = 100000;
+    m[4].dom = 4000;
+    m[5].flags |= GNTMAP_readonly;
+    m[6].flags |= GNTMAP_host_map;
+    m[6].host_addr = (uintptr_t)va;
+    CHECK(hc_grant_table_op(GNTTABOP_map_grant_ref, m, ARRAY_SIZE(m)) == 0);
+    for (unsigned int i = 0; i < ARRAY_SIZE(m); i++)
+        CHECK(m[i].status == mapped[i]);
+    CHECK(m[0].dev_bus_addr && m[0].dev_bus_addr == m[5].dev_bus_addr && m[6].dev_bus_addr == m[0].dev_bus_addr);
+    CHECK(m[1].dev_bus_addr && m[1].dev_bus_addr != m[0].dev_bus_addr);
+    CHECK(m[0].handle != m[1].handle && m[0].handle != m[5].handle && m[1].handle != m[5].handle);
+    CHECK(!strcmp(va, "user's words"));
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(u); i++)
+        u[i] = (struct gnttab_unmap_grant_ref){ .dev_bus_addr = m[0].dev_bus_addr, .handle = m[0].handle };
+    u[0].dev_bus_addr = m[1].dev_bus_addr;
+    u[1].handle += 1000;
+    u[3].dev_bus_addr = m[1].dev_bus_addr;
+    u[3].handle = m[1].handle;
+    u[4].handle = m[5].handle;
+    CHECK(hc_grant_table_op(GNTTABOP_unmap_grant_ref, u, ARRAY_SIZE(u)) == 0);
+    for (unsigned int i = 0; i < ARRAY_SIZE(u); i++)
+        CHECK(u[i].status == unmapped[i]);
+    for (unsigned int i = 2; i < ARRAY_SIZE(u); i++)
+        CHECK(hc_grant_table_op(GNTTABOP_unmap_grant_ref, &u[i], 1) == 0 && u[i].status == GNTST_bad_handle);
+    /* The one that is mapped, too: first the device's mapping goes, then the other. */
+    CHECK(!strcmp(va, "user's words"));
+    u[0] = (struct gnttab_unmap_grant_ref){ .dev_bus_addr = m[0].dev_bus_addr, .handle = m[6].handle };
+    CHECK(hc_grant_table_op(GNTTABOP_unmap_grant_ref, u, 1) == 0 && u[0].status == GNTST_okay);
+    CHECK(!strcmp(va, "user's words"));
+    CHECK(unmap_one((uintptr_t)va, m[6].handle) == GNTST_okay);
+    va_free(va, 1);
+}
+
 static void test_replace(uint32_t peer, grant_ref_t ra)
 {
     char *va = va_alloc(2), *own = page_alloc_zeroed();
@@ -289,6 +337,7 @@ static void user(void)
     for (s++; *s >= '0' && *s <= '9'; s++)
         rb = rb * 10 + (grant_ref_t)(*s - '0');
     test_map(peer, ra, rb);
+    test_devices(peer, ra, rb);
     test_replace(peer, ra);
     test_copy(peer, ra, rb);
     test_transfer(peer);
