@@ -30,7 +30,10 @@
 /* A lone vCPU is looked at that often: its published time is renewed (PV-NETBSD 5); and when there
  * are other CPUs, whether those who wait there fell behind it. */
 #define LONE_TURN_NS    (500 * NS_PER_MS)
-#define LONE_TURN_SMP_NS (2 * CREDIT_SLICE_NS)
+#define LONE_TURN_SMP_NS (13 * NS_PER_MS)
+/* How often a CPU looks at the others' queues. Neither this nor the lone turn keeps step with turns
+ * or with the periods of caps: who waits at the same moments of each period would never be seen. */
+#define LOOK_NS          (7 * NS_PER_MS)
 #define TIME_RENEW_NS   (400 * NS_PER_MS)
 /* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
 #define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
@@ -626,7 +629,7 @@ static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, 
                          uint64_t *again)
 {
     /* Not tied to turns, which end early where much is woken. */
-    bool look_around = now - rq->looked_around >= CREDIT_SLICE_NS;
+    bool look_around = now - rq->looked_around >= LOOK_NS;
     uint64_t left = UINT64_MAX, ask = CREDIT_SLICE_NS;
     struct vcpu *next = NULL;
 
@@ -667,6 +670,11 @@ static struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, 
     }
     if (next != prev)
         ask = rq->nr_waiting ? CREDIT_SLICE_NS : lone_turn();
+    if (nr_cpus > 1 && rq->nr_waiting) {
+        uint64_t since = MIN(now - rq->looked_around, LOOK_NS - CREDIT_MIN_RUN_NS);
+
+        ask = MIN(ask, LOOK_NS - since);
+    }
     *again = MIN(ask, left);
     return next;
 }
