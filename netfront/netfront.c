@@ -19,8 +19,10 @@ static int pool_init(struct netfront *nf)
         return -XEN_ENOMEM;
     nf->first_pfn = glue_pfn(nf->window);
     nf->first_ref = grant_range(NETFRONT_PAGES, &nf->entry);
-    if (nf->first_ref == GRANT_NONE)
+    if (nf->first_ref == GRANT_NONE) {
+        glue_pages_free(nf->window, POOL_ORDER);
         return -XEN_ENOSPC;
+    }
     for (unsigned int i = NETFRONT_PAGES; i-- > 0;)
         page_free_to(nf, i);
     return 0;
@@ -427,14 +429,20 @@ struct netfront *netfront_open(unsigned int handle, unsigned int flags,
     work_init(&nf->kick_work, kick_work);
     timer_init(&nf->held_timer, held_timer);
     (void)snprintf(path, sizeof(path), "device/vif/%u", handle);
-    rc = pool_init(nf);
+    rc = xbdev_open(&nf->dev, path, false, peer_changed);
+    if (rc) {
+        log_error("%s: there is no such vif: error %d", path, rc);
+        free(nf);
+        return NULL;
+    }
+    rc = read_mac(nf);
     if (!rc)
-        rc = xbdev_open(&nf->dev, path, false, peer_changed);
-    if (!rc)
-        rc = read_mac(nf);
+        rc = pool_init(nf);
     if (rc) {
         log_error("%s: cannot be used: error %d", path, rc);
-        return NULL;        /* what was allocated stays: a guest does this once */
+        xbdev_close(&nf->dev);
+        free(nf);
+        return NULL;
     }
     (void)xbdev_set_state(&nf->dev, XenbusStateInitialising);
     return nf;

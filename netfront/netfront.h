@@ -91,7 +91,10 @@ void *netfront_page_va(const struct netfront *nf, unsigned int page);  /* each f
 bool netfront_send(struct netfront *nf, const struct netfront_frame *f);
 void netfront_kick(struct netfront *nf);
 
-/* Before the domain is suspended, and after it was resumed (anywhere). In between nothing may be sent. */
+/*
+ * Before the domain is suspended, and after it was resumed (anywhere, with this backend or another). In between nothing may be
+ * sent. What the backend has not let go of until then is waited for before anything is offered again.
+ */
 void netfront_suspend(struct netfront *nf);
 void netfront_resume(struct netfront *nf);
 

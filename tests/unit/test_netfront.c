@@ -465,6 +465,39 @@ static void keys(void **unused)
     }
 }
 
+/* What the store says of a vif that cannot be: one line, and nothing is left. */
+static void no_such_vif(void **unused)
+{
+    static const struct netfront_ops ops = { 0 };
+    static const struct { const char *key, *value; } bad[] = {
+        { "backend", NULL }, { "backend-id", NULL }, { "mac", NULL }, { "backend-id", "" },
+        { "backend-id", "-1" }, { "backend-id", "32752" }, { "backend-id", "65536" },
+        { "backend-id", "4294967296" }, { "backend-id", "dom" }, { "mac", "" }, { "mac", "00:16:3e" },
+        { "mac", "00:16:3e:00:00:01:00:16:3e:00:00:01" }, { "backend", "long" },
+    };
+    unsigned int pages = front_pages(), grants = front_grants();
+    char path[64], text[200];
+
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        fake_write("device/vif/5/backend", "/local/domain/7/backend/vif/9/5");
+        fake_write("device/vif/5/backend-id", "7");
+        fake_write("device/vif/5/mac", "00:16:3e:00:00:01");
+        snprintf(path, sizeof(path), "device/vif/5/%s", bad[i].key);
+        if (bad[i].value)
+            fake_write(path, strcmp(bad[i].value, "long") ? bad[i].value : text);
+        else
+            fake_remove(path);
+        fake_log[0] = '\0';
+        assert_null(netfront_open(5, 0, &ops, NULL));
+        fake_run();
+        assert_int_equal(lines("device/vif/5: "), 1);
+        assert_int_equal(front_pages(), pages);
+        assert_int_equal(front_grants(), grants);
+    }
+}
+
 /* Any state after any other, at each step of a connection, with the rings mapped or not. */
 static void any_state(void **unused)
 {
@@ -585,7 +618,7 @@ int main(void)
         F(flip_lost_frames), F(flip_given_back), F(flip_any_order),
         S(standard_indices), S(standard_answers), S(standard_answers_twice), S(standard_pieces),
         S(standard_extra), S(standard_lost_frames),
-        F(keys), S(keys), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
+        F(keys), S(keys), F(no_such_vif), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
         F(rings_kept), S(rings_kept), F(pages_kept),
         S(pages_kept), F(suspended), S(suspended),
     };
