@@ -4,30 +4,20 @@
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
-/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "netback/netback.h"
 #include "runtime/port.h"
-#include "tests/unit/fakes/guest.h"
+#include "tests/unit/fakes/vifs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Per guest: tx ring, rx ring, and pages that it grants as references 0 to 15; those from 8 on
  * are read-only. */
 static uint8_t ring[2][2][4096] __aligned(4096), page[2][16][4096] __aligned(4096);
-
-static void put(unsigned int dom, const char *where, const char *key, const char *value)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), where, dom, key);
-    fake_write(path, value);
-}
-
-#define FRONT "/local/domain/%u/device/vif/0/%s"
-#define BACK  "/local/domain/0/backend/vif/%u/0/%s"
 
 static void make(unsigned int dom)
 {
@@ -43,16 +33,16 @@ static void make(unsigned int dom)
     for (unsigned int i = 0; i < 16; i++)
         fake_grant((domid_t)dom, i, page[dom - 1][i], i >= 8);
     snprintf(text, sizeof(text), "02:02:02:02:02:%02x", dom * 2);
-    put(dom, FRONT, "mac", text);
+    vif_write((domid_t)dom, FRONT, "mac", text);
     /* The second one takes no fragments, so that frames for it are reshaped. */
     for (unsigned int i = 0; i < sizeof(front) / sizeof(front[0]) - (dom == 2 ? 2 : 0); i++)
-        put(dom, FRONT, front[i][0], front[i][1]);
-    put(dom, FRONT, "state", "4");
+        vif_write((domid_t)dom, FRONT, front[i][0], front[i][1]);
+    vif_write((domid_t)dom, FRONT, "state", "4");
     snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", dom);
-    put(dom, BACK, "frontend", text);
+    vif_write((domid_t)dom, BACK, "frontend", text);
     snprintf(text, sizeof(text), "%u", dom);
-    put(dom, BACK, "frontend-id", text);
-    put(dom, BACK, "state", "1");
+    vif_write((domid_t)dom, BACK, "frontend-id", text);
+    vif_write((domid_t)dom, BACK, "state", "1");
     fake_run();
 }
 
@@ -91,9 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             fake_run();
     }
-    fake_remove("/local/domain/0/backend/vif/1");
-    fake_remove("/local/domain/0/backend/vif/2");
-    fake_run();
+    vif_remove(1);
+    vif_remove(2);
     if (fake_mapped(1) || fake_mapped(2) || fake_bound() || port_next(NULL))
         abort();
     return 0;

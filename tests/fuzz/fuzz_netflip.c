@@ -7,14 +7,15 @@
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
-/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "netback/netback.h"
 #include "runtime/port.h"
 #include "sluice/netflip.h"
-#include "tests/unit/fakes/guest.h"
+#include "tests/unit/fakes/vifs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,17 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Of guest 2 the first pages are a transmit and a receive ring. */
 static uint8_t half[GUESTS][2][NETFLIP_PAGES][4096] __aligned(4096);
 static uint8_t page[GUESTS][PAGES][4096] __aligned(4096);
-
-static void put(unsigned int dom, const char *where, const char *key, const char *value)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), where, dom, key);
-    fake_write(path, value);
-}
-
-#define FRONT "/local/domain/%u/device/vif/0/%s"
-#define BACK  "/local/domain/0/backend/vif/%u/0/%s"
 
 static void grants(unsigned int g)
 {
@@ -60,16 +50,16 @@ static void make(unsigned int g)
     memset(half[g], 0, sizeof(half[g]));
     grants(g);
     snprintf(text, sizeof(text), "02:02:02:02:02:%02x", dom * 2);
-    put(dom, FRONT, "mac", text);
+    vif_write((domid_t)dom, FRONT, "mac", text);
     for (unsigned int i = 0; i < sizeof(front) / sizeof(front[0]); i++)
-        put(dom, FRONT, front[i][0], front[i][1]);
-    put(dom, FRONT, "request-sluice-flip", g == 2 ? "0" : "1");
-    put(dom, FRONT, "state", "4");
+        vif_write((domid_t)dom, FRONT, front[i][0], front[i][1]);
+    vif_write((domid_t)dom, FRONT, "request-sluice-flip", g == 2 ? "0" : "1");
+    vif_write((domid_t)dom, FRONT, "state", "4");
     snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", dom);
-    put(dom, BACK, "frontend", text);
+    vif_write((domid_t)dom, BACK, "frontend", text);
     snprintf(text, sizeof(text), "%u", dom);
-    put(dom, BACK, "frontend-id", text);
-    put(dom, BACK, "state", "1");
+    vif_write((domid_t)dom, BACK, "frontend-id", text);
+    vif_write((domid_t)dom, BACK, "state", "1");
     fake_run();
 }
 
@@ -123,13 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fake_signal((domid_t)(1 + g), 7);
         fake_run();
     }
-    for (unsigned int g = 0; g < GUESTS; g++) {
-        char path[64];
-
-        snprintf(path, sizeof(path), "/local/domain/0/backend/vif/%u", g + 1);
-        fake_remove(path);
-    }
-    fake_run();
+    for (unsigned int g = 0; g < GUESTS; g++)
+        vif_remove((domid_t)(g + 1));
     if (fake_mapped(1) || fake_mapped(2) || fake_mapped(3) || fake_bound() || port_next(NULL))
         abort();
     return 0;

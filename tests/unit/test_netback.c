@@ -4,7 +4,8 @@
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
-/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,10 +21,9 @@
 #include "runtime/mem.h"
 #include "runtime/port.h"
 #include "runtime/time.h"
-#include "tests/unit/fakes/guest.h"
+#include "tests/unit/fakes/vifs.h"
 #include "xen/io/netif.h"
 
-#define BACK "/local/domain/0/backend/vif/%u/0/"
 #define PAGES 64
 
 /* A guest with one vif: the frontend's side. */
@@ -40,63 +40,6 @@ static uint8_t got[70000];
 static struct netif_rx_response first_rsp;
 static struct netif_extra_info got_extra;
 
-/* A NIC: keeps what is sent to it. */
-static struct port nic;
-static uint8_t nic_frame[80][2048];
-static unsigned int nic_len[80], nic_got;
-
-static bool nic_send(struct port *p, struct frame *f)
-{
-    assert_true(frame_is_flat(f));
-    assert_true(nic_got < 80);
-    memcpy(nic_frame[nic_got], f->head, f->len);
-    nic_len[nic_got++] = f->len;
-    return true;
-}
-
-static void put(const struct guest *g, const char *fmt, const char *key, const char *value)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), fmt, g->dom);
-    strcat(path, key);
-    fake_write(path, value);
-}
-
-static const char *back(const struct guest *g, const char *key)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), BACK "%s", g->dom, key);
-    return fake_read(path);
-}
-
-static int state(const struct guest *g)
-{
-    return atoi(back(g, "state"));
-}
-
-#define FRONT "/local/domain/%u/device/vif/0/"
-
-static void make(struct guest *g, const char *ip, const char *rate)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), "00:16:3e:00:00:%02x", g->dom);
-    put(g, FRONT, "mac", text);
-    put(g, FRONT, "state", "1");
-    snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", g->dom);
-    put(g, BACK, "frontend", text);
-    snprintf(text, sizeof(text), "%u", g->dom);
-    if (ip)
-        put(g, BACK, "ip", ip);
-    if (rate)
-        put(g, BACK, "rate", rate);
-    put(g, BACK, "frontend-id", text);
-    put(g, BACK, "state", "1");
-    fake_run();
-}
-
 /* The frontend's part of connecting; features is a string of letters. */
 static void come_up(struct guest *g, const char *features)
 {
@@ -111,30 +54,15 @@ static void come_up(struct guest *g, const char *features)
     fake_grant(g->dom, 501, g->rx, false);
     for (unsigned int i = 0; i < PAGES; i++)
         fake_grant(g->dom, 100 + i, g->page[i], i < 32);
-    put(g, FRONT, "tx-ring-ref", "500");
-    put(g, FRONT, "rx-ring-ref", "501");
-    put(g, FRONT, "event-channel-tx", "7");
-    put(g, FRONT, "event-channel-rx", "8");
-    put(g, FRONT, "request-rx-copy", strchr(features, 'f') ? "0" : "1");
-    put(g, FRONT, "feature-sg", strchr(features, 's') ? "1" : "0");
-    put(g, FRONT, "feature-gso-tcpv4", strchr(features, 'g') ? "1" : "0");
-    put(g, FRONT, "feature-no-csum-offload", strchr(features, 'c') ? "0" : "1");
-    put(g, FRONT, "state", "4");
-    fake_run();
-}
-
-/* The frontend closes and begins again, as with a module that is loaded anew. */
-static void start_anew(struct guest *g)
-{
-    put(g, FRONT, "state", "6");
-    fake_run();
-    put(g, FRONT, "state", "1");
-    fake_run();
-}
-
-static void drop_a(void)
-{
-    fake_remove("/local/domain/0/backend/vif/1");
+    vif_write(g->dom, FRONT, "tx-ring-ref", "500");
+    vif_write(g->dom, FRONT, "rx-ring-ref", "501");
+    vif_write(g->dom, FRONT, "event-channel-tx", "7");
+    vif_write(g->dom, FRONT, "event-channel-rx", "8");
+    vif_write(g->dom, FRONT, "request-rx-copy", strchr(features, 'f') ? "0" : "1");
+    vif_write(g->dom, FRONT, "feature-sg", strchr(features, 's') ? "1" : "0");
+    vif_write(g->dom, FRONT, "feature-gso-tcpv4", strchr(features, 'g') ? "1" : "0");
+    vif_write(g->dom, FRONT, "feature-no-csum-offload", strchr(features, 'c') ? "0" : "1");
+    vif_write(g->dom, FRONT, "state", "4");
     fake_run();
 }
 
@@ -143,28 +71,25 @@ static int setup(void **unused)
     fake_reset();
     fake_transferred = 0;
     assert_int_equal(netback_init(), 0);
-    nic = (struct port){ .name = "nic0", .mtu = 1500, .caps = PORT_UPLINK, .up = true,
-                         .send = nic_send };
-    assert_int_equal(port_join(&nic, bridge_get(NULL)), 0);
-    nic_got = 0;
-    make(&a, NULL, NULL);
-    make(&b, NULL, NULL);
+    fake_nic_join();
+    vif_make(a.dom, NULL, NULL);
+    vif_make(b.dom, NULL, NULL);
     come_up(&a, "sgc");
     come_up(&b, "sgc");
-    assert_int_equal(state(&a), 4);
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(vif_state(a.dom), 4);
+    assert_int_equal(vif_state(b.dom), 4);
     return 0;
 }
 
 /* Whatever a test did: removing the directories gives everything back. */
 static int teardown(void **unused)
 {
-    fake_remove("/local/domain/0/backend/vif/1");
-    fake_remove("/local/domain/0/backend/vif/2");
+    vif_remove(1);
+    vif_remove(2);
     fake_run();
     assert_int_equal(fake_mapped(1) + fake_mapped(2), 0);
     assert_int_equal(fake_bound(), 0);
-    port_leave(&nic);
+    port_leave(&fake_nic);
     assert_null(port_next(NULL));
     return 0;
 }
@@ -246,25 +171,12 @@ static unsigned int rx_take(struct guest *g)
     return len;
 }
 
-static void ether(uint8_t *p, unsigned int from, unsigned int to)
-{
-    static const uint8_t mac[6] = { 0, 0x16, 0x3e, 0, 0, 0 };
-
-    memcpy(p, mac, 6);
-    p[5] = (uint8_t)to;
-    memcpy(p + 6, mac, 6);
-    p[11] = (uint8_t)from;
-    put_be16(p + 12, ETH_P_IP);
-    if (to == 0xff)
-        memset(p, 0xff, 6);
-}
-
 /* A frame of len bytes in the guest's page i. */
 static void fill(struct guest *g, unsigned int i, unsigned int to, unsigned int len)
 {
     for (unsigned int k = 0; k < len; k++)
         g->page[i][k] = (uint8_t)(k * 7 + i);
-    ether(g->page[i], g->dom, to);
+    vif_ether(g->page[i], g->dom, to);
 }
 
 /* A TCP segment of `payload` bytes over slots of the guest's pages 0, 1, ... Returns its length. */
@@ -275,7 +187,7 @@ static unsigned int fill_tcp(struct guest *g, unsigned int to, unsigned int payl
 
     for (unsigned int k = 0; k < len; k++)
         g->page[k / 4096][k % 4096] = (uint8_t)(k * 13);
-    ether(p, g->dom, to);
+    vif_ether(p, g->dom, to);
     memset(p + 14, 0, 40);
     p[14] = 0x45;
     put_be16(p + 16, (uint16_t)(len - 14));
@@ -324,7 +236,7 @@ static void small_and_full_frames(void **unused)
         assert_memory_equal(got, a.page[i], sizes[i]);
         assert_int_equal(first_rsp.flags, 0);
     }
-    assert_int_equal(nic_got, 0);
+    assert_int_equal(fake_nic_got, 0);
     assert_int_equal(fake_signalled(2, 8), 1);
     /* The sender can see its answers; it is told later. */
     assert_int_equal(fake_signalled(1, 7), 0);
@@ -449,22 +361,22 @@ static void big_frame_is_cut(void **unused)
     uint8_t copy[2048];
 
     send_gso(&a, len, 1448);
-    assert_int_equal(nic_got, 14);
-    for (unsigned int i = 0; i < nic_got; i++) {
-        memcpy(copy, nic_frame[i], nic_len[i]);
+    assert_int_equal(fake_nic_got, 14);
+    for (unsigned int i = 0; i < fake_nic_got; i++) {
+        memcpy(copy, fake_nic_frame[i], fake_nic_len[i]);
         put_be16(copy + 50, 0);
-        assert_true(csum_complete(copy, nic_len[i]));
-        assert_memory_equal(copy, nic_frame[i], nic_len[i]);
-        for (unsigned int k = 54; k < nic_len[i]; k++, payload++) {
+        assert_true(csum_complete(copy, fake_nic_len[i]));
+        assert_memory_equal(copy, fake_nic_frame[i], fake_nic_len[i]);
+        for (unsigned int k = 54; k < fake_nic_len[i]; k++, payload++) {
             unsigned int at = 54 + payload;
 
-            assert_int_equal(nic_frame[i][k], a.page[at / 4096][at % 4096]);
+            assert_int_equal(fake_nic_frame[i][k], a.page[at / 4096][at % 4096]);
         }
     }
     assert_int_equal(payload, 20000);
-    start_anew(&b);
+    vif_begin_anew(b.dom);
     come_up(&b, "c");
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(vif_state(b.dom), 4);
     rx_post(&b, 32);
     fill_tcp(&a, 2, 20000);
     send_gso(&a, len, 1448);
@@ -480,10 +392,10 @@ static void completes_checksum_where_needed(void **unused)
 
     tx_slot(&a, 100, 0, len, NETTXF_csum_blank | NETTXF_data_validated);
     tx_push(&a);
-    assert_int_equal(nic_got, 1);
+    assert_int_equal(fake_nic_got, 1);
     memcpy(copy, a.page[0], len);
     assert_true(csum_complete(copy, len));
-    assert_memory_equal(copy, nic_frame[0], len);
+    assert_memory_equal(copy, fake_nic_frame[0], len);
 }
 
 static void floods_broadcast_but_not_to_the_sender(void **unused)
@@ -494,40 +406,40 @@ static void floods_broadcast_but_not_to_the_sender(void **unused)
     tx_slot(&a, 100, 0, 60, 0);
     tx_push(&a);
     assert_int_equal(rx_take(&b), 60);
-    assert_int_equal(nic_got, 1);
+    assert_int_equal(fake_nic_got, 1);
     assert_int_equal(rx_take(&a), 0);
     /* To an address that nobody has: out, and not to other guests. */
     fill(&a, 0, 0x55, 60);
     tx_slot(&a, 100, 0, 60, 0);
     tx_push(&a);
-    assert_int_equal(nic_got, 2);
+    assert_int_equal(fake_nic_got, 2);
     assert_int_equal(rx_take(&b), 0);
 }
 
 static void from_the_wire(void **unused)
 {
-    struct frame *f = frame_new(&nic);
+    struct frame *f = frame_new(&fake_nic);
 
     rx_post(&b, 8);
     f->head_len = f->len = 1514;
     memset(f->head, 0x42, 1514);
-    ether(f->head, 0x99, 2);
-    port_receive(&nic, &f, 1);
+    vif_ether(f->head, 0x99, 2);
+    port_receive(&fake_nic, &f, 1);
     frame_put(f);
     fake_run();
     assert_int_equal(rx_take(&b), 1514);
     /* Learned: the answer goes to the card only, but so it would anyway; a foreign sender with a
      * guest's address does not move it. */
-    f = frame_new(&nic);
+    f = frame_new(&fake_nic);
     f->head_len = f->len = 60;
-    ether(f->head, 2, 1);
-    port_receive(&nic, &f, 1);
+    vif_ether(f->head, 2, 1);
+    port_receive(&fake_nic, &f, 1);
     frame_put(f);
     fill(&a, 0, 2, 60);
     tx_slot(&a, 100, 0, 60, 0);
     tx_push(&a);
     assert_int_equal(rx_take(&b), 60);
-    assert_int_equal(nic_got, 0);
+    assert_int_equal(fake_nic_got, 0);
 }
 
 /* A TCP segment from the wire in the frame's head, as much of it as fits there. */
@@ -545,7 +457,8 @@ static void fill_head(struct frame *f, unsigned int len, unsigned int room)
 /* A frame that nobody else has gets its checksum where it lies. */
 static void completes_checksum_in_place(void **unused)
 {
-    struct port host = { .name = "dom0", .mac = { 2 }, .mtu = 1500, .up = true, .send = nic_send };
+    struct port host = { .name = "dom0", .mac = { 2 }, .mtu = 1500, .up = true,
+                         .send = fake_nic.send };
     unsigned int made, before, used;
     uint8_t want[2048];
     struct frame *f;
@@ -560,15 +473,15 @@ static void completes_checksum_in_place(void **unused)
             f->head[0] = 0xff;          /* to everybody, of whom some want it and some do not */
         memcpy(want, f->head, f->len);
         assert_true(csum_complete(want, f->len));
-        nic_got = 0;
+        fake_nic_got = 0;
         rx_post(&b, 2);
         port_receive(&host, &f, 1);
         frame_counts(&made, &used);
         assert_int_equal(used, before + 1);
         frame_put(f);
         fake_run();
-        assert_int_equal(nic_got, 1);
-        assert_memory_equal(nic_frame[0], want, 1514);
+        assert_int_equal(fake_nic_got, 1);
+        assert_memory_equal(fake_nic_frame[0], want, 1514);
         if (flood)
             assert_int_equal(rx_take(&b), 1514);
     }
@@ -585,11 +498,11 @@ static void big_frame_from_the_wire(void **unused)
 
     frame_counts(&made, &before);
     rx_post(&b, 8);
-    f = frame_new_page(&nic);
+    f = frame_new_page(&fake_nic);
     f->head += 12;
     fill_head(f, len, 4084);
     for (at = 4084; at < len;) {
-        struct frame *next = frame_new_page(&nic);
+        struct frame *next = frame_new_page(&fake_nic);
         unsigned int n = MIN(len - at, 4096u);
 
         for (unsigned int k = 0; k < n; k++)
@@ -599,7 +512,7 @@ static void big_frame_from_the_wire(void **unused)
     }
     f->gso = GSO_TCPV4;
     f->gso_size = 1448;
-    port_receive(&nic, &f, 1);
+    port_receive(&fake_nic, &f, 1);
     frame_put(f);
     fake_run();
     assert_int_equal(rx_take(&b), len);
@@ -645,8 +558,8 @@ static void waits_for_room(void **unused)
 
 static void limits_the_rate(void **unused)
 {
-    drop_a();
-    make(&a, NULL, "50000,50000");
+    vif_remove(1);
+    vif_make(a.dom, NULL, "50000,50000");
     come_up(&a, "sgc");
     rx_post(&b, 250);
     fill(&a, 0, 2, 1500);
@@ -669,7 +582,7 @@ static void spoofed_frames_are_dropped(void **unused)
     tx_push(&a);
     expect_answers(&a, 1, NETIF_RSP_DROPPED);
     assert_int_equal(rx_take(&b), 0);
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 /* What is filtered is what is delivered: the guest changes its page after the head was copied. */
@@ -688,17 +601,17 @@ static void head_comes_from_our_memory(void **unused)
 
 static void expect_failed(struct guest *g, const char *why)
 {
-    assert_int_equal(state(g), 5);
+    assert_int_equal(vif_state(g->dom), 5);
     assert_non_null(strstr(fake_log, why));
     assert_int_equal(fake_mapped(g->dom), 0);
     /* The other one is as before. */
     rx_post(&b, 2);
     fill(&b, 0, 0x66, 60);
     tx_slot(&b, 100, 0, 60, 0);
-    nic_got = 0;
+    fake_nic_got = 0;
     tx_push(&b);
-    assert_int_equal(nic_got, 1);
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(fake_nic_got, 1);
+    assert_int_equal(vif_state(b.dom), 4);
 }
 
 static void producer_far_ahead(void **unused)
@@ -793,9 +706,9 @@ static void rx_producer_far_ahead(void **unused)
     fill(&a, 0, 2, 60);
     tx_slot(&a, 100, 0, 60, 0);
     tx_push(&a);
-    assert_int_equal(state(&b), 5);
+    assert_int_equal(vif_state(b.dom), 5);
     assert_non_null(strstr(fake_log, "rx producer 1000"));
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 /* A grant that is none: the sender's loses its packet, the receiver gets nothing of it. */
@@ -814,8 +727,8 @@ static void sender_grant_is_bad(void **unused)
     assert_int_equal(rx_take(&b), 60);
     assert_int_equal(get_be16(got + 12), 0x88b5);
     assert_int_equal(rx_take(&b), 1000);
-    assert_int_equal(state(&a), 4);
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(vif_state(a.dom), 4);
+    assert_int_equal(vif_state(b.dom), 4);
 }
 
 static void receiver_grant_is_bad(void **unused)
@@ -827,8 +740,8 @@ static void receiver_grant_is_bad(void **unused)
     tx_slot(&a, 100, 0, 1000, 0);
     tx_push(&a);
     expect_answers(&a, 1, NETIF_RSP_OKAY);
-    assert_int_equal(state(&a), 4);
-    assert_int_equal(state(&b), 5);
+    assert_int_equal(vif_state(a.dom), 4);
+    assert_int_equal(vif_state(b.dom), 5);
     assert_non_null(strstr(fake_log, "cannot be written"));
 }
 
@@ -840,20 +753,20 @@ static void closes_and_comes_again(void **unused)
         fill(&a, 0, 2, 500);
         tx_slot(&a, 100, 0, 500, 0);
         tx_push(&a);            /* waits at b when a goes */
-        put(&a, FRONT, "state", "5");
+        vif_write(a.dom, FRONT, "state", "5");
         fake_run();
-        assert_int_equal(state(&a), 5);
+        assert_int_equal(vif_state(a.dom), 5);
         assert_int_equal(fake_mapped(1), 0);
-        put(&a, FRONT, "state", "6");
+        vif_write(a.dom, FRONT, "state", "6");
         fake_run();
-        assert_int_equal(state(&a), 6);
+        assert_int_equal(vif_state(a.dom), 6);
         rx_post(&b, 2);
         assert_int_equal(rx_take(&b), 0);
-        put(&a, FRONT, "state", "1");
+        vif_write(a.dom, FRONT, "state", "1");
         fake_run();
-        assert_int_equal(state(&a), 2);
+        assert_int_equal(vif_state(a.dom), 2);
         come_up(&a, "sgc");
-        assert_int_equal(state(&a), 4);
+        assert_int_equal(vif_state(a.dom), 4);
         fill(&a, 0, 2, 500);
         tx_slot(&a, 100, 0, 500, 0);
         tx_push(&a);
@@ -866,28 +779,28 @@ static void closes_and_comes_again(void **unused)
 static void failed_vif_comes_again(void **unused)
 {
     slot_beyond_its_page(NULL);
-    start_anew(&a);
+    vif_begin_anew(a.dom);
     come_up(&a, "sgc");
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 /* As a frontend that was suspended meanwhile, and does not know that it was taken down. */
 static void failed_vif_begins_anew(void **unused)
 {
     slot_beyond_its_page(NULL);
-    put(&a, FRONT, "state", "1");
+    vif_write(a.dom, FRONT, "state", "1");
     fake_run();
-    assert_int_equal(state(&a), 2);
+    assert_int_equal(vif_state(a.dom), 2);
     come_up(&a, "sgc");
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 /* The classic flip: frames come in pages that are the guest's then, with nothing else in them. */
 static void a_frontend_that_takes_pages(void **unused)
 {
-    start_anew(&b);
+    vif_begin_anew(b.dom);
     come_up(&b, "f");
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(vif_state(b.dom), 4);
     for (unsigned int i = 0; i < 3; i++) {
         memset(b.page[32 + i], 0xee, 4096);
         fake_accept(2, 132 + i, b.page[32 + i]);
@@ -913,48 +826,48 @@ static void a_frontend_that_takes_pages(void **unused)
     fake_grant(2, 134, b.page[34], false);
     tx_slot(&a, 100, 0, 600, 0);
     tx_push(&a);
-    assert_int_equal(state(&b), 5);
+    assert_int_equal(vif_state(b.dom), 5);
     assert_int_equal(fake_transferred, 2);
 }
 
 static void refuses_what_it_cannot_serve(void **unused)
 {
-    drop_a();
-    make(&a, "10.0.0.300", NULL);
-    assert_int_equal(state(&a), 1);
-    drop_a();
-    make(&a, NULL, "fast");
-    assert_int_equal(state(&a), 1);
-    drop_a();
+    vif_remove(1);
+    vif_make(a.dom, "10.0.0.300", NULL);
+    assert_int_equal(vif_state(a.dom), 1);
+    vif_remove(1);
+    vif_make(a.dom, NULL, "fast");
+    assert_int_equal(vif_state(a.dom), 1);
+    vif_remove(1);
     /* One address twice. */
-    make(&a, NULL, NULL);
-    put(&a, FRONT, "state", "1");
+    vif_make(a.dom, NULL, NULL);
+    vif_write(a.dom, FRONT, "state", "1");
     come_up(&a, "s");
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 static void several_queues(void **unused)
 {
-    start_anew(&a);
-    assert_int_equal(atoi(back(&a, "multi-queue-max-queues")), 4);
+    vif_begin_anew(a.dom);
+    assert_int_equal(atoi(vif_read(a.dom, BACK, "multi-queue-max-queues")), 4);
     fake_grant(1, 502, page_alloc_zeroed(), false);
     fake_grant(1, 503, page_alloc_zeroed(), false);
-    put(&a, FRONT, "multi-queue-num-queues", "2");
-    put(&a, FRONT, "queue-0/tx-ring-ref", "500");
-    put(&a, FRONT, "queue-0/rx-ring-ref", "501");
-    put(&a, FRONT, "queue-0/event-channel", "7");
-    put(&a, FRONT, "queue-1/tx-ring-ref", "502");
-    put(&a, FRONT, "queue-1/rx-ring-ref", "503");
-    put(&a, FRONT, "queue-1/event-channel", "9");
+    vif_write(a.dom, FRONT, "multi-queue-num-queues", "2");
+    vif_write(a.dom, FRONT, "queue-0/tx-ring-ref", "500");
+    vif_write(a.dom, FRONT, "queue-0/rx-ring-ref", "501");
+    vif_write(a.dom, FRONT, "queue-0/event-channel", "7");
+    vif_write(a.dom, FRONT, "queue-1/tx-ring-ref", "502");
+    vif_write(a.dom, FRONT, "queue-1/rx-ring-ref", "503");
+    vif_write(a.dom, FRONT, "queue-1/event-channel", "9");
     come_up(&a, "sg");
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
     assert_int_equal(fake_mapped(1), 4);
     rx_post(&b, 4);
     fill(&a, 0, 2, 500);
     tx_slot(&a, 100, 0, 500, 0);
     tx_push(&a);
     assert_int_equal(rx_take(&b), 500);
-    put(&a, FRONT, "multi-queue-num-queues", "1");
+    vif_write(a.dom, FRONT, "multi-queue-num-queues", "1");
 }
 
 int main(void)

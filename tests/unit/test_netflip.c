@@ -4,7 +4,8 @@
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
-/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,10 +20,8 @@
 #include "runtime/port.h"
 #include "runtime/time.h"
 #include "sluice/netflip.h"
-#include "tests/unit/fakes/guest.h"
+#include "tests/unit/fakes/vifs.h"
 
-#define BACK  "/local/domain/0/backend/vif/%u/0/"
-#define FRONT "/local/domain/%u/device/vif/0/"
 #define PAGES 64                /* sent from 0 on, offered from 32 on */
 #define REF   100
 
@@ -40,52 +39,6 @@ static struct guest a = { .dom = 1 }, b = { .dom = 2 }, c = { .dom = 3 };
 static struct netflip_head got;         /* the slot that rx_take() took */
 static struct netflip_frag got_frag[NETFLIP_FRAGS_MAX];
 static uint8_t got_bytes[70000];
-
-/* A NIC: keeps what is sent to it. */
-static struct port nic;
-static uint8_t nic_frame[80][2048];
-static unsigned int nic_len[80], nic_got;
-
-static bool nic_send(struct port *p, struct frame *f)
-{
-    assert_true(frame_is_flat(f));
-    assert_true(nic_got < 80);
-    memcpy(nic_frame[nic_got], f->head, f->len);
-    nic_len[nic_got++] = f->len;
-    return true;
-}
-
-static void put(const struct guest *g, const char *fmt, const char *key, const char *value)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), fmt, g->dom);
-    strcat(path, key);
-    fake_write(path, value);
-}
-
-static int state(const struct guest *g)
-{
-    char path[128];
-
-    snprintf(path, sizeof(path), BACK "state", g->dom);
-    return atoi(fake_read(path));
-}
-
-static void make(struct guest *g)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), "00:16:3e:00:00:%02x", g->dom);
-    put(g, FRONT, "mac", text);
-    put(g, FRONT, "state", "1");
-    snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", g->dom);
-    put(g, BACK, "frontend", text);
-    snprintf(text, sizeof(text), "%u", g->dom);
-    put(g, BACK, "frontend-id", text);
-    put(g, BACK, "state", "1");
-    fake_run();
-}
 
 static void come_up(struct guest *g)
 {
@@ -106,13 +59,13 @@ static void come_up(struct guest *g)
             sprintf(text + strlen(text), "%u ", 300 + h * 10 + i);
         }
         text[strlen(text) - 1] = '\0';
-        put(g, FRONT, key[h], text);
+        vif_write(g->dom, FRONT, key[h], text);
     }
-    put(g, FRONT, "request-sluice-flip", "1");
-    put(g, FRONT, "event-channel-tx", "7");
-    put(g, FRONT, "event-channel-rx", "8");
-    put(g, FRONT, "feature-gso-tcpv4", "1");
-    put(g, FRONT, "state", "4");
+    vif_write(g->dom, FRONT, "request-sluice-flip", "1");
+    vif_write(g->dom, FRONT, "event-channel-tx", "7");
+    vif_write(g->dom, FRONT, "event-channel-rx", "8");
+    vif_write(g->dom, FRONT, "feature-gso-tcpv4", "1");
+    vif_write(g->dom, FRONT, "state", "4");
     fake_run();
 }
 
@@ -121,48 +74,32 @@ static int setup(void **unused)
     fake_reset();
     fake_flips_busy = false;
     assert_int_equal(netback_init(), 0);
-    nic = (struct port){ .name = "nic0", .mtu = 1500, .caps = PORT_UPLINK, .up = true,
-                         .send = nic_send };
-    assert_int_equal(port_join(&nic, bridge_get(NULL)), 0);
-    nic_got = 0;
-    make(&a);
-    make(&b);
-    make(&c);
+    fake_nic_join();
+    vif_make(a.dom, NULL, NULL);
+    vif_make(b.dom, NULL, NULL);
+    vif_make(c.dom, NULL, NULL);
     come_up(&a);
     come_up(&b);
     come_up(&c);
-    assert_int_equal(state(&a) + state(&b) + state(&c), 12);
+    assert_int_equal(vif_state(a.dom) + vif_state(b.dom) + vif_state(c.dom), 12);
     fake_flipped = fake_flip_calls = fake_copies = 0;
     return 0;
 }
 
 static int teardown(void **unused)
 {
-    fake_remove("/local/domain/0/backend/vif/1");
-    fake_remove("/local/domain/0/backend/vif/2");
-    fake_remove("/local/domain/0/backend/vif/3");
+    vif_remove(1);
+    vif_remove(2);
+    vif_remove(3);
     fake_run();
     assert_int_equal(fake_mapped(1) + fake_mapped(2) + fake_mapped(3), 0);
     assert_int_equal(fake_bound(), 0);
-    port_leave(&nic);
+    port_leave(&fake_nic);
     assert_null(port_next(NULL));
     return 0;
 }
 
 /* The frontend's side ------------------------------------------------------------------------ */
-
-static void ether(uint8_t *p, unsigned int from, unsigned int to)
-{
-    static const uint8_t mac[6] = { 0, 0x16, 0x3e, 0, 0, 0 };
-
-    memcpy(p, mac, 6);
-    p[5] = (uint8_t)to;
-    memcpy(p + 6, mac, 6);
-    p[11] = (uint8_t)from;
-    put_be16(p + 12, ETH_P_IP);
-    if (to == 0xff)
-        memset(p, 0xff, 6);
-}
 
 /* A head slot with `len` bytes in it, to be completed by the caller. */
 static struct netflip_head *head(struct guest *g, unsigned int to, unsigned int len)
@@ -174,7 +111,7 @@ static struct netflip_head *head(struct guest *g, unsigned int to, unsigned int 
     h->inline_len = (uint8_t)len;
     for (unsigned int i = 0; i < len && i < sizeof(h->data); i++)
         h->data[i] = (uint8_t)(i * 3 + g->tx_prod);
-    ether(h->data, g->dom, to);
+    vif_ether(h->data, g->dom, to);
     return h;
 }
 
@@ -370,7 +307,7 @@ static void what_cannot_be_moved_is_lost(void **unused)
     assert_int_equal(rx_take(&b), 60);
     assert_int_equal(got.flags, 0);
     assert_int_equal(given_back(&a), 3);
-    assert_int_equal(state(&a) + state(&b), 8);
+    assert_int_equal(vif_state(a.dom) + vif_state(b.dom), 8);
 }
 
 static void a_flood_is_copied(void **unused)
@@ -383,8 +320,8 @@ static void a_flood_is_copied(void **unused)
     expect_bytes(66, 1400, 0x40);
     assert_int_equal(rx_take(&c), 1466);
     expect_bytes(66, 1400, 0x40);
-    assert_int_equal(nic_got, 1);
-    assert_int_equal(nic_len[0], 1466);
+    assert_int_equal(fake_nic_got, 1);
+    assert_int_equal(fake_nic_len[0], 1466);
     assert_int_equal(fake_flipped, 0);
     assert_int_equal(given_back(&a), 1);
 }
@@ -405,14 +342,14 @@ static void order_is_kept(void **unused)
 
 static void a_frame_from_the_wire(void **unused)
 {
-    struct frame *f = frame_new(&nic);
+    struct frame *f = frame_new(&fake_nic);
 
     offer(&b, 4);
     f->len = f->head_len = 1514;
     for (unsigned int i = 0; i < 1514; i++)
         f->head[i] = (uint8_t)(i * 11);
-    ether(f->head, 0x77, 2);
-    port_receive(&nic, &f, 1);
+    vif_ether(f->head, 0x77, 2);
+    port_receive(&fake_nic, &f, 1);
     fake_run();
     assert_int_equal(rx_take(&b), 1514);
     assert_memory_equal(got_bytes, f->head, 1514);
@@ -429,7 +366,7 @@ static void spoofed_frames_are_dropped(void **unused)
     push(&a);
     assert_int_equal(rx_take(&b), 0);
     assert_int_equal(given_back(&a), 1);
-    assert_int_equal(state(&a), 4);
+    assert_int_equal(vif_state(a.dom), 4);
 }
 
 /* What the hypervisor refuses ---------------------------------------------------------------- */
@@ -459,7 +396,7 @@ static void send_all_kinds(void)
     send_pages(&a, 0xff, 10, 1, 0, 1200);
     send_pages(&a, 0x77, 11, 1, 0, 1100);
     (void)head(&a, 2, 61);
-    nic_got = 0;
+    fake_nic_got = 0;
     push(&a);
     for (unsigned int i = 0; by_the_queue && i < NETFLIP_SLOTS; i++)
         assert_int_equal(rx_take(&b), 59);
@@ -521,7 +458,7 @@ static void round_with_faults(void)
     expect_given_back(12);
     pages = take_all(&b, seen_b);
     (void)take_all(&c, seen_c);
-    assert_in_range(nic_got, 0, 2);
+    assert_in_range(fake_nic_got, 0, 2);
     fake_signal(2, 8);
     fake_signal(3, 8);
     fake_run();
@@ -543,7 +480,7 @@ static void round_with_faults(void)
         assert_int_equal(rx_take(&c), 1466);
     }
     expect_given_back(7);
-    assert_int_equal(state(&a) + state(&b) + state(&c), 12);
+    assert_int_equal(vif_state(a.dom) + vif_state(b.dom) + vif_state(c.dom), 12);
 }
 
 static void each_refusal_in_turn(void **unused)
@@ -597,9 +534,8 @@ static void each_refusal_in_turn(void **unused)
 static void an_end_dies(void **unused)
 {
     for (unsigned int i = 0; i < 12; i++) {
-        struct guest *g = i % 2 ? &b : &a;
+        struct guest *g = i % 2 ? &b : &a, *other = i % 2 ? &a : &b;
         unsigned int gone = 3 + i;
-        char path[64];
 
         offer(&b, 32);
         for (unsigned int k = 0; k < 10; k++)
@@ -613,17 +549,12 @@ static void an_end_dies(void **unused)
         netback_drop_domain(g->dom);
         fake_run();
         assert_int_equal(fake_mapped(g->dom), 0);
-        snprintf(path, sizeof(path), "/local/domain/0/backend/vif/%u", g->dom);
-        fake_remove(path);
-        fake_run();
-        make(g);
+        vif_remove(g->dom);
+        vif_make(g->dom, NULL, NULL);
         come_up(g);
-        assert_int_equal(state(&a) + state(&b) + state(&c), 12);
-        put(g == &a ? &b : &a, FRONT, "state", "6");
-        fake_run();
-        put(g == &a ? &b : &a, FRONT, "state", "1");
-        fake_run();
-        come_up(g == &a ? &b : &a);
+        assert_int_equal(vif_state(a.dom) + vif_state(b.dom) + vif_state(c.dom), 12);
+        vif_begin_anew(other->dom);
+        come_up(other);
         offer(&b, 1);
         send_pages(&a, 2, 20, 1, 0, 1400);
         push(&a);
@@ -686,21 +617,21 @@ static void closing_with_frames_under_way(void **unused)
     for (unsigned int i = 0; i < 3; i++)
         send_pages(&a, 2, i, 1, 0, 1400);
     push(&a);
-    put(&b, FRONT, "state", "6");
+    vif_write(b.dom, FRONT, "state", "6");
     fake_run();
     assert_int_equal(fake_mapped(2), 0);
     assert_int_equal(given_back(&a), 3);
-    put(&b, FRONT, "state", "1");
+    vif_write(b.dom, FRONT, "state", "1");
     fake_run();
     come_up(&b);
-    assert_int_equal(state(&b), 4);
+    assert_int_equal(vif_state(b.dom), 4);
     (void)head(&a, 2, 60);
     push(&a);
     assert_int_equal(rx_take(&b), 60);
     for (unsigned int i = 0; i < 3; i++)
         send_pages(&a, 2, i, 1, 0, 1400);
     push(&a);
-    fake_remove("/local/domain/0/backend/vif/1");
+    vif_remove(1);
     fake_run();
     assert_int_equal(fake_mapped(1), 0);
 }
@@ -732,14 +663,11 @@ static void bad_frames_fail_the_vif(void **unused)
         send_pages(&a, 2, 0, 1, 0, 1400);
         bad[i](&a.tx_slot[a.tx_prod - 1]);
         push(&a);
-        assert_int_equal(state(&a), 5);
+        assert_int_equal(vif_state(a.dom), 5);
         assert_int_equal(fake_mapped(1), 0);
-        put(&a, FRONT, "state", "6");
-        fake_run();
-        put(&a, FRONT, "state", "1");
-        fake_run();
+        vif_begin_anew(a.dom);
         come_up(&a);
-        assert_int_equal(state(&a), 4);
+        assert_int_equal(vif_state(a.dom), 4);
     }
     assert_int_equal(rx_take(&b), 0);
     assert_int_equal(fake_flipped, 0);
@@ -755,33 +683,24 @@ static void bad_indices_fail_the_vif(void **unused)
     for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
         a.tx_prod += steps[i];
         push(&a);
-        assert_int_equal(state(&a), 5);
-        put(&a, FRONT, "state", "6");
-        fake_run();
-        put(&a, FRONT, "state", "1");
-        fake_run();
+        assert_int_equal(vif_state(a.dom), 5);
+        vif_begin_anew(a.dom);
         come_up(&a);
         /* The receiving half: read when the backend thinks that there is no room. */
         b.rx->ref_prod = NETFLIP_REFS + 1 + i * 1000;
         send_pages(&a, 2, 0, 1, 0, 1400);
         push(&a);
-        assert_int_equal(state(&b), 5);
-        put(&b, FRONT, "state", "6");
-        fake_run();
-        put(&b, FRONT, "state", "1");
-        fake_run();
+        assert_int_equal(vif_state(b.dom), 5);
+        vif_begin_anew(b.dom);
         come_up(&b);
         b.rx->slot_cons = 1 + i;        /* nothing was published yet */
         send_pages(&a, 2, 1, 1, 0, 1400);
         push(&a);
-        assert_int_equal(state(&b), 5);
-        put(&b, FRONT, "state", "6");
-        fake_run();
-        put(&b, FRONT, "state", "1");
-        fake_run();
+        assert_int_equal(vif_state(b.dom), 5);
+        vif_begin_anew(b.dom);
         come_up(&b);
     }
-    assert_int_equal(state(&a) + state(&c), 8);
+    assert_int_equal(vif_state(a.dom) + vif_state(c.dom), 8);
 }
 
 static void bad_references_of_rings(void **unused)
@@ -792,14 +711,14 @@ static void bad_references_of_rings(void **unused)
                                        "300 301 302 303 304 305 306 307 999" };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
-        put(&a, FRONT, "state", "6");
+        vif_write(a.dom, FRONT, "state", "6");
         fake_run();
-        put(&a, FRONT, "state", "1");
-        put(&a, FRONT, "flip-tx-refs", bad[i]);
+        vif_write(a.dom, FRONT, "state", "1");
+        vif_write(a.dom, FRONT, "flip-tx-refs", bad[i]);
         fake_run();
-        put(&a, FRONT, "state", "4");
+        vif_write(a.dom, FRONT, "state", "4");
         fake_run();
-        assert_int_equal(state(&a), 5);
+        assert_int_equal(vif_state(a.dom), 5);
         assert_int_equal(fake_mapped(1), 0);
     }
 }
@@ -813,7 +732,8 @@ int main(void)
         T(what_cannot_be_moved_is_lost), T(a_flood_is_copied), T(order_is_kept),
         T(a_frame_from_the_wire), T(spoofed_frames_are_dropped), T(frames_wait_for_slots_and_pages),
         T(a_vif_that_stops_consuming), T(closing_with_frames_under_way),
-        T(each_refusal_in_turn), T(an_end_dies), T(bad_frames_fail_the_vif), T(bad_indices_fail_the_vif), T(bad_references_of_rings),
+        T(each_refusal_in_turn), T(an_end_dies), T(bad_frames_fail_the_vif),
+        T(bad_indices_fail_the_vif), T(bad_references_of_rings),
     };
 
     bridge_init();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* NVMe: commands and Identify (pure), and a controller that the test plays, also one that lies or hangs. */
 /* LINK: blkback/drv/nvme.c blkback/drv/nvme_io.c blkback/drv/nvme_cmd.c blkback/disk.c runtime/loop.c runtime/cmdline.c */
-/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/diskuser.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include "blkback/drv/nvme.h"
 #include "runtime/dma.h"
 #include "runtime/time.h"
+#include "tests/unit/fakes/diskuser.h"
 #include "tests/unit/fakes/guest.h"
 
 #define BLOCKS 2048u
@@ -23,20 +25,7 @@ static uint8_t bar[0x2000] __aligned(4096);
 static struct pci_dev pci;
 static event_fn irq[2];
 static void *irq_arg;
-static bool bus_master;
 static int holds;
-static struct physdisk *disk;
-static struct phys_open user;
-
-void pci_enable(struct pci_dev *d)
-{
-    bus_master = true;
-}
-
-void pci_disable_dma(struct pci_dev *d)
-{
-    bus_master = false;
-}
 
 volatile void *pci_map_bar(struct pci_dev *d, unsigned int n, uint64_t offset, uint64_t len)
 {
@@ -50,10 +39,6 @@ int pci_irq_alloc(struct pci_dev *d, struct pci_irq *irqs, unsigned int want, co
         irq[i] = fn[i];
     irq_arg = arg[0];
     return (int)want;
-}
-
-void pci_irq_free(struct pci_dev *d, struct pci_irq *irqs, unsigned int n)
-{
 }
 
 static void *dma[16];
@@ -76,21 +61,6 @@ void physdisk_hold(void)
 void physdisk_release(void)
 {
     holds--;
-}
-
-void physdisk_add(struct physdisk *p)
-{
-    disk = p;
-}
-
-void physdisk_done(struct disk_io *io, int rc)
-{
-    disk_done(io, rc);
-}
-
-uint64_t physdisk_timeout_ns(void)
-{
-    return 5 * NS_PER_S;
 }
 
 /* ------------------------------------------------------------------ the controller */
@@ -247,22 +217,6 @@ static void wait_s(unsigned int s)
     }
 }
 
-static void no_close(struct disk *d)
-{
-}
-
-static void submit(struct disk *d, struct disk_io *q)
-{
-    disk->driver->submit(disk, q);
-}
-
-static void kick(struct disk *d)
-{
-    disk->driver->kick(disk);
-}
-
-static const struct disk_driver user_driver = { .submit = submit, .close = no_close, .kick = kick };
-
 static int setup(void **state)
 {
     uint64_t cap = 1UL << 37 | 2UL << 24 | 0xff;
@@ -273,7 +227,7 @@ static int setup(void **state)
     memcpy(bar, &cap, 8);
     pci = (struct pci_dev){ .class_code = 0x010802, .msix_entries = 4, .msix_cap = 0x40,
                             .bar = { { 0x1000, sizeof(bar), false, true } } };
-    disk = NULL;
+    disk_user_reset();
     holds = 0;
     nr_dma = 0;
     irq[0] = irq[1] = NULL;
@@ -292,53 +246,10 @@ static void start(void)
     run(50);
     assert_non_null(disk);
     assert_int_equal(holds, 0);
-    memset(&user, 0, sizeof(user));
-    user.phys = disk;
-    user.disk = (struct disk){ .driver = &user_driver, .sectors = disk->sectors, .logical = disk->logical,
-                               .caps = disk->caps | DISK_BY_FRAME };
+    disk_user_open();
 }
 
 /* ------------------------------------------------------------------ requests */
-
-#define REQS 64u
-static struct req {
-    struct disk_io io;
-    struct disk_seg seg[64];
-    uint8_t *data;
-    int rc;
-    unsigned int done;
-} reqs[REQS];
-
-static void req_done(struct disk_io *q, int rc)
-{
-    struct req *r = container_of(q, struct req, io);
-
-    r->rc = rc;
-    r->done++;
-}
-
-static struct req *go(unsigned int i, enum disk_op op, uint64_t sector, uint32_t sectors, uint32_t skew)
-{
-    struct req *r = &reqs[i];
-    uint8_t *data = r->data;
-    uint32_t left = sectors * 512, n = 0;
-
-    if (!data)
-        data = aligned_alloc(4096, 64 * 4096);
-    memset(r, 0, sizeof(*r));
-    r->data = data;
-    for (uint32_t at = skew; left && op < DISK_FLUSH; n++) {
-        uint32_t bytes = 4096 - (at & 4095) < left ? 4096 - (at & 4095) : left;
-
-        r->seg[n] = (struct disk_seg){ data + at, (paddr_t)(data + at), bytes };
-        at += bytes;
-        left -= bytes;
-    }
-    r->io = (struct disk_io){ .op = op, .nr_segs = (uint16_t)n, .sector = sector, .sectors = sectors,
-                              .seg = r->seg, .done = req_done };
-    disk_submit(&user.disk, &r->io);
-    return r;
-}
 
 static void comes_up(void **state)
 {

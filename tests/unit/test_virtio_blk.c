@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio_blk.c with a device that the test plays, also one that lies, hangs or goes away. */
 /* LINK: blkback/drv/virtio_blk.c runtime/virtio.c blkback/disk.c runtime/loop.c runtime/cmdline.c */
-/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/diskuser.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 #include "blkback/physdisk.h"
 #include "runtime/time.h"
+#include "tests/unit/fakes/diskuser.h"
 #include "tests/unit/fakes/guest.h"
 
 #define SECTORS 4096u
@@ -25,10 +27,6 @@ static uint8_t space[5][4096] __aligned(4096);      /* by kind of capability: co
 static struct pci_dev pci;
 static event_fn irq;
 static void *irq_arg;
-static bool bus_master;
-static struct physdisk *disk;
-static struct phys_open user;
-static uint64_t resized;
 
 unsigned int pci_find_cap(const struct pci_dev *d, uint8_t id, unsigned int after)
 {
@@ -45,16 +43,6 @@ uint32_t pci_read32(const struct pci_dev *d, unsigned int reg)
     return reg % 16 == 12 ? 4096 : 0;
 }
 
-void pci_enable(struct pci_dev *d)
-{
-    bus_master = true;
-}
-
-void pci_disable_dma(struct pci_dev *d)
-{
-    bus_master = false;
-}
-
 volatile void *pci_map_bar(struct pci_dev *d, unsigned int n, uint64_t offset, uint64_t len)
 {
     return space[n];
@@ -67,30 +55,6 @@ int pci_irq_alloc(struct pci_dev *d, struct pci_irq *irqs, unsigned int want, co
     irq_arg = arg[0];
     irqs[0] = (struct pci_irq){ .kind = PCI_IRQ_MSI };
     return 1;
-}
-
-void pci_irq_free(struct pci_dev *d, struct pci_irq *irqs, unsigned int n)
-{
-}
-
-void physdisk_add(struct physdisk *p)
-{
-    disk = p;
-}
-
-void physdisk_done(struct disk_io *io, int rc)
-{
-    disk_done(io, rc);
-}
-
-void physdisk_resized(struct physdisk *p, uint64_t sectors)
-{
-    resized = sectors;
-}
-
-uint64_t physdisk_timeout_ns(void)
-{
-    return 5 * NS_PER_S;
 }
 
 /* ------------------------------------------------------------------ the device */
@@ -201,22 +165,6 @@ static void wait_s(unsigned int s)
     }
 }
 
-static void no_close(struct disk *d)
-{
-}
-
-static void submit(struct disk *d, struct disk_io *q)
-{
-    disk->driver->submit(disk, q);
-}
-
-static void kick(struct disk *d)
-{
-    disk->driver->kick(disk);
-}
-
-static const struct disk_driver user_driver = { .submit = submit, .close = no_close, .kick = kick };
-
 static int setup(void **state)
 {
     uint64_t sectors = SECTORS;
@@ -237,8 +185,7 @@ static int setup(void **state)
     memcpy(space[4] + 36, &v, 4);
     memcpy(space[4] + 48, &v, 4);
     pci = (struct pci_dev){ .vendor = 0x1af4, .device = 0x1042 };
-    disk = NULL;
-    resized = 0;
+    disk_user_reset();
     return 0;
 }
 
@@ -246,54 +193,10 @@ static void start(void)
 {
     assert_int_equal(virtio_blk_probe(&pci, 0), 0);
     assert_non_null(disk);
-    memset(&user, 0, sizeof(user));
-    user.phys = disk;
-    user.disk = (struct disk){ .driver = &user_driver, .sectors = disk->sectors, .logical = disk->logical,
-                               .max_segs = disk->max_segs, .max_discard = disk->max_discard,
-                               .caps = disk->caps | DISK_BY_FRAME };
+    disk_user_open();
 }
 
 /* ------------------------------------------------------------------ requests */
-
-#define REQS 160u
-static struct req {
-    struct disk_io io;
-    struct disk_seg seg[64];
-    uint8_t *data;
-    int rc;
-    unsigned int done;
-} reqs[REQS];
-
-static void req_done(struct disk_io *q, int rc)
-{
-    struct req *r = container_of(q, struct req, io);
-
-    r->rc = rc;
-    r->done++;
-}
-
-static struct req *go(unsigned int i, enum disk_op op, uint64_t sector, uint32_t sectors, uint32_t skew)
-{
-    struct req *r = &reqs[i];
-    uint8_t *data = r->data;
-    uint32_t left = sectors * 512, n = 0;
-
-    if (!data)
-        data = aligned_alloc(4096, 64 * 4096);
-    memset(r, 0, sizeof(*r));
-    r->data = data;
-    for (uint32_t at = skew; left && op < DISK_FLUSH; n++) {
-        uint32_t bytes = 4096 - (at & 4095) < left ? 4096 - (at & 4095) : left;
-
-        r->seg[n] = (struct disk_seg){ data + at, (paddr_t)(data + at), bytes };
-        at += bytes;
-        left -= bytes;
-    }
-    r->io = (struct disk_io){ .op = op, .nr_segs = (uint16_t)n, .sector = sector, .sectors = sectors,
-                              .seg = r->seg, .done = req_done };
-    disk_submit(&user.disk, &r->io);
-    return r;
-}
 
 static void both_ways(bool indirect)
 {
