@@ -3,7 +3,9 @@
  * spin - uses all the CPU it can get, from system time from=SECONDS (0) for for=SECONDS (5), then
  * says how much that was and powers off. nap=US sleep=US: works so long, then sleeps so long,
  * and also says how late it was woken at worst. store=N: reads from the store N times instead.
+ * grants=1: sets up a grant table first, as guests with devices do.
  */
+#include "runtime/grant.h"
 #include "runtime/hypercall.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -81,6 +83,8 @@ static void tick(struct timer *t)
 
 void pv_main(void)
 {
+    if (cmdline_get_u64("grants", 0) && grant_init())
+        panic("spin: no grant table");
     from = cmdline_get_u64("from", 0) * NS_PER_S;
     if (from < now_ns())
         from = now_ns();
