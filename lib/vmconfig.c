@@ -21,6 +21,8 @@ struct parse {
     /* The refusal found last: where (0 = the whole file) and what. */
     unsigned int line, column;
     char why[WHY_MAX];
+    bool (*go_on)(struct parse *p);     /* after a refusal: with what follows it? */
+    unsigned int refused;
     /* For what has no effect, and in a review for refusals too. */
     void (*found)(struct parse *p, const struct vm_config_finding *f);
     void *arg;
@@ -33,6 +35,15 @@ struct parse {
 #define BAD(p, n, fmt, ...) BAD_AT(p, (n)->line, (n)->column, fmt, ##__VA_ARGS__)
 
 typedef int (*apply_fn)(struct parse *p, struct xlcfg_node *n);
+
+/* Something was refused: does reading go on behind it? */
+static bool passed_over(struct parse *p)
+{
+    if (!p->go_on(p))
+        return false;
+    p->refused++;
+    return true;
+}
 
 /* Tells that something has no effect, and goes on. */
 static void __printf(4, 5) no_effect(struct parse *p, unsigned int line, unsigned int column,
@@ -400,6 +411,32 @@ static bool parse_rate(struct word w, struct vm_vif *v)
     return v->rate > 0;
 }
 
+/* Keys of vif=[ ] that choose between kinds of interface, or hooks, that a host of ours has not. */
+static const struct { const char *name; bool refused; const char *advice; } vif_keys[] = {
+    { "type", false, "delete it" },
+    { "vifname", false, "delete it" },
+    { "script", false, "no script runs when an interface comes up; delete it" },
+    { "devid", false, "interfaces are numbered in the order of the list; delete it" },
+    { "trusted", false, "delete it" },
+    { "mtu", false, "the bridge's is 1500; set a smaller one inside the guest" },
+    { "gatewaydev", true, "interfaces are bridged, not routed; delete it" },
+    { "backend", true, "there are no driver domains; delete it" },
+};
+
+static int vif_other(struct parse *p, struct xlcfg_node *n, struct word key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(vif_keys); i++) {
+        if (!word_is(key, vif_keys[i].name))
+            continue;
+        if (vif_keys[i].refused)
+            return BAD(p, n, "vif: %s= is not supported: %s", vif_keys[i].name, vif_keys[i].advice);
+        no_effect(p, n->line, n->column, "vif: %s= has no effect here: %s", vif_keys[i].name,
+                  vif_keys[i].advice);
+        return 0;
+    }
+    return BAD(p, n, "vif: unknown key '%.*s'", (int)key.len, key.s);
+}
+
 static int vif_option(struct parse *p, struct xlcfg_node *n, struct word w, struct vm_vif *v)
 {
     struct word key, value;
@@ -425,13 +462,7 @@ static int vif_option(struct parse *p, struct xlcfg_node *n, struct word w, stru
     if (word_is(key, "model"))
         return word_copy(value, v->model, sizeof(v->model)) ? 0
                    : BAD(p, n, "vif: the model's name is too long");
-    /* These choose between kinds of interface or hooks that a host of ours has not. */
-    if (word_is(key, "type") || word_is(key, "vifname") || word_is(key, "script")) {
-        no_effect(p, n->line, n->column, "vif: %.*s= has no effect here: delete it", (int)key.len,
-                  key.s);
-        return 0;
-    }
-    return BAD(p, n, "vif: unknown key '%.*s'", (int)key.len, key.s);
+    return vif_other(p, n, key);
 }
 
 static int apply_vif_one(struct parse *p, struct xlcfg_node *e, struct vm_vif *v)
@@ -442,7 +473,33 @@ static int apply_vif_one(struct parse *p, struct xlcfg_node *e, struct vm_vif *v
         struct word w = next_word(&rest, ",");
         int rc = w.len ? vif_option(p, e, w, v) : 0;
 
-        if (rc)
+        if (rc && !passed_over(p))
+            return rc;
+    }
+    return 0;
+}
+
+static int apply_vif_element(struct parse *p, struct xlcfg_node *e)
+{
+    int rc;
+
+    if (e->type != XLCFG_STRING)
+        return BAD(p, e, "vif: each interface is a text in quotes");
+    if (p->cfg->nr_vifs == VM_VIFS)
+        return BAD(p, e, "more than %d interfaces", VM_VIFS);
+    memset(&p->cfg->vif[p->cfg->nr_vifs], 0, sizeof(p->cfg->vif[0]));
+    rc = apply_vif_one(p, e, &p->cfg->vif[p->cfg->nr_vifs]);
+    p->cfg->nr_vifs += !rc;
+    return rc;
+}
+
+/* Each element of a list; a review goes on behind those that are refused. */
+static int apply_list(struct parse *p, struct xlcfg_node *n, apply_fn one)
+{
+    for (struct xlcfg_node *e = n->child; e; e = e->next) {
+        int rc = one(p, e);
+
+        if (rc && !passed_over(p))
             return rc;
     }
     return 0;
@@ -452,19 +509,7 @@ static int apply_vif(struct parse *p, struct xlcfg_node *n)
 {
     if (n->type != XLCFG_LIST)
         return BAD(p, n, "vif must be a list: vif = [ \"mac=...\" ]");
-    for (struct xlcfg_node *e = n->child; e; e = e->next) {
-        int rc;
-
-        if (e->type != XLCFG_STRING)
-            return BAD(p, e, "vif: each interface is a text in quotes");
-        if (p->cfg->nr_vifs == VM_VIFS)
-            return BAD(p, e, "more than %d interfaces", VM_VIFS);
-        rc = apply_vif_one(p, e, &p->cfg->vif[p->cfg->nr_vifs]);
-        if (rc)
-            return rc;
-        p->cfg->nr_vifs++;
-    }
-    return 0;
+    return apply_list(p, n, apply_vif_element);
 }
 
 /* ------------------------------------------------------------------ disk */
@@ -583,6 +628,13 @@ static int disk_option(struct parse *p, struct xlcfg_node *n, struct word key, s
         return disk_iops(p, n, value, d);
     if (word_is(key, "bps"))
         return disk_bps(p, n, value, d);
+    if (word_is(key, "script"))
+        return BAD(p, n, "disk: script= is not supported: no script makes disks; name the disk "
+                         "itself (nbd:HOST:PORT:EXPORT, a file of the host, phy:/dev/DISK)");
+    if (word_is(key, "backend"))
+        return BAD(p, n, "disk: backend= is not supported: there are no driver domains; delete it");
+    if (word_is(key, "backendtype"))
+        return BAD(p, n, "disk: backendtype= is not supported: there is one kind; delete it");
     return BAD(p, n, "disk: key '%.*s' is not supported", (int)key.len, key.s);
 }
 
@@ -598,7 +650,7 @@ static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk 
     static const char *const options[] = { "target", "format", "vdev", "access", "backendtype",
                                            "script", "devtype", "backend", "iops", "bps" };
     const char *rest = e->string;
-    unsigned int field = 0;
+    unsigned int field = 0, refused = p->refused;
 
     while (*rest) {
         const char *here = rest;
@@ -622,9 +674,11 @@ static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk 
             field += field == 1 && skips_format(d, w);
             rc = disk_field(p, e, field++, w, d);
         }
-        if (rc)
+        if (rc && !passed_over(p))
             return rc;
     }
+    if (p->refused != refused)
+        return 0;               /* what is missing may be what was refused */
     if (!d->target[0])
         return BAD(p, e, "disk: no target given");
     if (!parse_vdev(d->vdev, &d->device))
@@ -632,27 +686,33 @@ static int apply_disk_one(struct parse *p, struct xlcfg_node *e, struct vm_disk 
     return 0;
 }
 
+static int apply_disk_element(struct parse *p, struct xlcfg_node *e)
+{
+    unsigned int refused = p->refused;
+    struct vm_disk *d;
+    int rc;
+
+    if (e->type != XLCFG_STRING)
+        return BAD(p, e, "disk: each disk is a text in quotes");
+    if (p->cfg->nr_disks == VM_DISKS)
+        return BAD(p, e, "more than %d disks", VM_DISKS);
+    d = &p->cfg->disk[p->cfg->nr_disks];
+    memset(d, 0, sizeof(*d));       /* a review may have left one here that it passed over */
+    rc = apply_disk_one(p, e, d);
+    if (rc || p->refused != refused)
+        return rc;
+    for (uint32_t i = 0; i < p->cfg->nr_disks; i++)
+        if (p->cfg->disk[i].device == d->device)
+            return BAD(p, e, "disk: two disks are called %s", d->vdev);
+    p->cfg->nr_disks++;
+    return 0;
+}
+
 static int apply_disk(struct parse *p, struct xlcfg_node *n)
 {
     if (n->type != XLCFG_LIST)
         return BAD(p, n, "disk must be a list: disk = [ \"target,raw,xvda,w\" ]");
-    for (struct xlcfg_node *e = n->child; e; e = e->next) {
-        struct vm_disk *d = &p->cfg->disk[p->cfg->nr_disks];
-        int rc;
-
-        if (e->type != XLCFG_STRING)
-            return BAD(p, e, "disk: each disk is a text in quotes");
-        if (p->cfg->nr_disks == VM_DISKS)
-            return BAD(p, e, "more than %d disks", VM_DISKS);
-        rc = apply_disk_one(p, e, d);
-        if (rc)
-            return rc;
-        for (uint32_t i = 0; i < p->cfg->nr_disks; i++)
-            if (p->cfg->disk[i].device == d->device)
-                return BAD(p, e, "disk: two disks are called %s", d->vdev);
-        p->cfg->nr_disks++;
-    }
-    return 0;
+    return apply_list(p, n, apply_disk_element);
 }
 
 /* ------------------------------------------------------------------ the keys */
@@ -712,11 +772,16 @@ static void found_nothing(struct parse *p, const struct vm_config_finding *f)
 }
 
 /* A specification that stands alone, outside of a file. */
+static bool stop(struct parse *p)
+{
+    return false;
+}
+
 static int parse_one(const char *spec, int (*one)(struct parse *p, struct xlcfg_node *e, void *to),
                      void *to, char *why)
 {
     struct xlcfg_node e = { .type = XLCFG_STRING, .string = spec };
-    struct parse p = { .found = found_nothing };
+    struct parse p = { .found = found_nothing, .go_on = stop };
     int rc = one(&p, &e, to);
 
     return rc ? why_set(why, rc, "%s", p.why) : 0;
@@ -823,35 +888,27 @@ static int check_whole(struct parse *p)
 }
 
 /* Goes on after a refusal when told so. Returns the number of refusals. */
-static unsigned int read_all(struct parse *p, const char *text, size_t len,
-                             bool (*go_on)(struct parse *p))
+static unsigned int read_all(struct parse *p, const char *text, size_t len)
 {
     static struct xlcfg tree;   /* 50 KiB; parsing never overlaps, there is one event loop */
     static int (*const last[])(struct parse *p) = { join_cmdline, check_whole };
-    unsigned int refused = 0;
 
     p->tree = &tree;
     vm_config_init(p->cfg);
     if (!xlcfg_parse(&tree, text, len)) {
         (void)BAD_AT(p, tree.error_line, tree.error_column, "%s", tree.error);
-        (void)go_on(p);
+        (void)p->go_on(p);
         return 1;
     }
     for (struct xlcfg_node *n = tree.first; n; n = n->next) {
-        if (apply_one(p, n)) {
-            refused++;
-            if (!go_on(p))
-                return refused;
-        }
+        if (apply_one(p, n) && !passed_over(p))
+            return 1;
     }
     for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
-        if (last[i](p)) {
-            refused++;
-            if (!go_on(p))
-                return refused;
-        }
+        if (last[i](p) && !passed_over(p))
+            return 1;
     }
-    return refused;
+    return p->refused;
 }
 
 /* ------------------------------------------------------------------ for a host: the first refusal */
@@ -872,21 +929,16 @@ static void warn_of(struct parse *p, const struct vm_config_finding *f)
         l->warn(l->arg, line);
 }
 
-static bool stop(struct parse *p)
-{
-    return false;
-}
-
 int vm_config_parse(struct vm_config *c, const char *file, const char *text, size_t len,
                     void (*warn)(void *arg, const char *line), void *warn_arg, char *why,
                     size_t why_size)
 {
     struct one_line line = { file, warn, warn_arg };
-    struct parse p = { .cfg = c, .found = warn_of, .arg = &line };
+    struct parse p = { .cfg = c, .found = warn_of, .go_on = stop, .arg = &line };
 
     if (why_size)
         why[0] = '\0';
-    if (!read_all(&p, text, len, stop))
+    if (!read_all(&p, text, len))
         return 0;
     if (p.line)
         snprintf(why, why_size, "%s:%u:%u: %s", file, p.line, p.column, p.why);
@@ -921,7 +973,7 @@ unsigned int vm_config_review(struct vm_config *c, const char *text, size_t len,
                               void *arg)
 {
     struct review review = { found, arg };
-    struct parse p = { .cfg = c, .found = tell, .arg = &review };
+    struct parse p = { .cfg = c, .found = tell, .go_on = tell_refusal, .arg = &review };
 
-    return read_all(&p, text, len, tell_refusal);
+    return read_all(&p, text, len);
 }

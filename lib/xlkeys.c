@@ -9,7 +9,7 @@
 #define NO_SCREEN   "there is no framebuffer: use the console (sluice console); delete it"
 #define NO_XSM      "there is no security module; delete it"
 #define ARM_ONLY    "it is read on ARM only; delete it"
-#define ANY_CPU     "vCPUs run on every CPU; use cpu_weight and cap to share them"
+#define ANY_CPU     "vCPUs cannot be tied to CPUs; use cpu_weight and cap to share all of them"
 #define NO_PCI      "devices are not passed through: network and disks come by vif and disk"
 #define NO_FRONT    "there is no backend for it; reach the service over the network"
 

@@ -97,13 +97,15 @@ for text, wanted, reason in [
     ("disk = [ 'format=raw, vdev=hda, access=rw, target=/dev/vg/guest-volume' ]", 0, ""),
     ("disk = [ '/root/image.iso,raw,hdc,devtype=cdrom' ]", 0, ""),
     ("disk = [ '/root/image.qcow2,qcow2,xvda' ]", 2, "only raw"),
-    ("disk = [ '/dev/vg/guest-volume,raw,xvda,rw,backendtype=qdisk' ]", 2, "'backendtype' is not supported"),
+    ("disk = [ '/dev/vg/guest-volume,raw,xvda,rw,backendtype=qdisk' ]", 2, "backendtype= is not supported: there is one kind"),
     ("disk = [ 'raw:/dev/vg/guest-volume,hda,w' ]", 2, "format 'hda'"),
     ("vif = [ 'mac=00:16:3E:74:3d:76,model=rtl8139,bridge=xenbr0' ]", 0, ""),
     ("vif = [ 'mac=00:16:3E:74:34:32', 'mac=00:16:3e:5f:48:e4,bridge=xenbr1' ]", 0, ""),
     ("vif = [ 'rate=1MB/s@20ms' ]", 0, ""),
     ("vif = [ 'type=ioemu' ]", 0, "vif: type= has no effect here"),
-    ("vif = [ 'backend=1' ]", 2, "unknown key 'backend'"),
+    ("vif = [ 'backend=1' ]", 2, "backend= is not supported: there are no driver domains"),
+    ("vif = [ 'ip=10.0.0.1', 'gatewaydev=eth0' ]\ncpus = '0-3,^1'", 2, "cpus has no effect here: vCPUs cannot be tied"),
+    ("vif = [ 'bridge=a', 'colour=red' ]\ndisk = [ 'a,vhd,xvda', 'script=s,vdev=xvdb,target=t' ]", 2, "script= is not supported"),
 ]:
     status, said = check('name = "n"\nkernel = "k"\n' + text + "\n")
     report(status == wanted and reason in said, f"{'read' if wanted == 0 else 'refused'}: {text}", said)

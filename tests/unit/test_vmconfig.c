@@ -193,6 +193,41 @@ static void review(void **state)
     assert_non_null(strstr(findings, "1:6 refused expected a value"));
 }
 
+/* ... in lists, too: of each element, and of each key in it. */
+static void review_of_lists(void **state)
+{
+    static const char text[] =
+        "name='r'\nkernel='k'\ncpus='0-3'\n"
+        "vif=['gatewaydev=eth0,mac=zz,ip=10.0.0.1',\n 7,\n 'bridge=br0',\n 'colour=red,mtu=9000']\n"
+        "disk=['a,qcow2,xvda,w',\n 'script=block-x,target=b,vdev=xvdb,backend=dom3',\n"
+        " 'c,raw,xvdc,w',\n 'd,raw,xvdc,w',\n 'e,raw']\n";
+
+    findings[0] = '\0';
+    assert_int_equal(vm_config_review(&c, text, strlen(text), found, &c), 9);
+    assert_non_null(strstr(findings, "3:1 noted cpus has no effect here: vCPUs cannot be tied"));
+    assert_non_null(strstr(findings, "\n4:6 refused vif: gatewaydev= is not supported: "));
+    assert_non_null(strstr(findings, "\n4:6 refused vif: 'zz' is no MAC address"));
+    assert_non_null(strstr(findings, "\n5:2 refused vif: each interface is a text"));
+    assert_non_null(strstr(findings, "\n7:2 refused vif: unknown key 'colour'"));
+    assert_non_null(strstr(findings, "\n7:2 noted vif: mtu= has no effect"));
+    assert_non_null(strstr(findings, "\n8:7 refused disk: "));
+    assert_non_null(strstr(findings, "\n9:2 refused disk: script= is not supported"));
+    assert_non_null(strstr(findings, "\n9:2 refused disk: backend= is not supported"));
+    assert_non_null(strstr(findings, "\n11:2 refused disk: two disks are called xvdc"));
+    assert_non_null(strstr(findings, "\n12:2 refused disk: '' is no virtual disk"));
+    assert_int_equal(c.nr_disks, 1);
+    assert_string_equal(c.disk[0].target, "c");
+
+    /* A host refuses the file at the first of them. */
+    {
+        char why[320];
+
+        assert_int_not_equal(vm_config_parse(&c, "f", text, strlen(text), NULL, NULL, why, sizeof(why)), 0);
+        assert_string_equal(why, "f:4:6: vif: gatewaydev= is not supported: interfaces are bridged, "
+                                 "not routed; delete it");
+    }
+}
+
 /* Each key is either applied or has its row here, once, and its line of advice is whole. */
 static void key_table(void **state)
 {
@@ -262,6 +297,7 @@ int main(void)
         cmocka_unit_test(disk_keys),
         cmocka_unit_test(disks_of_the_host),
         cmocka_unit_test(review),
+        cmocka_unit_test(review_of_lists),
         cmocka_unit_test(key_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
