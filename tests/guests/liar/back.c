@@ -1,49 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* back.c - the backend. Rounds: through the states to a connection, some steps of anything, and out of it. */
+/* back.c - what backends share: states, the event channel, and what can be done to granted pages. */
 #include "tests/guests/liar/liar.h"
-#include "atomic.h"
 #include "runtime/event.h"
-#include "runtime/grant.h"
 #include "runtime/hypercall.h"
 #include "runtime/mem.h"
-#include "runtime/ring.h"
-#include "sluice/flip.h"
-#include "sluice/netflip.h"
 
-#include <xen/io/netif.h>
+#define KEPT 8                      /* grants mapped beside the rings */
 
-#define KEPT 8                          /* grants mapped beside the rings */
-
-static uint32_t front_dom;
-static char front[48];
-static bool flips;                      /* the frontend speaks the flip channel */
-static struct grant_mapping half[2];    /* transmit, receive */
+uint32_t front_dom;
+char front[48];
+uint64_t lie_copied, lie_mapped;
 static struct grant_mapping kept[KEPT];
 static evtchn_port_t port;
-static uint64_t rounds, steps, flipped, copied, mapped, brought;
-static uint8_t *own;                    /* a page of ours */
+static uint8_t *own;                /* a page of ours */
 
 static void nothing(void *arg)
 {
 }
 
-static uint32_t rnd(uint32_t n)
+uint32_t rnd(uint32_t n)
 {
     return random_u32() % n;
 }
 
-static void set_state(const char *s)
+/* States ------------------------------------------------------------------------------------- */
+
+void back_begin(void)
+{
+    own = page_alloc_zeroed();
+    CHECK(own);
+    make_directory("data/back");
+}
+
+void back_find_front(void)
+{
+    while (!(front_dom = find_domain("data/front/backend")))
+        loop_turn(false);
+    (void)snprintf(front, sizeof(front), "/local/domain/%u/data/front", front_dom);
+}
+
+void set_state(const char *s)
 {
     CHECK(xs_write(XS_NO_TXN, "data/back/state", s, strlen(s)) == 0);
 }
 
-static uint32_t front_state(void)
+void any_state(void)
+{
+    static const char *const states[] = { "0", "1", "2", "3", "4", "5", "6", "7", "-1", "4294967298", "x" };
+
+    set_state(states[rnd(ARRAY_SIZE(states))]);
+}
+
+uint32_t front_state(void)
 {
     return xs_read_default(XS_NO_TXN, front, "state", 0);
 }
 
-/* False: not in so many milliseconds. */
-static bool wait_front(uint32_t state, uint64_t ms)
+bool wait_front(uint32_t state, uint64_t ms)
 {
     uint64_t end = now_ns() + ms * NS_PER_MS;
 
@@ -54,134 +67,32 @@ static bool wait_front(uint32_t state, uint64_t ms)
     return front_state() == state;
 }
 
-/* Connecting ----------------------------------------------------------------------------------- */
-
-static bool map_half(unsigned int i, const char *flip_key, const char *key)
-{
-    char text[NETFLIP_PAGES * 11 + 1];
-    grant_ref_t refs[NETFLIP_PAGES] = { 0 };
-    unsigned int n = 0;
-
-    if (xs_read_str(XS_NO_TXN, front, flips ? flip_key : key, text, sizeof(text)) <= 0)
-        return false;
-    for (const char *s = text; *s && n < NETFLIP_PAGES; s++) {
-        if (*s == ' ')
-            n++;
-        else
-            refs[n] = refs[n] * 10 + (grant_ref_t)(*s - '0');
-    }
-    return grant_map((domid_t)front_dom, refs, n + 1, 0, &half[i]) == 0;
-}
-
-static bool come_up(void)
+void bind_event(const char *key, const char *other)
 {
     uint32_t p = 0;
 
-    flips = xs_read_default(XS_NO_TXN, front, "request-sluice-flip", 0);
-    if (!map_half(0, "flip-tx-refs", "tx-ring-ref") || !map_half(1, "flip-rx-refs", "rx-ring-ref"))
-        return false;
-    if (xs_read_u32(XS_NO_TXN, front, "event-channel", &p))
-        (void)xs_read_u32(XS_NO_TXN, front, "event-channel-rx", &p);
+    if (xs_read_u32(XS_NO_TXN, front, key, &p))
+        (void)xs_read_u32(XS_NO_TXN, front, other, &p);
     if (event_bind_interdomain((domid_t)front_dom, p, nothing, NULL, &port))
         port = 0;
-    set_state("4");
-    return true;
 }
 
-static void let_go(void)
+/* And lets it run. */
+void signal_front(void)
 {
-    event_close(port);
-    port = 0;
-    for (unsigned int i = 0; i < 2; i++)
-        grant_unmap(&half[i]);
-    for (unsigned int i = 0; i < KEPT; i++)
-        grant_unmap(&kept[i]);
+    event_send(port);
+    (void)hc_sched_op(SCHEDOP_yield, NULL);
+    loop_turn(false);
 }
 
-/* Lies ------------------------------------------------------------------------------------------- */
+/* Pages -------------------------------------------------------------------------------------- */
 
-/* One that the frontend has posted or sent, as far as its rings say; or any. */
-static grant_ref_t some_ref(void)
-{
-    const struct netflip_index *rx = half[1].va;
-    const struct netflip_head *tx = (const void *)((const char *)half[0].va + PAGE_SIZE);
-
-    if (!flips || rnd(4) == 0)
-        return rnd(8) ? 16384 - 512 + rnd(512) : rnd(20000);    /* its pool is at the end of its table */
-    if (rnd(2))
-        return READ_ONCE(rx->ref[rnd(NETFLIP_REFS)]);
-    return READ_ONCE(((const struct netflip_frag *)(const void *)(tx[rnd(NETFLIP_SLOTS)].data + 72))->ref);
-}
-
-static void noise(void)
-{
-    unsigned int i = rnd(2), pages = flips ? NETFLIP_PAGES : 1, n = 1 + rnd(64);
-    uint8_t *at = (uint8_t *)half[i].va + (rnd(2) ? rnd((uint32_t)PAGE_SIZE) : rnd(pages * (uint32_t)PAGE_SIZE));
-
-    if (at + n <= (uint8_t *)half[i].va + pages * PAGE_SIZE)
-        random_bytes(at, n);
-}
-
-static void move_index(void)
-{
-    struct netflip_index *tx = half[0].va, *rx = half[1].va;
-    struct netif_tx_sring *stx = half[0].va;
-    struct netif_rx_sring *srx = half[1].va;
-    volatile uint32_t *const index[2][3] = { { &stx->rsp_prod, &srx->rsp_prod, &srx->rsp_prod },
-                                             { &rx->slot_prod, &tx->ref_prod, &tx->slot_cons } };
-
-    *index[flips][rnd(3)] += rnd(16) ? rnd(4) : random_u32();
-}
-
-/* Frames as they should be, but for one bit now and then. */
-static void nearly_frame(void)
-{
-    struct netflip_index *rx = half[1].va;
-    struct netflip_head *h = (struct netflip_head *)(void *)((char *)half[1].va + PAGE_SIZE) +
-                             rx->slot_prod % NETFLIP_SLOTS;
-    struct netflip_frag *f = (struct netflip_frag *)(void *)(h->data + 72);
-
-    if (!flips)
-        return;
-    *h = (struct netflip_head){ .len = LIAR_HEAD, .inline_len = LIAR_HEAD, .nr_frags = (uint8_t)rnd(4) };
-    for (unsigned int i = 0; i < h->nr_frags; i++) {
-        f[i] = (struct netflip_frag){ some_ref(), (uint16_t)rnd(2000), (uint16_t)(1 + rnd(2000)) };
-        h->len = (uint16_t)(h->len + f[i].len);
-    }
-    if (rnd(4) == 0)
-        ((uint8_t *)h)[rnd(NETFLIP_SLOT_BYTES)] ^= (uint8_t)(1u << rnd(8));
-    store_release(&rx->slot_prod, rx->slot_prod + 1);
-}
-
-static void give_back(void)
-{
-    struct netflip_index *tx = half[0].va;
-
-    if (!flips)
-        return;
-    tx->ref[tx->ref_prod % NETFLIP_REFS] = some_ref();
-    store_release(&tx->ref_prod, tx->ref_prod + 1);
-}
-
-static void exchange(void)
-{
-    struct sluice_flip_op op[4];
-    unsigned int n = 1 + rnd(4);
-
-    for (unsigned int i = 0; i < n; i++)
-        op[i] = (struct sluice_flip_op){ .from_dom = (domid_t)front_dom, .to_dom = (domid_t)front_dom,
-                                         .from_ref = some_ref(), .to_ref = some_ref() };
-    CHECK(hc_flip(SLUICE_FLIP_exchange, op, n) == 0);
-    for (unsigned int i = 0; i < n; i++)
-        flipped += op[i].status == SLUICE_FLIP_okay;
-}
-
-static void copy(void)
+void lie_copy(grant_ref_t ref)
 {
     struct gnttab_copy c = { .len = (uint16_t)(1 + rnd((uint32_t)PAGE_SIZE)), .flags = GNTCOPY_dest_gref };
 
     grant_copy_own(&c.source, own);
-    grant_copy_ref(&c.dest, (domid_t)front_dom, some_ref(), (uint16_t)rnd((uint32_t)PAGE_SIZE));
+    grant_copy_ref(&c.dest, (domid_t)front_dom, ref, (uint16_t)rnd((uint32_t)PAGE_SIZE));
     if (rnd(2)) {
         struct gnttab_copy_ptr s = c.source;
 
@@ -189,122 +100,27 @@ static void copy(void)
         c.dest = s;
         c.flags = GNTCOPY_source_gref;
     }
-    copied += grant_copy(&c, 1) == 0;
+    lie_copied += grant_copy(&c, 1) == 0;
 }
 
-static void keep(void)
+void lie_keep(grant_ref_t ref)
 {
     struct grant_mapping *m = &kept[rnd(KEPT)];
-    grant_ref_t ref = some_ref();
 
     if (m->va)
         grant_unmap(m);
     else if (grant_map((domid_t)front_dom, &ref, 1, rnd(2) ? GRANT_READONLY : 0, m) == 0)
-        mapped++;
+        lie_mapped++;
     else
         m->va = NULL;
-    if (m->va && !(m->one & 1))
-        *(volatile uint8_t *)m->va;
+    if (m->va)
+        (void)*(volatile uint8_t *)m->va;
 }
 
-static void step(void)
+void back_let_go(void)
 {
-    static void (*const lies[])(void) = { noise, move_index, nearly_frame, nearly_frame, give_back, exchange, copy,
-                                          keep };
-
-    steps++;
-    lies[rnd(ARRAY_SIZE(lies))]();
-    if (rnd(3) == 0) {
-        event_send(port);
-        (void)hc_sched_op(SCHEDOP_yield, NULL);
-        loop_turn(false);
-    }
-}
-
-static void lie(void)
-{
-    static const char *const states[] = { "0", "1", "2", "3", "4", "5", "6", "7", "-1", "4294967298", "x" };
-
-    for (unsigned int i = rnd(200); i-- > 0;)
-        step();
-    if (rnd(4) == 0)
-        set_state(states[rnd(ARRAY_SIZE(states))]);
-    for (unsigned int i = rnd(50); i-- > 0;)
-        step();
-    if (rnd(4) == 0) {                  /* through the states, and keeps everything */
-        set_state("6");
-        set_state("2");
-        (void)wait_front(4, 20);
-    }
-}
-
-/* Honest ----------------------------------------------------------------------------------------- */
-
-/* Each frame goes back, its page exchanged with one on offer; or is dropped, when there is none. */
-static void reflect(void)
-{
-    struct netflip_index *tx = half[0].va, *rx = half[1].va;
-    struct netflip_head *tx_slot = (void *)((char *)half[0].va + PAGE_SIZE);
-    struct netflip_head *rx_slot = (void *)((char *)half[1].va + PAGE_SIZE);
-    uint32_t offers = 0, taken = 0, back = 0;
-    uint64_t end = now_ns() + 300 * NS_PER_MS;
-
-    while (now_ns() < end && front_state() == 4) {
-        while (taken != load_acquire(&tx->slot_prod)) {
-            struct netflip_head *h = &tx_slot[taken % NETFLIP_SLOTS], *to = &rx_slot[back % NETFLIP_SLOTS];
-            grant_ref_t ref = ((struct netflip_frag *)(void *)(h->data + 72))->ref;
-
-            if (offers != load_acquire(&rx->ref_prod) && back - load_acquire(&rx->slot_cons) < NETFLIP_SLOTS) {
-                struct sluice_flip_op op = { .from_dom = (domid_t)front_dom, .to_dom = (domid_t)front_dom,
-                                             .from_ref = ref, .to_ref = rx->ref[offers++ % NETFLIP_REFS] };
-
-                CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_okay);
-                *to = *h;
-                ((struct netflip_frag *)(void *)(to->data + 72))->ref = op.to_ref;
-                store_release(&rx->slot_prod, ++back);
-                brought++;
-            }
-            tx->ref[taken++ % NETFLIP_REFS] = ref;
-            store_release(&tx->ref_prod, taken);
-            store_release(&tx->slot_cons, taken);
-        }
-        event_send(port);
-        loop_turn(false);
-        (void)hc_sched_op(SCHEDOP_yield, NULL);
-    }
-}
-
-void back_run(bool honest)
-{
-    uint64_t said = 0;
-
-    own = page_alloc_zeroed();
-    CHECK(own);
-    make_directory("data/back");
-    for (;;) {
-        set_state("1");
-        CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip", "%u", honest || rnd(3)) == 0);
-        CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-split-event-channels", "%u", rnd(2)) == 0);
-        while (!(front_dom = find_domain("data/front/mac")))
-            loop_turn(false);
-        (void)snprintf(front, sizeof(front), "/local/domain/%u/data/front", front_dom);
-        set_state("2");
-        if (wait_front(4, 2000) && come_up()) {
-            rounds++;
-            if (honest)
-                reflect();
-            else
-                lie();
-        }
-        let_go();
-        set_state("5");
-        (void)wait_front(6, 20);
-        set_state("6");
-        (void)wait_front(1, 20);
-        if (now_ns() - said > NS_PER_S / 4) {
-            log_info("liar back: %lu rounds, %lu steps, %lu flipped, %lu copied, %lu mapped, %lu brought", rounds,
-                     steps, flipped, copied, mapped, brought);
-            said = now_ns();
-        }
-    }
+    event_close(port);
+    port = 0;
+    for (unsigned int i = 0; i < KEPT; i++)
+        grant_unmap(&kept[i]);
 }

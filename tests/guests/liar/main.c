@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * liar - netfront against a backend in another guest, which does all that a backend can do to it.
+ * liar - our frontends against a backend in another guest, which does all that a backend can do to them.
  *
- *   role=front           our netfront; looks after its pages
- *   role=back            lies: noise on the rings, flips and copies to whatever the frontend may have granted, grants kept
+ *   role=netfront        our netfront; looks after its pages
+ *   role=netback         lies: noise on the rings, flips and copies to whatever the frontend may have granted, grants kept
  *                        mapped, states in any order
- *   role=back honest     sends each frame back in another page
+ *   role=netback honest  sends each frame back in another page
+ *   role=blkfront, role=blkback, role=blkback honest       the same for disks
  */
 #include "tests/guests/liar/liar.h"
 #include "runtime/xenbus.h"
@@ -35,13 +36,19 @@ void make_directory(const char *path)
 void pv_main(void)
 {
     char role[16] = "", word[8];
+    bool honest;
 
     CHECK(xenbus_init() == 0);
     CHECK(xs_read(XS_NO_TXN, "domid", word, sizeof(word)) > 0);
     for (const char *s = word; *s >= '0' && *s <= '9'; s++)
         my_id = my_id * 10 + (uint32_t)(*s - '0');
     (void)cmdline_get("role", role, sizeof(role));
-    if (!strcmp(role, "front"))
-        front_run();
-    back_run(cmdline_get("honest", word, sizeof(word)));
+    honest = cmdline_get("honest", word, sizeof(word));
+    if (!strcmp(role, "netfront"))
+        netfront_run();
+    if (!strcmp(role, "netback"))
+        netback_run(honest);
+    if (!strcmp(role, "blkfront"))
+        blkfront_run();
+    blkback_run(honest);
 }
