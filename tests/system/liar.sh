@@ -24,7 +24,7 @@ number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 
 more() {
     local a b i
     a=$(number "$1" "$2")
-    for ((i = 0; i < 160; i++)); do
+    for ((i = 0; i < 480; i++)); do
         b=$(number "$1" "$2")
         [ "${b:-0}" -ge $((${a:-0} + $3)) ] && return 0
         sleep 0.25

@@ -112,7 +112,7 @@ static void link_changed(void *arg, bool up)
     if (connections < 8)
         least_free = connections < 2 || m.pages_free < least_free ? m.pages_free : least_free;
     else
-        CHECK(m.pages_free + 2 * 16 >= least_free);
+        CHECK(m.pages_free + 2 * 16 + 8 >= least_free);
 }
 
 void netfront_run(void)
