@@ -24,6 +24,17 @@ static long multicall_one(struct vcpu *v)
                                     mc->args[4]);
 }
 
+/* mc: a list of which guest_range_ok() is true. */
+static inline bool read_entry(struct multicall_entry *mc, guest_ptr_t entry)
+{
+    uint64_t *w = (uint64_t *)mc;
+
+    _Static_assert(sizeof(*mc) == 64, "eight words");
+    return load_guest_pair(&w[0], entry) && load_guest_pair(&w[2], guest_ptr_add(entry, 16)) &&
+           load_guest_pair(&w[4], guest_ptr_add(entry, 32)) &&
+           load_guest_pair(&w[6], guest_ptr_add(entry, 48));
+}
+
 long do_multicall(guest_ptr_t list, uint64_t nr)
 {
     struct vcpu *v = current;
@@ -38,7 +49,7 @@ long do_multicall(guest_ptr_t list, uint64_t nr)
 
         if (i && hypercall_preempt_check())
             return hypercall_continue(__HYPERVISOR_multicall, 2, entry.v, (uint64_t)(n - i));
-        if (copy_from_guest(&v->mc, entry, sizeof(v->mc)))
+        if (unlikely(!read_entry(&v->mc, entry)))
             return -XEN_EFAULT;
         v->in_multicall = true;
         v->preempted = false;
@@ -50,8 +61,8 @@ long do_multicall(guest_ptr_t list, uint64_t nr)
                 return -XEN_EFAULT;
             return hypercall_continue(__HYPERVISOR_multicall, 2, entry.v, (uint64_t)(n - i));
         }
-        if (copy_to_guest(guest_ptr_add(entry, offsetof(struct multicall_entry, result)),
-                          &v->mc.result, sizeof(v->mc.result)))
+        if (unlikely(!store_guest_word(
+                guest_ptr_add(entry, offsetof(struct multicall_entry, result)), v->mc.result)))
             return -XEN_EFAULT;
     }
     return 0;

@@ -3,6 +3,7 @@
 #ifndef MM_FOREIGN_H
 #define MM_FOREIGN_H
 
+#include "cpu/percpu.h"
 #include "mm/validate.h"
 
 /* Who a call is about: whose frames, and whose tables. domain is referenced unless it is the
@@ -12,9 +13,25 @@ struct mmu_foreign {
     struct mmu_target target;
 };
 
-/* 0, -ESRCH (no such domain), -EPERM (the caller does not control it). */
-int mmu_foreign_get(domid_t id, struct mmu_foreign *f);
-void mmu_foreign_put(struct mmu_foreign *f);
+/* Who is not the caller: 0, -ESRCH (no such domain), -EPERM (the caller does not control it). */
+int mmu_foreign_get_other(domid_t id, struct mmu_foreign *f);
+
+static inline int mmu_foreign_get(domid_t id, struct mmu_foreign *f)
+{
+    struct domain *self = current->domain;
+
+    if (unlikely(id != DOMID_SELF && id != self->id))
+        return mmu_foreign_get_other(id, f);
+    f->domain = self;
+    f->target = mmu_target_self(self);
+    return 0;
+}
+
+static inline void mmu_foreign_put(const struct mmu_foreign *f)
+{
+    if (unlikely(f->domain != current->domain) && f->domain)
+        domain_put(f->domain);
+}
 
 /* CPUs that may hold TLB entries of the current domain's vCPUs in the bitmap at guest address p.
  * 0 or -EFAULT. */

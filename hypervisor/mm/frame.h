@@ -210,9 +210,25 @@ static inline void page_put_writable(struct page *pg)
  */
 int page_get_type(struct page *pg, uint32_t type);
 void page_put_type(struct page *pg);
-/* page_get() and one reference of type PGT_WRITABLE, lock-free. */
+/* page_get() and that; for PGT_WRITABLE lock-free. */
 bool page_get_and_type(struct page *pg, const struct domain *d, uint32_t type) __must_check;
 void page_put_and_type(struct page *pg);
+/* The same, writable, of the domain with that number. */
+static inline __must_check bool page_get_owned_writable(struct page *pg, uint16_t owner)
+{
+    if (unlikely(!page_get_owned(pg, owner)))
+        return false;
+    if (likely(page_get_writable(pg)))
+        return true;
+    page_put(pg);
+    return false;
+}
+
+static inline void page_put_and_writable(struct page *pg)
+{
+    page_put_writable(pg);
+    page_put(pg);
+}
 
 /* Swaps type and stamp; the stamp is taken now if last_use. False: *old is what it is instead. */
 static inline bool page_swap_type(struct page *pg, uint64_t *old, uint32_t type, bool last_use)

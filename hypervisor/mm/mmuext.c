@@ -276,6 +276,22 @@ static int ext_one(const struct mmuext_op *op, const struct mmu_foreign *f)
     }
 }
 
+/* Part of a list of which guest_range_ok() is true. */
+static inline bool read_op(struct mmuext_op *op, guest_ptr_t at)
+{
+    union {
+        struct mmuext_op op;
+        uint64_t word[3];
+    } u;
+
+    _Static_assert(sizeof(u.op) == sizeof(u.word), "three words");
+    if (unlikely(!load_guest_pair(u.word, at)) ||
+        unlikely(!load_guest_word(&u.word[2], guest_ptr_add(at, 16))))
+        return false;
+    *op = u.op;
+    return true;
+}
+
 static int ext_batch(const struct mmu_foreign *f, guest_ptr_t uops, uint32_t count, uint32_t *n)
 {
     struct vcpu *v = current;
@@ -289,7 +305,7 @@ static int ext_batch(const struct mmu_foreign *f, guest_ptr_t uops, uint32_t cou
             rc = -XEN_ERESTART;
             break;
         }
-        if (unlikely(copy_from_guest_at(&op, uops, i))) {
+        if (unlikely(!read_op(&op, guest_ptr_add(uops, i * sizeof(op))))) {
             rc = -XEN_EFAULT;
             break;
         }

@@ -25,13 +25,10 @@
 /* In count: this is a continuation, *pdone says what was done before. */
 #define UPDATE_PREEMPTED    (1u << 31)
 
-int mmu_foreign_get(domid_t id, struct mmu_foreign *f)
+int mmu_foreign_get_other(domid_t id, struct mmu_foreign *f)
 {
-    struct domain *self = current->domain;
+    const struct domain *self = current->domain;
 
-    *f = (struct mmu_foreign){ .domain = self, .target = mmu_target_self(self) };
-    if (likely(id == DOMID_SELF || id == self->id))
-        return 0;
     if (id == DOMID_XEN && !self->privileged)
         return -XEN_EPERM;
     if (id == DOMID_IO || id == DOMID_XEN) {
@@ -47,12 +44,6 @@ int mmu_foreign_get(domid_t id, struct mmu_foreign *f)
     }
     f->target = (struct mmu_target){ .owner = f->domain, .io = f->domain->io_all };
     return 0;
-}
-
-void mmu_foreign_put(struct mmu_foreign *f)
-{
-    if (f->domain && f->domain != current->domain)
-        domain_put(f->domain);
 }
 
 int mmu_vcpu_mask(guest_ptr_t p, cpumask_t *mask)
@@ -77,14 +68,14 @@ static int plain_store(struct domain *d, struct page *pg, uint64_t ptr, uint64_t
 {
     uint64_t *p = (uint64_t *)((char *)mfn_to_virt(page_to_mfn(pg)) + (ptr & ~PAGE_MASK));
 
-    if (!page_get_and_type(pg, d, PGT_WRITABLE)) {
+    if (unlikely(!page_get_owned_writable(pg, d->id))) {
         mm_log_page(d, "mmu_update of", ptr, pg);
         return -XEN_EINVAL;
     }
     if (keep_ad)
         val |= READ_ONCE(*p) & (PTE_A | PTE_D);
     WRITE_ONCE(*p, val);
-    page_put_and_type(pg);
+    page_put_and_writable(pg);
     return 0;
 }
 
@@ -103,7 +94,9 @@ static inline int entry_update(struct domain *pt, const struct mmu_target *t, ui
     if (unlikely(pg->owner != pt->id || !(type & PGT_VALIDATED) || !type_is_table(type)))
         return plain_store(pt, pg, ptr, val, keep_ad);
     if (likely((type & PGT_TYPE_MASK) == PGT_L1))
-        return l1_update_locked(pt, p, val, t, keep_ad);
+        return likely(t->owner == pt && pt == current->domain && !keep_ad)
+                   ? l1_update_self_locked(pt, pg, p, val)
+                   : l1_update_locked(pt, p, val, t, keep_ad);
     return table_update_locked(pt, pg, p, val, t, keep_ad);
 }
 
@@ -244,8 +237,15 @@ static noinline long update_list(guest_ptr_t ureqs, uint64_t count64, guest_ptr_
     return rc;
 }
 
+/* Is pg a validated L1 table of d? Under the lock it stays one. */
+static inline bool is_l1_of(const struct page *pg, const struct domain *d)
+{
+    return (pg->type & (PGT_TYPE_MASK | PGT_VALIDATED)) == (PGT_L1 | PGT_VALIDATED) &&
+           pg->owner == d->id;
+}
+
 /* Nearly all calls of a running guest are one entry of one of its L1 tables. What is not that goes
- * the long way; nothing has changed then. */
+ * the long way, also if somebody has the lock; nothing has changed then. */
 long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_t foreigndom)
 {
     struct vcpu *v = current;
@@ -261,12 +261,10 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_
         return update_list(ureqs, count, pdone, foreigndom);
     m = paddr_to_mfn(req.ptr);
     pg = mfn_to_page(m);
-    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE || m.v > max_mfn))
+    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE || m.v > max_mfn) ||
+        unlikely(!spin_trylock(&d->mmu_lock)))
         return update_list(ureqs, count, pdone, foreigndom);
-    spin_lock(&d->mmu_lock);
-    /* Under the lock a validated table of d stays one. */
-    if (unlikely((pg->type & (PGT_TYPE_MASK | PGT_VALIDATED)) != (PGT_L1 | PGT_VALIDATED) ||
-                 pg->owner != d->id)) {
+    if (unlikely(!is_l1_of(pg, d))) {
         spin_unlock(&d->mmu_lock);
         return update_list(ureqs, count, pdone, foreigndom);
     }

@@ -25,13 +25,23 @@ int copy_to_guest(guest_ptr_t dst, const void *src, size_t n) __must_check;
 int clear_guest(guest_ptr_t dst, size_t n) __must_check;
 
 #ifndef SLUICE_HOST
-/* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
-static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
+/* For callers that have asked guest_range_ok(); false: it faults. */
+static __always_inline bool __must_check load_guest_word(uint64_t *dst, guest_ptr_t src)
+{
+    uint64_t a;
+
+    __asm__ goto volatile("1: movq (%[p]), %[a]\n\t" EXTABLE("1b", "%l[fault]")
+                          : [a] "=r"(a) : [p] "r"(src.v) : "memory" : fault);
+    *dst = a;
+    return true;
+fault:
+    return false;
+}
+
+static __always_inline bool __must_check load_guest_pair(uint64_t *dst, guest_ptr_t src)
 {
     uint64_t a, b;
 
-    if (unlikely(src.v > GUEST_LOWER_END - 16 && (src.v < HV_VIRT_END || src.v > -16UL)))
-        return -XEN_EFAULT;
     __asm__ goto volatile("1: movq (%[p]), %[a]\n\t"
                           "2: movq 8(%[p]), %[b]\n\t"
                           EXTABLE("1b", "%l[fault]")
@@ -39,9 +49,26 @@ static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, gues
                           : [a] "=&r"(a), [b] "=r"(b) : [p] "r"(src.v) : "memory" : fault);
     dst[0] = a;
     dst[1] = b;
-    return 0;
+    return true;
 fault:
-    return -XEN_EFAULT;
+    return false;
+}
+
+static __always_inline bool __must_check store_guest_word(guest_ptr_t p, uint64_t v)
+{
+    __asm__ goto volatile("1: movq %[v], (%[p])\n\t" EXTABLE("1b", "%l[fault]")
+                          : : [p] "r"(p.v), [v] "r"(v) : "memory" : fault);
+    return true;
+fault:
+    return false;
+}
+
+/* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
+static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
+{
+    if (unlikely(src.v > GUEST_LOWER_END - 16 && (src.v < HV_VIRT_END || src.v > -16UL)))
+        return -XEN_EFAULT;
+    return likely(load_guest_pair(dst, src)) ? 0 : -XEN_EFAULT;
 }
 #endif
 

@@ -174,37 +174,47 @@ int table_update_locked(struct domain *d, struct page *pg, pte_t *p, pte_t new_e
 
 /* ------------------------------------------------------------ whole pages */
 
-/* The groups of entries [first, end) from entry i on. */
-static int upper_validate_range(struct domain *d, struct page *pg, uint32_t level, uint32_t i,
-                                uint32_t end, uint32_t *spans)
+/* Entries [i, end) by the short way: the first one that needs the long one, or end. Apart from that,
+ * so that the loop's values stay in registers. */
+static noinline uint32_t children_get_again(const struct domain *d, pte_t *table, uint32_t level,
+                                            uint32_t i, uint32_t end, uint32_t *spans)
 {
-    pte_t *table = table_of(pg);
-    int rc;
-
     for (uint32_t first = i & ~(GROUP - 1); first < end; i = first += GROUP) {
         if (group_empty(&table[first]))
             continue;
         *spans |= span_of(first);
         for (; i < first + GROUP; i++) {
-            pte_t e = READ_ONCE(table[i]), fixed;
+            pte_t e = READ_ONCE(table[i]), fixed = upper_fix(e, level);
 
             if (!(e & PTE_P))
                 continue;
-            if (!child_get_again(d, e, level - 1)) {
-                pg->nr_validated = (uint16_t)i;
-                if (mm_budget_spent())
-                    return -XEN_ERESTART;
-                rc = upper_get(d, pg, e, level);
-                if (rc) {
-                    if (rc != -XEN_ERESTART)
-                        mm_log(d, "entry %u of an L%u", i, level);
-                    return rc;
-                }
-            }
-            fixed = upper_fix(e, level);
+            if (unlikely(!child_get_again(d, e, level - 1)))
+                return i;
             if (fixed != e)
                 WRITE_ONCE(table[i], fixed);
         }
+    }
+    return end;
+}
+
+static int upper_validate_range(struct domain *d, struct page *pg, uint32_t level, uint32_t i,
+                                uint32_t end, uint32_t *spans)
+{
+    pte_t *table = table_of(pg), e;
+    int rc;
+
+    for (; (i = children_get_again(d, table, level, i, end, spans)) < end; i++) {
+        pg->nr_validated = (uint16_t)i;
+        if (mm_budget_spent())
+            return -XEN_ERESTART;
+        e = READ_ONCE(table[i]);
+        rc = upper_get(d, pg, e, level);
+        if (rc) {
+            if (rc != -XEN_ERESTART)
+                mm_log(d, "entry %u of an L%u", i, level);
+            return rc;
+        }
+        WRITE_ONCE(table[i], upper_fix(e, level));
     }
     return 0;
 }
@@ -228,27 +238,38 @@ static int upper_validate(struct domain *d, struct page *pg, uint32_t level, uin
     return rc;
 }
 
-/* Drops what entries below nr_validated hold: 0 or -ERESTART. */
-static int upper_drop(struct domain *d, struct page *pg, uint32_t level, uint32_t spans)
+/* Entries below n likewise: one past the last that needs the long way, or 0. */
+static noinline uint32_t children_put_again(const pte_t *table, uint32_t level, uint32_t n,
+                                            uint32_t spans)
 {
-    const pte_t *table = table_of(pg);
-    uint32_t n = pg->nr_validated, first;
+    uint32_t first;
 
-    spans_check(table, spans, level);
     for (; (first = group_below(n, spans, &n)) < PTES_PER_TABLE; n = first) {
         if (group_empty(&table[first]) || (level == 4 && l4_slot_reserved(first)))
             continue;
         for (; n > first; n--) {
             pte_t e = READ_ONCE(table[n - 1]);
 
-            if (!(e & PTE_P) || child_put_again(e, level - 1))
-                continue;
-            if (mm_budget_spent()) {
-                pg->nr_validated = (uint16_t)n;
-                return -XEN_ERESTART;
-            }
-            upper_put(d, pg, e, level);
+            if ((e & PTE_P) && unlikely(!child_put_again(e, level - 1)))
+                return n;
         }
+    }
+    return 0;
+}
+
+/* Drops what entries below nr_validated hold: 0 or -ERESTART. */
+static int upper_drop(struct domain *d, struct page *pg, uint32_t level, uint32_t spans)
+{
+    const pte_t *table = table_of(pg);
+    uint32_t n = pg->nr_validated;
+
+    spans_check(table, spans, level);
+    for (; (n = children_put_again(table, level, n, spans)) > 0; n--) {
+        if (mm_budget_spent()) {
+            pg->nr_validated = (uint16_t)n;
+            return -XEN_ERESTART;
+        }
+        upper_put(d, pg, READ_ONCE(table[n - 1]), level);
     }
     pg->nr_validated = 0;
     return 0;
