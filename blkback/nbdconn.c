@@ -259,7 +259,6 @@ static size_t receive_replies(struct nbd_conn *c, const uint8_t *data, size_t le
 {
     size_t at = 0;
 
-    c->progress_at = now_ns();
     while (at < len) {
         struct nbd_req *r = c->reading;
 
@@ -315,6 +314,7 @@ static void received_all(void *arg)
 {
     struct nbd_conn *c = arg;
 
+    c->progress_at = now_ns();
     disk_settle();
     if (c->state == NBD_READY && !list_empty(&c->nbd->queue))
         nbd_conn_send(c);

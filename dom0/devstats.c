@@ -3,6 +3,8 @@
 #include "dom0/devstats.h"
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "blkback/physdisk.h"
+#include "lib/string.h"
 #include "netback/netback.h"
 #include "runtime/port.h"
 #include "toolstack/vm/devstats.h"
@@ -48,9 +50,29 @@ static bool vbd(domid_t dom, uint32_t device, struct vbd_stats *s)
     return true;
 }
 
+static void disks(void (*fn)(void *arg, const struct host_disk *d), void *arg)
+{
+    for (const struct physdisk *p = physdisk_next(NULL); p; p = physdisk_next(p)) {
+        struct host_disk d = { .model = p->model, .label = "", .uuid = "", .sectors = p->sectors,
+                               .sector_bytes = p->logical, .readonly = p->readonly };
+
+        strlcpy(d.name, p->name, sizeof(d.name));
+        fn(arg, &d);
+        d.partition = true;
+        d.model = "";
+        for (uint32_t i = 0; i < p->nr_parts; i++) {
+            phys_part_name(p, &p->parts[i], d.name, sizeof(d.name));
+            d.label = p->parts[i].label;
+            d.uuid = p->parts[i].uuid;
+            d.sectors = p->parts[i].sectors;
+            fn(arg, &d);
+        }
+    }
+}
+
 void devstats_start(void)
 {
-    static const struct devstats_ops ops = { .vif = vif, .vbd = vbd };
+    static const struct devstats_ops ops = { .disks = disks, .vif = vif, .vbd = vbd };
 
     vm_devstats_set(&ops);
 }

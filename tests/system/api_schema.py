@@ -120,7 +120,7 @@ def wait(path, want):
     return False
 
 
-for path in ("/v1/host", "/v1/counters", "/v1/log", "/v1/hypervisor-log", "/metrics", "/v1/files", "/v1/domains"):
+for path in ("/v1/host", "/v1/disks", "/v1/counters", "/v1/log", "/v1/hypervisor-log", "/metrics", "/v1/files", "/v1/domains"):
     live("get", path, expect=[200])
 live("get", "/v1/log?from=x", expect=[400])
 live("get", "/v1/files/hello", expect=[200])

@@ -45,6 +45,9 @@ check "partitions that fdisk made on 4096-byte sectors" has "nvme2n1p7: 4 MiB, P
 check "a damaged table: its backup" has 'vde: partition table: the header.s check sum is wrong; its backup at the end is used' "$log"
 check "  which has its partition" has 'vde1: 1 MiB, PARTUUID .*, "saved"' "$log"
 
+check "the API lists them" test "$(api GET /v1/disks | jq -r '.[] | [.name, .kind, .sectors, .sector_bytes, .mode, .label] | join(",")' |
+    grep -cxE 'vda,disk,8192,512,w,|vdb,disk,8192,4096,w,|vdc,disk,8192,512,r,|vdd3,partition,8192,512,w,data disk|nvme2n1p7,partition,8192,4096,w,root')" = 5
+
 create() { printf '%s\n' "name=\"$1\"" "${@:2}" | api POST /v1/domains --data-binary @-; }
 small() { create "$1" 'kernel="hello"' 'memory=16' 'extra="forever"' "disk=[ $2 ]"; }
 gone() { api_until 60 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "toolstack/http/api.h"
 #include "version.h"
+#include "toolstack/vm/devstats.h"
 #include "toolstack/vm/hv.h"
 #include "lib/string.h"
 #include "runtime/log.h"
@@ -202,6 +203,34 @@ static void get_hypervisor_log(struct api_call *k)
     free(buf);
 }
 
+static void write_host_disk(void *arg, const struct host_disk *d)
+{
+    struct json_out *o = arg;
+
+    json_open(o, NULL, '{');
+    json_string(o, "name", d->name);
+    json_string(o, "kind", d->partition ? "partition" : "disk");
+    json_string(o, "model", d->model);
+    json_string(o, "label", d->label);
+    json_string(o, "uuid", d->uuid);
+    json_uint(o, "sectors", d->sectors);
+    json_uint(o, "sector_bytes", d->sector_bytes);
+    json_string(o, "mode", d->readonly ? "r" : "w");
+    json_close(o, '}');
+}
+
+static void write_host_disks(struct json_out *o, const void *arg)
+{
+    json_open(o, NULL, '[');
+    vm_host_disks(write_host_disk, o);
+    json_close(o, ']');
+}
+
+static void get_host_disks(struct api_call *k)
+{
+    api_reply_json(k->conn, 200, write_host_disks, NULL);
+}
+
 static void get_openapi(struct api_call *k)
 {
     extern const char openapi_json[], openapi_json_end[];
@@ -213,6 +242,7 @@ static void get_openapi(struct api_call *k)
 static const struct api_route rows[] = {
     { HTTP_GET, "/v1/openapi.json", ROLE_ANYBODY, 0, get_openapi },
     { HTTP_GET, "/v1/host", ROLE_READER, 0, get_host },
+    { HTTP_GET, "/v1/disks", ROLE_READER, 0, get_host_disks },
     { HTTP_GET, "/v1/log", ROLE_READER, 0, get_log },
     { HTTP_GET, "/v1/hypervisor-log", ROLE_READER, 0, get_hypervisor_log },
     { HTTP_GET, "/v1/counters", ROLE_READER, 0, get_counters },

@@ -21,3 +21,9 @@ bool vm_vbd_stats(domid_t dom, uint32_t device, struct vbd_stats *s)
     memset(s, 0, sizeof(*s));
     return ops && ops->vbd(dom, device, s);
 }
+
+void vm_host_disks(void (*fn)(void *arg, const struct host_disk *d), void *arg)
+{
+    if (ops)
+        ops->disks(fn, arg);
+}

@@ -24,7 +24,20 @@ struct vbd_stats {
 bool vm_vif_stats(domid_t dom, uint32_t id, struct vif_stats *s);
 bool vm_vbd_stats(domid_t dom, uint32_t device, struct vbd_stats *s);
 
+/* A disk of the host or a partition of one, as a domain may have it (phy:NAME). */
+struct host_disk {
+    char name[48];
+    const char *model, *label, *uuid;   /* "" where there is none; valid during the call */
+    uint64_t sectors;           /* of 512 bytes */
+    uint32_t sector_bytes;      /* its own */
+    bool readonly, partition;
+};
+
+/* Each disk, followed by its partitions, as they are known now. */
+void vm_host_disks(void (*fn)(void *arg, const struct host_disk *d), void *arg);
+
 struct devstats_ops {
+    void (*disks)(void (*fn)(void *arg, const struct host_disk *d), void *arg);
     bool (*vif)(domid_t dom, uint32_t id, struct vif_stats *s);
     bool (*vbd)(domid_t dom, uint32_t device, struct vbd_stats *s);
 };
