@@ -103,7 +103,7 @@ struct netfront_stats {
     uint64_t rx_lost;                   /* frames that the backend could not bring */
     uint64_t tx_flipped, rx_flipped;    /* pages whose frames were exchanged */
     uint64_t tx_copied, rx_copied;      /* pages that were not */
-    uint64_t bad;                       /* what no right backend does: skipped */
+    uint64_t bad;                       /* what no right backend does: each took the vif down */
 };
 void netfront_get_stats(const struct netfront *nf, struct netfront_stats *s);
 
