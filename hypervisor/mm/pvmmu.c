@@ -244,6 +244,14 @@ static inline bool is_l1_of(const struct page *pg, const struct domain *d)
            pg->owner == d->id;
 }
 
+/* With the bits that the processor has set, which mprotect() wants to keep. */
+static noinline int update_keeping_ad(struct domain *d, uint64_t *p, uint64_t val)
+{
+    struct mmu_target t = mmu_target_self(d);
+
+    return l1_update_locked(d, p, val, &t, true);
+}
+
 /* Nearly all calls of a running guest are one entry of one of its L1 tables. What is not that goes
  * the long way, also if somebody has the lock; nothing has changed then. */
 long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_t foreigndom)
@@ -252,6 +260,7 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_
     struct domain *d = v->domain;
     struct mmu_update req;
     struct page *pg;
+    uint64_t *p;
     mfn_t m;
     int rc;
 
@@ -261,14 +270,18 @@ long do_mmu_update(guest_ptr_t ureqs, uint64_t count, guest_ptr_t pdone, uint64_
         return update_list(ureqs, count, pdone, foreigndom);
     m = paddr_to_mfn(req.ptr);
     pg = mfn_to_page(m);
-    if (unlikely((req.ptr & 7) != MMU_NORMAL_PT_UPDATE || m.v > max_mfn) ||
+    /* Of the eight commands two have none of these bits. */
+    _Static_assert(MMU_NORMAL_PT_UPDATE == 0 && MMU_PT_UPDATE_PRESERVE_AD == 2, "the two");
+    if (unlikely((req.ptr & 5) || m.v > max_mfn) ||
         unlikely(!spin_trylock(&d->mmu_lock)))
         return update_list(ureqs, count, pdone, foreigndom);
     if (unlikely(!is_l1_of(pg, d))) {
         spin_unlock(&d->mmu_lock);
         return update_list(ureqs, count, pdone, foreigndom);
     }
-    rc = l1_update_self_locked(d, pg, (uint64_t *)((char *)mfn_to_virt(mfn(0)) + req.ptr), req.val);
+    p = (uint64_t *)((char *)mfn_to_virt(mfn(0)) + (req.ptr & ~7UL));
+    rc = likely(!(req.ptr & 7)) ? l1_update_self_locked(d, pg, p, req.val)
+                                : update_keeping_ad(d, p, req.val);
     spin_unlock(&d->mmu_lock);
     return rc;
 }
