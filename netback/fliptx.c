@@ -172,15 +172,21 @@ static struct frame *make_frame(struct vif_flip *v, union first_word h, struct s
 
 #define MAC_MASK 0xffffffffffffUL
 
-static inline uint64_t source_and_type(struct start st)
+/* Where a frame that needs no more filter than this begins, to that address: all of it; the rest behind it. */
+static inline uint64_t plain_w1(uint64_t to_key, uint64_t plain)
 {
-    return st.w1 >> 48 | st.w2 << 16;
+    return to_key | plain << 48;
+}
+
+static __always_inline bool starts_with(struct start st, uint64_t w1, uint64_t plain)
+{
+    return st.w1 == w1 && st.w2 << 16 == (plain & ~0xffffUL);
 }
 
 /* The flip channel that has the station with this address; else NULL. */
-static struct vif_flip *find_target(struct vif_flip *v, struct start st, uint64_t now)
+static struct vif_flip *find_target(struct vif_flip *v, struct start st)
 {
-    struct port *to = bridge_unicast(&v->vif->port, (const uint8_t *)&st.w1, now);
+    struct port *to = bridge_unicast(&v->vif->port, (const uint8_t *)&st.w1, now_ns());
 
     v->to_key = st.w1 & MAC_MASK;
     v->to_changes = bridge_changes;
@@ -188,11 +194,11 @@ static struct vif_flip *find_target(struct vif_flip *v, struct start st, uint64_
     return v->to;
 }
 
-static inline struct vif_flip *target(struct vif_flip *v, struct start st, uint64_t now)
+static inline struct vif_flip *target(struct vif_flip *v, struct start st)
 {
     if (likely(v->to_key == (st.w1 & MAC_MASK) && v->to_changes == bridge_changes))
         return v->to;
-    return find_target(v, st, now);
+    return find_target(v, st);
 }
 
 /* Flags of frames that its receiver takes, or that are not for it. */
@@ -218,7 +224,7 @@ struct row {
     uint32_t ref_prod;              /* v's pages to be given back */
     unsigned int nr_ops;            /* exchange_count */
     /* What frames are compared with. */
-    uint64_t key, plain;
+    uint64_t w1, plain;
     uint64_t not_taken;             /* bits of the first word */
     unsigned int len_max;           /* of frames that are not to be cut */
 };
@@ -227,7 +233,7 @@ struct row {
 static __always_inline unsigned int row_slots(const struct row *r, union first_word h, struct start st)
 {
     if ((h.w & r->not_taken) || h.inline_len - 14u > NETFLIP_INLINE_MAX - 14u ||
-        (st.w1 & MAC_MASK) != r->key || source_and_type(st) != r->plain)
+        !starts_with(st, r->w1, r->plain))
         return 0;
     if (!h.nr_frags)
         return h.len == h.inline_len;
@@ -248,7 +254,7 @@ static __always_inline bool row_begin(struct row *r, struct vif_flip *v, uint32_
 
     if (unlikely(!v->plain || !port->up || to->vif->failed || !list_empty(&port->waiting)))
         return false;
-    *r = (struct row){ .v = v, .to = to, .prod = prod, .cons = v->tx_cons, .key = v->to_key, .plain = v->plain,
+    *r = (struct row){ .v = v, .to = to, .prod = prod, .cons = v->tx_cons, .w1 = plain_w1(v->to_key, v->plain), .plain = v->plain,
                        .not_taken = (uint64_t)(0xff00u | (uint8_t)~flags_taken(port->caps)) << 48,
                        .len_max = port->mtu + 18u };
     slots = row_slots(r, h, st);
@@ -386,7 +392,7 @@ static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsi
  */
 static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned int most)
 {
-    const uint64_t key = v->to_key, plain = v->plain;
+    const uint64_t plain = v->plain, w1 = plain_w1(v->to_key, plain);
     struct vif_flip *to = v->to;
     uint32_t cons = v->tx_cons, next, end, bytes = 0;
     unsigned int n;
@@ -405,8 +411,7 @@ static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned in
 
         /* inline_len is len, and nr_frags 0; flags are none but that one, and zero is. */
         if ((uint16_t)(h.w >> 16) != h.len || h.len - 14u > NETFLIP_INLINE_MAX - 14u ||
-            (h.w >> 48 & ~(uint64_t)NETFLIP_CSUM_VALID) || (st.w1 & MAC_MASK) != key ||
-            source_and_type(st) != plain)
+            (h.w >> 48 & ~(uint64_t)NETFLIP_CSUM_VALID) || !starts_with(st, w1, plain))
             break;
         out[0] = h.w & ~0xffff00000000UL;       /* gso_size */
         out[1] = st.w1;
@@ -462,9 +467,9 @@ enum stop {
 };
 
 /* May another frame pass the rate limit? If not, a timer brings us back. */
-static bool rate_allows(struct vif_flip *v, uint64_t now)
+static bool rate_allows(struct vif_flip *v)
 {
-    uint64_t wait = rate_wait(&v->vif->rate, now);
+    uint64_t now = now_ns(), wait = rate_wait(&v->vif->rate, now);
 
     if (wait)
         timer_set(&v->rate_timer, now + wait);
@@ -475,7 +480,6 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
 {
     uint32_t prod = ring_read_prod(&v->tx->slot_prod);
     struct vif *vif = v->vif;
-    uint64_t now = now_ns();
 
     if (unlikely(prod - v->tx_cons > NETFLIP_SLOTS)) {
         vif_fail(vif, "flip tx producer %u, taken %u", prod, v->tx_cons);
@@ -492,9 +496,9 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
 
         if (taken == FLIP_BUDGET)
             return STOP_BUDGET;
-        if (unlikely(vif->rate.per_second) && !rate_allows(v, now))
+        if (unlikely(vif->rate.per_second) && !rate_allows(v))
             return STOP_LATER;
-        if (target(v, st, now)) {
+        if (target(v, st)) {
             unsigned int most = vif->rate.per_second ? 1 : FLIP_BUDGET - taken, row = 0;
 
             if (g->n)
@@ -517,7 +521,7 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         ff = frame_get_free(v);
         if (unlikely(!ff)) {
             if (v->nr_frames < FLIP_FRAMES_MAX)
-                timer_set(&v->rate_timer, now + MEMORY_RETRY);
+                timer_set_after(&v->rate_timer, MEMORY_RETRY);
             return STOP_LATER;
         }
         v->tx_cons += slots;
@@ -530,9 +534,10 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
 void flip_tx_work(struct work *w)
 {
     struct vif_flip *v = container_of(w, struct vif_flip, tx_work);
-    struct group g = { .n = 0 };
+    struct group g;             /* not cleared: most turns need none of it */
     enum stop stop;
 
+    g.n = 0;
     if (!v->vif->connected || v->vif->failed)
         return;
     stop = take_frames(v, &g);

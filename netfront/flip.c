@@ -113,6 +113,13 @@ static noinline bool slots_free(struct netfront *nf, unsigned int n)
     return slots_known(f, n);
 }
 
+_Static_assert(offsetof(struct netfront_frame, len) == 8 && offsetof(struct netfront_frame, head_len) == 8 + 2 &&
+               offsetof(struct netfront_frame, nr_frags) == 8 + 3 &&
+               offsetof(struct netfront_frame, gso_size) == 8 + 4 &&
+               offsetof(struct netfront_frame, flags) == 8 + 6 &&
+               offsetof(struct netflip_head, inline_len) == 2 && offsetof(struct netflip_head, nr_frags) == 3 &&
+               offsetof(struct netflip_head, gso_size) == 4 && offsetof(struct netflip_head, flags) == 6,
+               "sizes go over as they are");
 _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
                NETFRONT_CSUM_VALID == NETFLIP_CSUM_VALID &&
                NETFRONT_GSO_TCPV4 == NETFLIP_GSO_TCPV4 && NETFRONT_GSO_TCPV6 == NETFLIP_GSO_TCPV6,
@@ -138,26 +145,41 @@ static void put_frags(struct netfront *nf, const struct netfront_frame *f, struc
     }
 }
 
-static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
+static __always_inline struct netflip_head *put_head(struct netfront *nf, const struct netfront_frame *f)
+{
+    struct netfront_flip *r = &nf->flip;
+    struct netflip_head *h = &r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
+
+    *(uint64_t *)(void *)h = (f->sizes & ~(0xffUL << 56)) | (uint64_t)nf->copy_flag << 48;
+    copy_head(h->data, f->head, f->head_len);
+    return h;
+}
+
+static noinline bool send_any(struct netfront *nf, const struct netfront_frame *f)
 {
     struct netfront_flip *r = &nf->flip;
     unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
-    struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
+    struct netflip_head *h;
 
     if (unlikely(!slots_known(r, n)) && !slots_free(nf, n)) {
         r->tx->cons_event = r->tx_seen + n;
         smp_mb();
         if (!slots_free(nf, n))
-            return false;
+            return netfront_no_room(nf);
     }
-    *(uint64_t *)(void *)h = f->len | (uint64_t)f->head_len << 16 | (uint64_t)f->nr_frags << 24 |
-                             (uint64_t)f->gso_size << 32 |
-                             (uint64_t)(uint8_t)(f->flags | nf->copy_flag) << 48;
-    copy_head(h->data, f->head, f->head_len);
-    r->tx_prod++;
+    h = put_head(nf, f);
     if (f->nr_frags)
         put_frags(nf, f, h);
-    return true;
+    return netfront_sent(nf, f);
+}
+
+static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
+{
+    /* What needs nothing but a slot that is known to be free. */
+    if (f->nr_frags || unlikely(!slots_known(&nf->flip, 1)))
+        return send_any(nf, f);
+    (void)put_head(nf, f);
+    return netfront_sent(nf, f);
 }
 
 static void flip_kick(struct netfront *nf)
@@ -301,10 +323,12 @@ static bool flip_receive(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
     uint32_t prod = ring_read_prod(&f->rx->slot_prod);
+    const uint64_t small_not = 0xffUL << 24 | (uint64_t)(0xff00u | (uint8_t)~NETFLIP_CSUM_VALID) << 48;
     uint64_t frames = 0, bytes = 0;
     struct netflip_head h;
-    struct netfront_frame frame = { .head = h.data };
+    struct netfront_frame frame;        /* only what the frame has is set */
 
+    frame.head = h.data;
     if (unlikely(prod - f->rx_cons > NETFLIP_SLOTS)) {
         netfront_fault(nf, "it fills more slots than there are");
         return false;
@@ -312,21 +336,21 @@ static bool flip_receive(struct netfront *nf)
     for (unsigned int n = 0; f->rx_cons != prod && n < TURN && nf->up && !nf->fault; n++) {
         const struct netflip_head *slot = &f->rx_slot[f->rx_cons++ % NETFLIP_SLOTS];
 
-        ring_copy_in(&h, slot, 8 + HEAD_SHORT);
-        if (h.inline_len > HEAD_SHORT)
+        frame.sizes = READ_ONCE(*(const uint64_t *)(const void *)slot);
+        ring_copy_in(h.data, slot->data, HEAD_SHORT);
+        if (frame.head_len > HEAD_SHORT)
             ring_copy_in(h.data + HEAD_SHORT, slot->data + HEAD_SHORT,
                          NETFLIP_INLINE_MAX - HEAD_SHORT);
-        frame.head_len = h.inline_len;
-        frame.len = h.len;
-        frame.nr_frags = 0;
-        frame.flags = h.flags;
-        /* Most frames that are all head need no second look. */
-        if (h.len == h.inline_len && !h.nr_frags && !(h.flags & ~NETFLIP_CSUM_VALID) &&
-            h.inline_len - 14u <= NETFLIP_INLINE_MAX - 14u) {
+        /* Most frames that are all head need no second look: no fragments, and no flag but one. */
+        if (!(frame.sizes & small_not) && frame.len == frame.head_len &&
+            frame.head_len - 14u <= NETFLIP_INLINE_MAX - 14u) {
+            frame.gso_size = 0;
             frames++;
-            bytes += h.len;
+            bytes += frame.len;
             nf->ops->receive(nf->arg, &frame);
         } else {
+            __builtin_memcpy(&h, &frame.sizes, sizeof(frame.sizes));
+            frame.nr_frags = 0;
             take_frame(nf, &h, slot, prod, &frame);
         }
     }

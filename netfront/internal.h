@@ -31,6 +31,7 @@ enum page_state {
 struct wire {
     /* Rings made, keys written in the frontend's directory; the state is not yet Connected. */
     int (*connect)(struct netfront *nf);
+    /* Returns netfront_sent() or netfront_no_room(). */
     bool (*send)(struct netfront *nf, const struct netfront_frame *f);
     void (*kick)(struct netfront *nf);
     /* Takes back pages that were sent. arm: have an event sent for the next that comes. */
@@ -111,6 +112,20 @@ void netfront_fault(struct netfront *nf, const char *what);
 
 /* Makes nf->shared[i]: n zeroed pages, granted to the backend. NULL: no memory or no references. */
 void *netfront_share(struct netfront *nf, unsigned int i, unsigned int n, unsigned int order);
+
+/* What wire.send() returns: a frame is on the ring; none could be put there now. */
+static __always_inline bool netfront_sent(struct netfront *nf, const struct netfront_frame *f)
+{
+    nf->stats.tx_frames++;
+    nf->stats.tx_bytes += f->len;
+    return true;
+}
+
+static inline bool netfront_no_room(struct netfront *nf)
+{
+    nf->wants_room = true;
+    return false;
+}
 
 /* Grants a page; flags as of a grant entry. It is the backend's then, as `state` says. */
 static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t flags,

@@ -160,19 +160,21 @@ void *netfront_page_va(const struct netfront *nf, unsigned int page)
 
 /* Frames ----------------------------------------------------------------------------------- */
 
+/* The first frame since the last kick, or none can be sent. */
+static noinline bool send_first(struct netfront *nf, const struct netfront_frame *f)
+{
+    if (!nf->up)
+        return netfront_no_room(nf);
+    nf->kick_owed = true;
+    work_queue_last(&nf->kick_work);
+    return nf->wire->send(nf, f);
+}
+
 bool netfront_send(struct netfront *nf, const struct netfront_frame *f)
 {
-    if (unlikely(!nf->up) || unlikely(!nf->wire->send(nf, f))) {
-        nf->wants_room = true;
-        return false;
-    }
-    nf->stats.tx_frames++;
-    nf->stats.tx_bytes += f->len;
-    if (!nf->kick_owed) {
-        nf->kick_owed = true;
-        work_queue_last(&nf->kick_work);
-    }
-    return true;
+    if (unlikely(!nf->kick_owed || !nf->up))
+        return send_first(nf, f);
+    return nf->wire->send(nf, f);
 }
 
 void netfront_kick(struct netfront *nf)

@@ -42,11 +42,17 @@ struct netfront_frag {
 struct netfront_frame {
     const uint8_t *head;                /* own memory of NETFRONT_HEAD_MAX bytes; of a received
                                            frame: until receive() returns */
-    uint16_t head_len;                  /* 14..NETFRONT_HEAD_MAX */
-    uint16_t len;                       /* head_len and all fragments */
-    uint16_t gso_size;
-    uint8_t flags;                      /* NETFRONT_xxx */
-    uint8_t nr_frags;
+    union {
+        struct {
+            uint16_t len;               /* head_len and all fragments */
+            uint8_t head_len;           /* 14..NETFRONT_HEAD_MAX */
+            uint8_t nr_frags;
+            uint16_t gso_size;
+            uint8_t flags;              /* NETFRONT_xxx */
+            uint8_t unused;
+        };
+        uint64_t sizes;                 /* all of these */
+    };
     struct netfront_frag frag[NETFRONT_FRAGS_MAX];
 };
 

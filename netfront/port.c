@@ -19,7 +19,7 @@ static bool port_send(struct port *p, struct frame *f)
     struct netfront_frame out = { .head = f->head, .len = f->len };
     unsigned int left;
 
-    out.head_len = (uint16_t)MIN((unsigned int)f->len, (unsigned int)NETFRONT_HEAD_MAX);
+    out.head_len = (uint8_t)MIN((unsigned int)f->len, (unsigned int)NETFRONT_HEAD_MAX);
     left = f->len - out.head_len;
     if (f->flags & FRAME_CSUM_BLANK)
         out.flags = NETFRONT_CSUM_BLANK;

@@ -125,7 +125,7 @@ static bool standard_send(struct netfront *nf, const struct netfront_frame *f)
         standard_reap(nf, false);
     if (s->nr_free_ids < need || s->tx_prod - s->tx_cons > SLOTS - need) {
         standard_reap(nf, true);
-        return false;
+        return netfront_no_room(nf);
     }
     id = s->free_id[s->nr_free_ids - 1];
     page = s->head_page[id / HEADS_PAGE];
@@ -154,7 +154,7 @@ static bool standard_send(struct netfront *nf, const struct netfront_frame *f)
         r = next_slot(nf, nf->first_ref + g->page, g->offset, g->len, g->page);
         r->flags = i + 1 < f->nr_frags ? NETTXF_more_data : 0;
     }
-    return true;
+    return netfront_sent(nf, f);
 }
 
 static void standard_kick(struct netfront *nf)
@@ -266,7 +266,7 @@ static void split_head(struct netfront *nf, struct netfront_frame *f, uint8_t *h
     struct netfront_frag *g = &f->frag[0];
 
     f->head = head;
-    f->head_len = (uint16_t)MIN((unsigned int)g->len, (unsigned int)NETFRONT_HEAD_MAX);
+    f->head_len = (uint8_t)MIN((unsigned int)g->len, (unsigned int)NETFRONT_HEAD_MAX);
     memcpy(head, (uint8_t *)page_at(nf, g->page) + g->offset, f->head_len);
     g->offset = (uint16_t)(g->offset + f->head_len);
     g->len = (uint16_t)(g->len - f->head_len);

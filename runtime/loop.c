@@ -10,7 +10,7 @@
 static struct list works = LIST_INIT(works);
 static struct list lasts = LIST_INIT(lasts);
 static struct loop_stats stats;
-static uint64_t start_ns, idle_ns;      /* when the loop started; time spent blocked */
+static uint64_t start_ns, idle_ns;      /* when measuring began, 0: it did not; time spent blocked since */
 
 void work_queue(struct work *w)
 {
@@ -173,17 +173,21 @@ static void timer_event(void *arg)
  * looks, and sleeps in one step. */
 static void idle(void)
 {
-    uint64_t start = now_ns();
     uint64_t due = heap_len ? heap[1]->due : 0;
 
-    if (due && due <= start)
+    if (due && due <= now_ns())
         return;
     if (due != armed)
         (void)hc_set_timer_op(due);
     armed = due;
     stats.blocks++;
+    if (!start_ns) {
+        (void)hc_sched_op(SCHEDOP_block, NULL);
+        return;
+    }
+    idle_ns -= now_ns();
     (void)hc_sched_op(SCHEDOP_block, NULL);
-    idle_ns += now_ns() - start;
+    idle_ns += now_ns();
 }
 
 void loop_turn(bool block)
@@ -204,10 +208,15 @@ void loop_run(void)
         loop_turn(true);
 }
 
+void loop_measure(void)
+{
+    start_ns = now_ns();
+}
+
 void loop_get_stats(struct loop_stats *s)
 {
     *s = stats;
-    s->busy_ns = now_ns() - start_ns - idle_ns;
+    s->busy_ns = start_ns ? now_ns() - start_ns - idle_ns : 0;
 }
 
 void loop_init(void)
@@ -217,6 +226,5 @@ void loop_init(void)
 
     if (rc)
         panic("cannot bind the timer: %d", rc);
-    start_ns = now_ns();
     (void)hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
 }

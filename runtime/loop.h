@@ -67,8 +67,11 @@ void loop_init(void);
 
 struct loop_stats {
     uint64_t turns, blocks, events, works, timers;
-    uint64_t busy_ns;               /* time not spent blocked */
+    uint64_t busy_ns;               /* time not spent blocked, since loop_measure() */
 };
+
+/* From now on the time spent blocked is counted, which costs a look at the clock or two each time. */
+void loop_measure(void);
 
 void loop_get_stats(struct loop_stats *s);
 

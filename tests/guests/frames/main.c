@@ -102,13 +102,16 @@ static unsigned int headers(uint8_t *h, const uint8_t *to, unsigned int len)
     return TCP_MSG;
 }
 
+/* Headers of the last message stay for the next one to the same station. */
 static bool send_msg(const uint8_t *to, enum kind kind, uint32_t seq, uint32_t value)
 {
-    struct netfront_frame f = { .head = out_head, .head_len = 64, .len = 64 };
+    static uint8_t head[NETFRONT_HEAD_MAX] __aligned(8);
+    struct netfront_frame f = { .head = head, .head_len = 64, .len = 64 };
     struct msg m = { .magic = MAGIC, .kind = (uint16_t)kind, .seq = seq, .value = value };
 
-    memset(out_head, 0, sizeof(out_head));
-    memcpy(out_head + headers(out_head, to, 64), &m, sizeof(m));
+    if (memcmp(head, to, 6) != 0)
+        (void)headers(head, to, 64);
+    __builtin_memcpy(head + UDP_MSG, &m, sizeof(m));
     return netfront_send(nf, &f);
 }
 
@@ -173,6 +176,8 @@ static bool right(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k, 
 }
 
 /* Receiving: both sides ------------------------------------------------------------------------ */
+
+static bool is_sink;
 
 /* What has come from one source; sources are told apart by the last byte of their address. */
 static struct source {
@@ -254,13 +259,21 @@ static void count(struct source *s, const struct netfront_frame *f, const struct
 }
 
 /* The same for a frame that is right, and no reason to do anything but count it: one that is all head; any. */
-static __always_inline bool count_small(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+static __always_inline bool count_small(const struct netfront_frame *f)
 {
     struct source *s = source_of(f);
+    uint64_t kind;
+    struct msg m;
+    uint16_t len;
 
-    if (m->seq != s->next || !m->seq || s->owed + 1 >= m->window / 2u ||
-        f->len != (unsigned int)(f->head[16] << 8 | f->head[17]) + 14 ||
-        !right_word(f->head + at + sizeof(*m), f->head_len - at - (unsigned int)sizeof(*m), m->seq, 0, 0))
+    _Static_assert(offsetof(struct msg, kind) == 4 && offsetof(struct msg, window) == 6, "one word");
+    __builtin_memcpy(&m, f->head + UDP_MSG, sizeof(m));
+    __builtin_memcpy(&kind, &m, sizeof(kind));
+    __builtin_memcpy(&len, f->head + 16, sizeof(len));
+    if (f->len < UDP_MSG + sizeof(m) || (kind & 0xffffffffffffUL) != (MAGIC | (uint64_t)DATA << 32) || f->head[23] != 17 || m.seq != s->next || !m.seq ||
+        s->owed + 1 >= m.window / 2u || f->len != __builtin_bswap16(len) + 14u ||
+        (f->head_len >= UDP_MSG + sizeof(m) + 8 &&
+         !right_word(f->head + UDP_MSG + sizeof(m), f->head_len - UDP_MSG - (unsigned int)sizeof(m), m.seq, 0, 0)))
         return false;
     s->next++;
     s->good++;
@@ -351,7 +364,7 @@ static void reflect(const struct netfront_frame *f)
 
 /* The source ----------------------------------------------------------------------------------- */
 
-static bool is_sink, is_reflect, comes_back;
+static bool is_reflect, comes_back;
 
 static struct {
     unsigned int size, at;      /* of the frames sent now */
@@ -370,7 +383,7 @@ static bool send_data(void)
     struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size };
 
     /* Small frames are all head; of others, the message is the last that is in it. */
-    f.head_len = (uint16_t)(src.size <= NETFRONT_HEAD_MAX ? src.size : head);
+    f.head_len = (uint8_t)(src.size <= NETFRONT_HEAD_MAX ? src.size : head);
     left = src.size - f.head_len;
     if (src.size > FRAME_MTU) {
         f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
@@ -406,7 +419,7 @@ static bool send_data(void)
 static void send_small(void)
 {
     struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size,
-                                .head_len = (uint16_t)src.size };
+                                .head_len = (uint8_t)src.size };
     struct msg *m = (struct msg *)(void *)(out_head + src.at);
     uint32_t end = MIN(src.count, src.credit + src.window);
     bool word = src.size >= src.at + sizeof(*m) + 8;
@@ -427,7 +440,7 @@ static void send_paged(void)
     struct msg *m = (struct msg *)(void *)(out_head + src.at);
     unsigned int head = src.at + (unsigned int)sizeof(*m), data = src.size - head;
     uint32_t end = MIN(src.count, src.credit + src.window);
-    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size, .head_len = (uint16_t)head,
+    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size, .head_len = (uint8_t)head,
                                 .nr_frags = (uint8_t)((data + PAGE_SIZE - 1) / PAGE_SIZE) };
 
     if (src.size > FRAME_MTU) {
@@ -506,7 +519,7 @@ static void hear(const struct netfront_frame *f, const struct msg *m, unsigned i
 
 /* Callbacks ------------------------------------------------------------------------------------ */
 
-static void receive(void *arg, const struct netfront_frame *f)
+static noinline void receive(void *arg, const struct netfront_frame *f)
 {
     unsigned int at = f->head[23] == 6 ? TCP_MSG : UDP_MSG;
     struct msg m;
@@ -517,8 +530,6 @@ static void receive(void *arg, const struct netfront_frame *f)
         put_pages(f);
         return;
     }
-    if (m.kind == DATA && is_sink && !f->nr_frags && count_small(f, &m, at))
-        return;
     if (m.kind == DATA && is_sink && !holds && count_right(f, &m, at)) {
         put_pages(f);
         return;
@@ -545,6 +556,13 @@ static void receive(void *arg, const struct netfront_frame *f)
         hold(f);
     else
         put_pages(f);
+}
+
+/* A sink's. */
+static void receive_small(void *arg, const struct netfront_frame *f)
+{
+    if (f->nr_frags || !count_small(f))
+        receive(arg, f);
 }
 
 static void batch_end(void *arg)
@@ -739,8 +757,8 @@ static bool parse_mac(const char *s, uint8_t *m)
 
 void pv_main(void)
 {
-    static const struct netfront_ops ops = { .receive = receive, .batch_end = batch_end,
-                                             .room = room, .link = link_changed };
+    static struct netfront_ops ops = { .receive = receive, .batch_end = batch_end, .room = room,
+                                       .link = link_changed };
     char role[16] = "sink", text[24] = "";
     struct netfront_stats s;
 
@@ -748,6 +766,8 @@ void pv_main(void)
     BUG_ON(xenbus_init());
     (void)cmdline_get("role", role, sizeof(role));
     is_sink = !strcmp(role, "sink");
+    if (is_sink)
+        ops.receive = receive_small;
     is_reflect = !strcmp(role, "reflect");
     comes_back = cmdline_get("back", text, sizeof(text));
     holds = cmdline_get("hold", text, sizeof(text));
