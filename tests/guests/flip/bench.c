@@ -123,9 +123,10 @@ static void bench_scrubbed(uint32_t rounds)
     report("scrubbed_16", sum, (uint64_t)NR_SLOTS * rounds);
 }
 
-/* With the backend's own slots, which this very processor has used. */
-static void bench_own(uint32_t rounds)
+/* With the backend's own slots, which this very processor has used; the receiver has written to its empty pages, or not. */
+static void bench_own(bool scrubbed, uint32_t rounds)
 {
+    const char *name = scrubbed ? "own_scrubbed_16" : "own_16";
     uint64_t sum = 0;
     struct end self = { .id = my_id };
 
@@ -136,8 +137,10 @@ static void bench_own(uint32_t rounds)
             *(volatile char *)slot_addr(i) = (char)r;
             slot_offer(i, (domid_t)my_id, OFFER);
         }
+        if (scrubbed)
+            CHECK(ask(&end_b, CMD_FILL, 0, NR_SLOTS, r) == 0);
         if (r == 1)
-            mark_begin("own_16", NR_SLOTS);
+            mark_begin(name, NR_SLOTS);
         sum += flip_all(&self, &end_b, 16);
         if (r == 1)
             mark_end();
@@ -145,7 +148,7 @@ static void bench_own(uint32_t rounds)
             CHECK(slot_accept(i) == 0);
         CHECK(ask(&end_b, CMD_AGAIN, 0, NR_SLOTS, OFFER) == 0);
     }
-    report("own_16", sum, (uint64_t)NR_SLOTS * rounds);
+    report(name, sum, (uint64_t)NR_SLOTS * rounds);
 }
 
 static void bench_transfers(uint32_t rounds)
@@ -179,12 +182,14 @@ static void bench_transfers(uint32_t rounds)
     report("transfer_16", sum, (uint64_t)NR_HOLES * rounds);
 }
 
-static void bench_copies(uint16_t len, uint32_t rounds)
+/* From one guest to the other, or from own memory to one of them, as what came from a network card. */
+static void bench_copies(uint16_t len, bool own, uint32_t rounds)
 {
+    char *page = page_alloc_zeroed();
     uint64_t sum = 0, cost = clock_cost();
     char name[32];
 
-    (void)snprintf(name, sizeof(name), "copy_%u", len);
+    (void)snprintf(name, sizeof(name), "copy_%s%u", own ? "own_" : "", len);
     CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 &&
           ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
     for (uint32_t r = 0; r < rounds; r++) {
@@ -192,9 +197,12 @@ static void bench_copies(uint16_t len, uint32_t rounds)
 
         for (uint32_t i = 0; i < NR_COPIES; i++) {
             copies[i] = (struct gnttab_copy){
-                .flags = GNTCOPY_source_gref | GNTCOPY_dest_gref, .len = len,
+                .flags = GNTCOPY_dest_gref | (own ? 0 : GNTCOPY_source_gref), .len = len,
             };
-            grant_copy_ref(&copies[i].source, (domid_t)end_a.id, FIRST_REF + i, 0);
+            if (own)
+                grant_copy_own(&copies[i].source, page);
+            else
+                grant_copy_ref(&copies[i].source, (domid_t)end_a.id, FIRST_REF + i, 0);
             grant_copy_ref(&copies[i].dest, (domid_t)end_b.id, FIRST_REF + i, 0);
         }
         if (r == 1)
@@ -254,9 +262,12 @@ void bench_run(void)
     for (uint32_t batch = 1; batch <= NR_SLOTS; batch *= 2)
         bench_flips(batch, rounds);
     bench_scrubbed(rounds);
-    bench_own(rounds);
-    bench_copies(4096, rounds);
-    bench_copies(1460, rounds);
+    bench_own(false, rounds);
+    bench_own(true, rounds);
+    bench_copies(4096, false, rounds);
+    bench_copies(1460, false, rounds);
+    bench_copies(4096, true, rounds);
+    bench_copies(1460, true, rounds);
     for (uint32_t batch = 16; batch; batch /= 4)
         bench_pins(batch, rounds);
     bench_transfers(rounds);
