@@ -13,6 +13,7 @@
  *   disk_timeout=SECONDS                           a disk that does not answer for so long is reset (30)
  *   nic_timeout=SECONDS                            the same of a network card that sends nothing (5)
  *   dma_min=BYTES                                  network cards read guests' pages with so much in them
+ *   rx_flip_min=BYTES                              shorter frames from them are copied
  *   loglevel=debug  mem_max=SIZE                   more log; how far dom0 may grow
  */
 #include "dom0/com2.h"

@@ -13,7 +13,7 @@
 
 /*
  * Fragments must have so many bytes, one with another, or the frame is copied home: with one frame in a turn the two cost the same
- * at about 1000 bytes, with many DMA costs less from 128 on (docs/benchmarks.md, "To the wire"). dma_min=BYTES on the
+ * at about 1000 bytes, with many DMA costs less from 128 on (docs/benchmarks.md, "To and from the wire"). dma_min=BYTES on the
  * command line says otherwise.
  */
 #define DMA_MIN 512

@@ -8,6 +8,7 @@
  */
 #include "netback/exchange.h"
 #include "netback/flip.h"
+#include "netback/rxpool.h"
 #include "lib/string.h"
 #include "runtime/ring.h"
 
@@ -87,7 +88,7 @@ static uint8_t flags_of(const struct frame *f)
 }
 
 /* Brings one page of a frame: the reference it is in, and where. */
-static void bring(struct vif_flip *v, const struct frame *f, const struct layout *l, unsigned int i,
+static void bring(struct vif_flip *v, struct frame *f, const struct layout *l, unsigned int i,
                   struct frame_cursor *c, struct netflip_frag *to, uint8_t *failed)
 {
     domid_t dom = v->vif->dom;
@@ -95,6 +96,15 @@ static void bring(struct vif_flip *v, const struct frame *f, const struct layout
     unsigned int extra = i ? 0 : l->extra;
 
     to->ref = READ_ONCE(v->rx->ref[v->rx_ref_cons++ % NETFLIP_REFS]);
+    if (rx_frame_flips(f)) {
+        struct frag own = { .dom = DOMID_SELF, .len = (uint16_t)(f->len - l->inline_len) };
+
+        own.ref = rx_frame_offer(f, l->inline_len, &own.offset);
+        to->offset = own.offset;
+        to->len = own.len;
+        exchange_add(&own, dom, to->ref, failed);
+        return;
+    }
     if (!l->in_place) {
         unsigned int left = f->len - l->inline_len - i * (unsigned int)PAGE_SIZE;
 

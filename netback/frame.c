@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* frame.c - frames in dom0 memory; see frame.h. */
 #include "netback/frame.h"
+#include "netback/rxpool.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
 
@@ -125,7 +126,7 @@ void frame_take_page(struct frame *f, struct frame *next, unsigned int len)
 
 bool frame_is_mine(const struct frame *f)
 {
-    return f->done == frame_free && f->refs == 1 && frame_is_flat(f);
+    return (f->done == frame_free || rx_frame_is(f)) && f->refs == 1 && frame_is_flat(f);
 }
 
 struct frame *frame_new_big(struct port *from, unsigned int bytes)

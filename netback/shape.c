@@ -41,7 +41,7 @@ bool shape_in_place(uint32_t caps, struct frame *f)
 {
     if (must_cut(caps, f) || !frame_is_mine(f) || !csum_complete(f->head, f->len))
         return false;
-    f->flags = FRAME_CSUM_VALID;
+    f->flags = (uint8_t)(FRAME_CSUM_VALID | (f->flags & FRAME_FLIP));
     return true;
 }
 

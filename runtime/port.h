@@ -48,7 +48,8 @@ struct frag {
 /* Frame flags. */
 #define FRAME_CSUM_BLANK     0x01   /* TCP/UDP checksum holds only the pseudo-header's sum */
 #define FRAME_CSUM_VALID     0x02   /* checked by somebody trusted, or made here */
-#define FRAME_FLIP           0x04   /* granted fragments are flip offers (sluice/flip.h), for one receiver */
+#define FRAME_FLIP           0x04   /* for one receiver: granted fragments are flip offers (sluice/flip.h),
+                                       or it is one of netback/rxpool.h */
 
 enum frame_gso { GSO_NONE, GSO_TCPV4, GSO_TCPV6 };
 

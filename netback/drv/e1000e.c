@@ -4,6 +4,7 @@
  * Receiving, interrupts, coming up; e1000e_tx.c sends.
  */
 #include "netback/drv/e1000e.h"
+#include "netback/rxpool.h"
 #include "atomic.h"
 #include "lib/string.h"
 #include "runtime/log.h"
@@ -19,7 +20,7 @@ static void refill(struct e1000e *e)
     uint32_t before = e->rx_filled;
 
     while (e->rx_filled - e->rx_taken < POSTED) {
-        struct frame *f = frame_new(&e->port);
+        struct frame *f = rx_frame_new(&e->port);
 
         if (!f)
             break;
@@ -277,6 +278,7 @@ int e1000e_probe(struct pci_dev *pci, const char *name, struct port **port)
     }
     pci->claimed = true;
     e->port.up = e1000e_rd(e, STATUS) & STATUS_LU;
+    rx_pool_add();
     refill(e);
     e1000e_wr(e, IMS, causes(e));
     *port = &e->port;

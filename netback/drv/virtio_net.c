@@ -7,6 +7,7 @@
  * frame of up to 64 KiB in several buffers, which are pages then.
  */
 #include "netback/nic.h"
+#include "netback/rxpool.h"
 #include "netback/frame.h"
 #include "netback/headers.h"
 #include "netback/csum.h"
@@ -81,7 +82,7 @@ struct virtio_net {
 static void refill(struct virtio_net *n)
 {
     while (n->posted < (n->big ? RX_PAGES : RX_BUFFERS)) {
-        struct frame *f = n->big ? frame_new_page(&n->port) : frame_new(&n->port);
+        struct frame *f = n->big ? frame_new_page(&n->port) : rx_frame_new(&n->port);
         struct virtq_buf buf;
 
         if (!f)
@@ -128,9 +129,9 @@ static bool receive(struct virtio_net *n, struct frame *f, uint32_t written)
         n->rx_more > FRAME_FRAGS_MAX)
         return false;
     if (h->flags & HDR_NEEDS_CSUM)
-        f->flags = FRAME_CSUM_BLANK;
+        f->flags |= FRAME_CSUM_BLANK;
     else if (h->flags & HDR_DATA_VALID)
-        f->flags = FRAME_CSUM_VALID;
+        f->flags |= FRAME_CSUM_VALID;
     f->head += sizeof(*h);
     f->head_len = f->len = (uint16_t)(written - sizeof(*h));
     return true;
@@ -452,6 +453,8 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
     }
     set_port(n, name);
     virtio_ready(&n->dev);
+    if (!n->big)
+        rx_pool_add();
     refill(n);
     (void)virtq_irq_enable(&n->rx);
     (void)virtq_irq_enable(&n->tx);

@@ -55,6 +55,8 @@ ends() { [ "$(api GET "/v1/domains" | jq length)" ] && for d in $(api GET /v1/do
 for _ in $(seq 300); do [ "$(ends)" = 12 ] && break; kill -0 "$host_pid" || break; sleep 0.2; done
 check "12 sources end" test "$(ends)" = 12
 check "every frame of every size was right, out and back" test "$(grep -acE 'frames: size .* ok' "$tmp/consoles")" = $want
+check "frames from both cards were flipped to guests" \
+    test "$(grep -acE 'received: [1-9][0-9]* flipped' "$tmp/consoles")" = 2
 for card in virtio e1000e; do
     check "what came out of $card is right" all_right $card
 done

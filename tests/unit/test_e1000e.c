@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_e1000e.c - the 82574L's driver with a card that the test plays: pieces, checksums, cutting, a card that hangs. */
 /* LINK: netback/drv/e1000e.c netback/drv/e1000e_tx.c netback/nic.c netback/bridge.c netback/copy.c */
-/* LINK: netback/exchange.c netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/headers.c */
+/* LINK: netback/exchange.c netback/frame.c netback/shape.c netback/dma.c netback/rxpool.c netback/fdb.c netback/headers.c */
 /* LINK: netback/csum.c runtime/loop.c runtime/cmdline.c runtime/xs.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>

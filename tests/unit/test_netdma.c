@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_netdma.c - frames of granted pages to a NIC that reads them itself: pinned, in order, unpinned when it is done. */
-/* LINK: netback/bridge.c netback/copy.c netback/exchange.c netback/frame.c netback/shape.c netback/dma.c */
+/* LINK: netback/bridge.c netback/copy.c netback/exchange.c netback/frame.c netback/shape.c netback/dma.c netback/rxpool.c */
 /* LINK: netback/fdb.c netback/headers.c netback/csum.c runtime/loop.c runtime/cmdline.c */
 /* LINK: runtime/xs.c lib/strlcpy.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_netflip.c - vifs on the flip channel, from the rings' side: what arrives where, what is refused. */
 /* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
-/* LINK: netback/frame.c netback/shape.c netback/dma.c netback/fdb.c netback/filter.c lib/rate.c */
+/* LINK: netback/frame.c netback/shape.c netback/dma.c netback/rxpool.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
 /* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
@@ -17,6 +17,7 @@
 #include "netback/exchange.h"
 #include "netback/headers.h"
 #include "netback/netback.h"
+#include "netback/rxpool.h"
 #include "runtime/port.h"
 #include "runtime/time.h"
 #include "sluice/netflip.h"
@@ -723,6 +724,84 @@ static void bad_references_of_rings(void **unused)
     }
 }
 
+/* A frame of `len` bytes from the wire, with old bytes behind it in its page. */
+static struct frame *from_wire(unsigned int to, unsigned int len)
+{
+    struct frame *f = rx_frame_new(&fake_nic);
+
+    assert_true(rx_frame_is(f));
+    memset(f->head, 0xdd, FRAME_ROOM);
+    for (unsigned int i = 0; i < len; i++)
+        f->head[i] = (uint8_t)(i * 5);
+    vif_ether(f->head, 0x77, to);
+    f->head_len = f->len = (uint16_t)len;
+    return f;
+}
+
+static void arrive(struct frame *f)
+{
+    port_receive(&fake_nic, &f, 1);
+    frame_put(f);
+    fake_run();
+}
+
+static void expect_from_wire(struct guest *g, unsigned int len)
+{
+    assert_int_equal(rx_take(g), len);
+    assert_int_equal(got.flags & NETFLIP_LOST, 0);
+    for (unsigned int i = 14; i < len; i++)
+        assert_int_equal(got_bytes[i], (uint8_t)(i * 5));
+}
+
+/* Big enough ones in exchange for the guest's page, and nothing else of what was in ours. */
+static void frames_from_the_wire_are_flipped(void **unused)
+{
+    offer(&b, 8);
+    offer(&c, 8);
+    arrive(from_wire(2, 1514));
+    assert_int_equal(fake_flipped, 1);
+    assert_int_equal(fake_copies, 0);
+    expect_from_wire(&b, 1514);
+    assert_int_equal(got.inline_len, 112);
+    assert_int_equal(got_frag[0].offset, 112);
+    assert_false(fake_is_granted(2, got_frag[0].ref));
+    for (unsigned int i = 1514; i < 4096; i++)
+        assert_int_equal(b.page[got_frag[0].ref - REF][i], 0);
+    arrive(from_wire(2, 1023));
+    assert_int_equal(fake_flipped, 2);
+    expect_from_wire(&b, 1023);
+    for (unsigned int i = 1023; i < 4096; i++)
+        assert_int_equal(b.page[got_frag[0].ref - REF][i], 0);
+    /* Short ones, and those for more than one, are copied. */
+    arrive(from_wire(2, 300));
+    expect_from_wire(&b, 300);
+    arrive(from_wire(0xff, 1514));
+    expect_from_wire(&b, 1514);
+    expect_from_wire(&c, 1514);
+    assert_int_equal(fake_flipped, 2);
+    /* What is refused is copied, by the same references, and can be flipped the next time. */
+    fake_flips_busy = true;
+    arrive(from_wire(2, 1400));
+    expect_from_wire(&b, 1400);
+    assert_true(fake_is_granted(2, got_frag[0].ref));
+    fake_flips_busy = false;
+    arrive(from_wire(2, 1400));
+    expect_from_wire(&b, 1400);
+    assert_int_equal(fake_flipped, 3);
+}
+
+/* A receiver that has offered what is not its own gets nothing; our page stays ours. */
+static void frames_from_the_wire_to_a_bad_offer(void **unused)
+{
+    offer(&b, 2);
+    fake_grant(2, b.rx->ref[0], NULL, false);
+    arrive(from_wire(2, 1514));
+    assert_int_equal(rx_take(&b), 1514);
+    assert_int_equal(got.flags & NETFLIP_LOST, NETFLIP_LOST);
+    arrive(from_wire(2, 1514));
+    expect_from_wire(&b, 1514);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -734,8 +813,10 @@ int main(void)
         T(a_vif_that_stops_consuming), T(closing_with_frames_under_way),
         T(each_refusal_in_turn), T(an_end_dies), T(bad_frames_fail_the_vif),
         T(bad_indices_fail_the_vif), T(bad_references_of_rings),
+        T(frames_from_the_wire_are_flipped), T(frames_from_the_wire_to_a_bad_offer),
     };
 
     bridge_init();
+    rx_pool_add();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,11 @@ static bool fails_now(struct fake_fault *f)
     return f->at == FAKE_EACH;
 }
 
+/* The flip window of our own: its pages have numbers from 0 on. */
+static uint8_t *own_page;
+static uint64_t own_p2m[512];
+uint64_t *p2m_list = own_p2m;
+
 /* Grants ------------------------------------------------------------------------------------ */
 
 static struct grant *find_grant(domid_t dom, grant_ref_t ref)
@@ -116,6 +121,8 @@ void grant_copy_own(struct gnttab_copy_ptr *side, const void *p)
     side->offset = (uint16_t)((uint64_t)p & (PAGE_SIZE - 1));
 }
 
+static uint8_t *own_slot(grant_ref_t ref);
+
 static uint8_t *side_of(const struct gnttab_copy_ptr *s, unsigned int len, bool gref, bool write)
 {
     struct grant *g;
@@ -127,6 +134,8 @@ static uint8_t *side_of(const struct gnttab_copy_ptr *s, unsigned int len, bool 
             abort();
         return (uint8_t *)s->u.gmfn + s->offset;
     }
+    if (s->domid == DOMID_SELF)
+        return own_slot(s->u.ref) + s->offset;
     g = find_grant(s->domid, s->u.ref);
     return g && !(write && g->readonly) ? g->page + s->offset : NULL;
 }
@@ -163,7 +172,9 @@ mfn_t virt_to_mfn(const void *p)
 
 pfn_t virt_to_pfn(const void *p)
 {
-    return pfn((uint64_t)p >> PAGE_SHIFT);
+    uint64_t own = (uint64_t)p - (uint64_t)own_page;
+
+    return pfn((own < sizeof(own_p2m) * PAGE_SIZE / sizeof(*own_p2m) ? own : (uint64_t)p) >> PAGE_SHIFT);
 }
 
 mfn_t pfn_to_mfn(pfn_t n)
@@ -211,6 +222,52 @@ void fake_reset(void)
     memset(nr_mapped, 0, sizeof(nr_mapped));
 }
 
+/* Own slots: one window. */
+static struct grant_entry_v1 own_entry[512];
+
+grant_ref_t grant_range(uint32_t n, struct grant_entry_v1 **entries)
+{
+    *entries = own_entry;
+    return n <= ARRAY_SIZE(own_entry) ? FAKE_OWN_REF : GRANT_NONE;
+}
+
+void *pages_alloc(unsigned int order)
+{
+    return aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
+}
+
+void pages_free(void *p, unsigned int order)
+{
+    free(p);
+}
+
+static uint8_t *own_slot(grant_ref_t ref)
+{
+    return own_page && ref >= FAKE_OWN_REF && ref < FAKE_OWN_REF + 512u
+               ? own_page + (ref - FAKE_OWN_REF) * PAGE_SIZE : NULL;
+}
+
+/* From a slot of our own to a guest. */
+static int16_t flip_own(const struct sluice_flip_op *op)
+{
+    struct grant_entry_v1 *e = &own_entry[op->from_ref - FAKE_OWN_REF];
+    struct grant *to = find_grant(op->to_dom, op->to_ref);
+    uint8_t *page = own_slot(op->from_ref);
+
+    if (!page || e->domid || e->flags != (GTF_permit_access | SLUICE_GTF_flip))
+        return SLUICE_FLIP_from_gone;
+    if (!to)
+        return SLUICE_FLIP_to_gone;
+    if (!to->offered || fake_flips_busy)
+        return SLUICE_FLIP_to_busy;
+    memcpy(to->page, page, PAGE_SIZE);
+    memset(page, 0, PAGE_SIZE);
+    to->page = NULL;
+    e->flags = 0;
+    fake_flipped++;
+    return SLUICE_FLIP_okay;
+}
+
 /* Frames change places: here, what is in the pages does. */
 static int16_t flip(const struct sluice_flip_op *op)
 {
@@ -218,6 +275,8 @@ static int16_t flip(const struct sluice_flip_op *op)
     struct grant *to = find_grant(op->to_dom, op->to_ref);
     uint8_t tmp[4096];
 
+    if (op->from_dom == DOMID_SELF)
+        return flip_own(op);
     if (from == to)
         return SLUICE_FLIP_bad_op;
     if (!from)
@@ -266,6 +325,10 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
         return -XEN_ENOSYS;
     if (a1 == SLUICE_FLIP_query) {
         *(struct sluice_flip_query *)a2 = (struct sluice_flip_query){ .version = 1 };
+        return 0;
+    }
+    if (a1 == SLUICE_FLIP_register) {
+        own_page = (uint8_t *)((struct sluice_flip_window *)a2)->va;
         return 0;
     }
     if (a1 != SLUICE_FLIP_exchange)

@@ -40,6 +40,8 @@ struct fake_fault {
     bool call;
 };
 extern struct fake_fault fake_flip_fault, fake_copy_fault;
+/* References of our own begin here (grant_range). */
+#define FAKE_OWN_REF 5000u
 /* Pages that are pinned now. */
 extern unsigned int fake_pinned;
 
