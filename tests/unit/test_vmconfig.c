@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: lib/vmconfig.c lib/xlkeys.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
+/* LINK: lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/words.c lib/xlkeys.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
