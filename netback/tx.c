@@ -309,9 +309,9 @@ static struct frame *take_frame(struct vif_queue *q, uint32_t prod, struct vif_f
 }
 
 /* May another packet pass the rate limit? If not, a timer brings us back. */
-static bool rate_allows(struct vif_queue *q, uint64_t now)
+static bool rate_allows(struct vif_queue *q)
 {
-    uint64_t wait = rate_wait(&q->vif->rate, now);
+    uint64_t now = now_ns(), wait = rate_wait(&q->vif->rate, now);
 
     if (wait)
         timer_set(&q->rate_timer, now + wait);
@@ -329,7 +329,6 @@ enum tx_stop {
 static enum tx_stop take_frames(struct vif_queue *q, struct frame **frames, unsigned int *n)
 {
     uint32_t prod = ring_read_prod(&q->tx->req_prod);
-    uint64_t now = now_ns();
 
     *n = 0;
     /* More than the ring can hold, or less than what was taken. */
@@ -342,13 +341,13 @@ static enum tx_stop take_frames(struct vif_queue *q, struct frame **frames, unsi
 
         if (taken == VIF_TX_BUDGET)
             return TX_BUDGET;
-        if (!rate_allows(q, now))
+        if (unlikely(q->vif->rate.per_second) && !rate_allows(q))
             return TX_LATER;
         vf = frame_get_free(q);
         if (!vf) {
             /* At its limit: the next one that comes back. No memory: who knows when. */
             if (q->nr_frames < VIF_FRAMES_MAX)
-                timer_set(&q->rate_timer, now + MEMORY_RETRY);
+                timer_set_after(&q->rate_timer, MEMORY_RETRY);
             return TX_LATER;
         }
         frames[*n] = take_frame(q, prod, vf);
