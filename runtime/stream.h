@@ -71,6 +71,7 @@ struct stream_ops {
     void (*keepalive)(struct stream *s, unsigned int idle_s, unsigned int interval_s,
                       unsigned int count);
     const char *(*identity)(struct stream *s);      /* NULL: nobody has one */
+    const uint8_t *(*fingerprint)(struct stream *s);
 };
 
 struct stream {
@@ -119,6 +120,12 @@ static inline void stream_abort(struct stream *s)
 static inline const char *stream_identity(struct stream *s)
 {
     return s->ops->identity ? s->ops->identity(s) : "";
+}
+
+/* SHA-256 of the certificate that the peer has shown; NULL: none. */
+static inline const uint8_t *stream_fingerprint(struct stream *s)
+{
+    return s->ops->fingerprint ? s->ops->fingerprint(s) : NULL;
 }
 
 static inline void stream_set_events(struct stream *s, const struct stream_events *ev, void *arg)

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (t.n > AUTH_TOKENS || (rc && (t.n || !why[0])))
         __builtin_trap();
     for (uint32_t i = 0; i < t.n; i++)
-        if (t.token[i].role != ROLE_READER && t.token[i].role != ROLE_ADMIN)
+        if (t.token[i].revoked ? t.token[i].role != ROLE_ANYBODY
+                               : t.token[i].role != ROLE_READER && t.token[i].role != ROLE_ADMIN)
             __builtin_trap();
     if (auth_token_role(&t, "") != ROLE_ANYBODY)
         __builtin_trap();

@@ -6,14 +6,16 @@ source, 401 and 403 where they belong, every status and body of live answers as 
     api_schema.py PKI PORT SOURCE-TREE
 """
 import glob
+import hashlib
 import json
 import re
+import ssl
 import sys
 import time
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import jsonschema
-from apilib import Client, ask, check, finish, get
+from apilib import PKI, Client, ask, check, finish, get
 
 TOP = sys.argv[3]
 status, fields, text = ask("GET", "/v1/openapi.json", role=None)
@@ -111,6 +113,23 @@ def live(method, path, body=None, expect=None, fields=None):
     return got, data
 
 
+def by_certificate(name):
+    """The status that a client gets who shows that certificate and no token."""
+    c = Client(None, cert=name)
+    try:
+        return c.ask("GET", "/v1/host")[0]
+    finally:
+        c.close()
+
+
+def ended(c):
+    try:
+        while True:
+            c.more()
+    except (EOFError, OSError):
+        return True
+
+
 def wait(path, want):
     for _ in range(400):
         got, _, body = ask("GET", path, role="reader")
@@ -183,6 +202,27 @@ live("delete", "/v1/domains/web", expect=[202])
 check("  all are gone", wait("/v1/domains", lambda s, b: b == []))
 live("get", dom + "/console", expect=[200])
 live("post", "/v1/host", expect=[405])
+
+# ---- a credential is withdrawn while the host runs
+with open(PKI + "/api.tokens") as f:
+    lines = f.read()
+der = ssl.PEM_cert_to_DER_cert(open(PKI + "/reader.crt").read())
+stream = Client("reader")
+stream.send_head("GET", "/v1/log?follow=1")
+check("a stream", stream.read_head()[0] == 200)
+live("put", "/v1/tokens", "nobody " + "0" * 64, expect=[422])
+live("put", "/v1/tokens", "", expect=[409])
+live("put", "/v1/tokens", re.sub("(?m)^admin", "reader", lines), expect=[409])
+check("  after which all is as it was", ask("GET", "/v1/host", role="reader")[0] == 200 and by_certificate("reader") == 200)
+live("put", "/v1/tokens", "\n".join(x for x in lines.splitlines() if x.startswith("admin")), expect=[200])
+check("a token that is no longer listed counts no more", ask("GET", "/v1/host", role="reader")[0] == 401)
+check("  and what it had opened has ended", ended(stream))
+check("  a certificate still counts", by_certificate("reader") == 200 and by_certificate("admin") == 200)
+live("put", "/v1/tokens", lines + "\nrevoked %s bob's\n" % hashlib.sha256(der).hexdigest(), expect=[200])
+check("a revoked certificate counts no more", by_certificate("reader") == 401)
+check("  others do", by_certificate("admin") == 200 and ask("GET", "/v1/host", role="reader")[0] == 200)
+live("put", "/v1/tokens", lines, expect=[200])
+check("  until it is taken back", by_certificate("reader") == 200)
 
 c = Client("reader")
 c.send_head("GET", "/v1/events?from=1")

@@ -41,8 +41,8 @@ def tcp(timeout=60, source=""):
 class Client:
     """One TLS connection; requests one after the other."""
 
-    def __init__(self, role="admin", timeout=60, source=""):
-        self.sock = context().wrap_socket(tcp(timeout, source), server_hostname="localhost")
+    def __init__(self, role="admin", timeout=60, source="", cert=None):
+        self.sock = context(cert).wrap_socket(tcp(timeout, source), server_hostname="localhost")
         self.role = role
         self.buf = b""
 

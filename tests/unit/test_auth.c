@@ -39,6 +39,25 @@ static void listed_twice(void **state)
     assert_int_equal(auth_token_role(&t, "secret"), ROLE_ADMIN);
 }
 
+static void revoked_certificates(void **state)
+{
+    static const uint8_t secret[32] = {
+        0x2b, 0xb8, 0x0d, 0x53, 0x7b, 0x1d, 0xa3, 0xe3, 0x8b, 0xd3, 0x03, 0x61, 0xaa, 0x85, 0x56, 0x86,
+        0xbd, 0xe0, 0xea, 0xcd, 0x71, 0x62, 0xfe, 0xf6, 0xa2, 0x5f, 0xe9, 0x7b, 0xf5, 0x27, 0xa2, 0x5b,
+    };
+    uint8_t next[32];
+
+    memcpy(next, secret, sizeof(next));
+    next[31]++;
+    assert_int_equal(parse("admin " OTHER "\nrevoked " SECRET " carol's old one\n"), 0);
+    assert_true(auth_revoked(&t, secret));
+    assert_false(auth_revoked(&t, next));
+    assert_int_equal(auth_token_role(&t, "secret"), ROLE_ANYBODY);  /* and it is no token */
+    assert_int_equal(parse("admin " SECRET "\n"), 0);
+    assert_false(auth_revoked(&t, secret));
+    assert_int_not_equal(parse("revoked\n"), 0);
+}
+
 static void nothing_is_no_token(void **state)
 {
     assert_int_equal(parse("admin " EMPTY "\n"), 0);
@@ -78,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roles),
         cmocka_unit_test(listed_twice),
+        cmocka_unit_test(revoked_certificates),
         cmocka_unit_test(nothing_is_no_token),
         cmocka_unit_test(refusals),
         cmocka_unit_test(too_many),

@@ -59,6 +59,9 @@ void api_reply_json(struct http_conn *c, int status,
 /* For connections of our own. */
 struct stream_net *api_net(void);
 
+/* The body is a list of tokens and revoked certificates (auth.h), in force until the host starts anew. */
+void api_replace_tokens(struct api_call *k);
+
 /* The status for a negative error of the toolstack. */
 int api_status_of(int rc);
 

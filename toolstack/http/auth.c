@@ -59,7 +59,8 @@ static int parse_line(struct auth_tokens *t, const char *s, const char *end, uns
     if (t->n == AUTH_TOKENS)
         return why_set(why, -XEN_EINVAL, "api.tokens:%u: more than %u tokens", line, AUTH_TOKENS);
     t->token[t->n].role = auth_role_by_name(role, role_len);
-    if (t->token[t->n].role == ROLE_ANYBODY)
+    t->token[t->n].revoked = role_len == 7 && !memcmp(role, "revoked", 7);
+    if (t->token[t->n].role == ROLE_ANYBODY && !t->token[t->n].revoked)
         return why_set(why, -XEN_EINVAL, "api.tokens:%u: the role must be admin or reader", line);
     if (!parse_hash(hash, hash_len, t->token[t->n].hash))
         return why_set(why, -XEN_EINVAL, "api.tokens:%u: a SHA-256 of 64 hexadecimal digits must "
@@ -102,4 +103,12 @@ enum api_role auth_token_role(const struct auth_tokens *t, const char *token)
         role |= ((differ - 1) >> 8 & 3) & (unsigned int)t->token[i].role;
     }
     return role & ROLE_ADMIN ? ROLE_ADMIN : (enum api_role)role;
+}
+
+bool auth_revoked(const struct auth_tokens *t, const uint8_t hash[32])
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->token[i].revoked && !memcmp(t->token[i].hash, hash, 32))
+            return true;
+    return false;
 }

@@ -6,8 +6,9 @@
 #include "toolstack/http/routes.h"
 #include "toolstack/http/api.h"
 #include "lib/string.h"
+#include "runtime/log.h"
 
-static const struct auth_tokens *tokens;    /* NULL: no credentials are asked for */
+static struct auth_tokens *tokens;  /* NULL: no credentials are asked for */
 static struct stream_net *outside_net;
 
 static const struct api_table *const tables[] = {
@@ -75,17 +76,47 @@ static const struct api_route *find_route(struct api_call *k, bool *known)
 }
 
 /* By what the connection has proved, or by the token of this request: whichever may more. */
-static enum api_role role_of(struct api_call *k)
+static enum api_role role_of(struct api_call *k, const struct auth_tokens *list)
 {
     const char *identity = http_identity(k->conn);
-    enum api_role role, by_token;
+    const uint8_t *fingerprint = http_fingerprint(k->conn);
+    enum api_role role = ROLE_ANYBODY, by_token;
 
-    if (!tokens)
+    if (!list)
         return ROLE_ADMIN;
     /* A certificate goes along with whatever makes a browser send a request; a token does not. */
-    role = k->rq->cross_site ? ROLE_ANYBODY : auth_role_by_name(identity, strlen(identity));
-    by_token = auth_token_role(tokens, k->rq->token);
+    if (!k->rq->cross_site && fingerprint && !auth_revoked(list, fingerprint))
+        role = auth_role_by_name(identity, strlen(identity));
+    by_token = auth_token_role(list, k->rq->token);
     return MAX(role, by_token);
+}
+
+/*
+ * Connections were let in by the old list, streams among them, so all but this one end. Whoever
+ * writes the list stays an administrator: he could not correct it otherwise.
+ */
+void api_replace_tokens(struct api_call *k)
+{
+    static struct auth_tokens fresh;
+    char why[WHY_MAX];
+
+    if (!tokens) {
+        http_reply_error(k->conn, 409, "this host asks for no credential (api=insecure)");
+        return;
+    }
+    if (auth_parse_tokens(&fresh, k->body, k->rq->content_length, why)) {
+        http_reply_error(k->conn, 422, why);
+        return;
+    }
+    if (role_of(k, &fresh) != ROLE_ADMIN) {
+        http_reply_error(k->conn, 409, "with this list the credential of this very request would not "
+                                       "be an administrator's");
+        return;
+    }
+    *tokens = fresh;
+    http_drop_others(k->conn);
+    log_info("API: a new list, %u line%s", fresh.n, fresh.n == 1 ? "" : "s");
+    http_reply(k->conn, 200, NULL, "{}", 2);
 }
 
 static void begin(struct http_conn *c, const struct http_request *rq)
@@ -93,7 +124,7 @@ static void begin(struct http_conn *c, const struct http_request *rq)
     struct api_call k = { .conn = c, .rq = rq, .body = "" };
     bool known;
     const struct api_route *r = find_route(&k, &known);
-    enum api_role role = role_of(&k);
+    enum api_role role = role_of(&k, tokens);
 
     if (role >= ROLE_READER)
         http_set_trusted(c);
@@ -128,7 +159,7 @@ struct stream_net *api_net(void)
     return outside_net;
 }
 
-int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *t,
+int api_start(struct stream_net *net, uint16_t port, struct auth_tokens *t,
               struct stream_net *outside)
 {
     static const struct http_app app = { .begin = begin, .complete = complete };

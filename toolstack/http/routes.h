@@ -8,10 +8,10 @@
 
 /*
  * Serves the API on that port. tokens: who may what; a stream's identity ("admin", "reader") counts
- * as well. It must stay. NULL: everybody may everything. outside: for files that are fetched. 0 or
+ * as well. It must stay; PUT /v1/tokens changes it. NULL: everybody may everything. outside: for files that are fetched. 0 or
  * a negative error.
  */
-int api_start(struct stream_net *net, uint16_t port, const struct auth_tokens *tokens,
+int api_start(struct stream_net *net, uint16_t port, struct auth_tokens *tokens,
               struct stream_net *outside);
 
 #endif

@@ -245,6 +245,7 @@ static const struct api_route rows[] = {
     { HTTP_GET, "/v1/disks", ROLE_READER, 0, get_host_disks },
     { HTTP_GET, "/v1/log", ROLE_READER, 0, get_log },
     { HTTP_GET, "/v1/hypervisor-log", ROLE_READER, 0, get_hypervisor_log },
+    { HTTP_PUT, "/v1/tokens", ROLE_ADMIN, AUTH_TEXT_MAX, api_replace_tokens },
     { HTTP_GET, "/v1/counters", ROLE_READER, 0, get_counters },
 };
 

@@ -92,6 +92,20 @@ const char *http_identity(struct http_conn *c)
     return stream_identity(c->stream);
 }
 
+const uint8_t *http_fingerprint(struct http_conn *c)
+{
+    return stream_fingerprint(c->stream);
+}
+
+void http_drop_others(const struct http_conn *c)
+{
+    struct http_conn *i, *next;
+
+    list_for_each_safe(i, next, &conns, link)
+        if (i != c)
+            http_conn_drop(i);
+}
+
 /* ------------------------------------------------------------------ receiving */
 
 static void refuse(struct http_conn *c, int status, const char *why)

@@ -42,6 +42,11 @@ void http_set_trusted(struct http_conn *c);
 
 /* What the peer has proved to be (stream_identity()). */
 const char *http_identity(struct http_conn *c);
+/* SHA-256 of the certificate behind that; NULL: there was none. */
+const uint8_t *http_fingerprint(struct http_conn *c);
+
+/* Ends all other connections at once. */
+void http_drop_others(const struct http_conn *c);
 
 /* ---- bodies ---- */
 

@@ -16,6 +16,7 @@
 #include "mbedtls/hmac_drbg.h"
 #include "mbedtls/oid.h"
 #include "mbedtls/platform_util.h"
+#include "mbedtls/sha256.h"
 #include "mbedtls/ssl.h"
 #include "runtime/entropy.h"
 #include "runtime/log.h"
@@ -59,6 +60,7 @@ struct tls_stream {
     struct timer timer;         /* of the handshake, then of closing */
     struct work work;           /* the owner resumed, or room came */
     char identity[32];
+    uint8_t fingerprint[32];    /* of the certificate that says so */
     const uint8_t *in;          /* offered by the lower stream just now */
     size_t in_len;
     size_t handshake_bytes;
@@ -197,6 +199,8 @@ static void note_identity(struct tls_stream *s)
         if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_ORG_UNIT, &n->oid))
             continue;
         if (n->val.len < sizeof(s->identity) && !memchr(n->val.p, 0, n->val.len)) {
+            if (mbedtls_sha256_ret(crt->raw.p, crt->raw.len, s->fingerprint, 0))
+                return;
             memcpy(s->identity, n->val.p, n->val.len);
             s->identity[n->val.len] = '\0';
         }
@@ -479,6 +483,13 @@ static const char *op_identity(struct stream *stream)
     return of(stream)->identity;
 }
 
+static const uint8_t *op_fingerprint(struct stream *stream)
+{
+    struct tls_stream *s = of(stream);
+
+    return s->identity[0] ? s->fingerprint : NULL;
+}
+
 static const struct stream_ops ops = {
     .write = op_write,
     .room = op_room,
@@ -487,6 +498,7 @@ static const struct stream_ops ops = {
     .abort = op_abort,
     .set_events = op_set_events,
     .identity = op_identity,
+    .fingerprint = op_fingerprint,
 };
 
 /* ------------------------------------------------------------------ the lower stream */
