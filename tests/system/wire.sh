@@ -23,7 +23,8 @@ gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; 
 start() {   # dom0's command line
     port=$(free_port)
     api=http://127.0.0.1:$port
-    rm -f "$tmp"/{virtio,e1000e}{,.hold}
+    host_pid=           # of an earlier host: nothing below waits for that
+    rm -f "$tmp"/{virtio,e1000e}{,.hold,.out}
     peer virtio 1
     peer e1000e 2
     # shellcheck disable=SC2046
