@@ -13,7 +13,6 @@ static struct {
 } who[GRANT_PINS_MAX];                              /* wants pins[i] */
 static uint32_t nr_pins;
 static struct list released = LIST_INIT(released);  /* done, still pinned */
-static struct dma_stats stats;
 static uint32_t dma_min;
 
 void dma_init(void)
@@ -47,12 +46,9 @@ void dma_settle(void)
 
         m->handle[who[i].frag] = pins[i].handle;
         m->f.frags[who[i].frag].maddr += pins[i].maddr;
-        if (unlikely(pins[i].handle == GRANT_UNPINNED)) {
+        if (unlikely(pins[i].handle == GRANT_UNPINNED))
             m->f.failed = 1;
-            stats.refused++;
-        }
     }
-    stats.pins += n;
 }
 
 static void pin(struct mem_frame *m, unsigned int frag, const struct frag *g)
@@ -90,7 +86,6 @@ bool dma_add(struct frame *f, struct port *to, bool may_wait, struct list *list)
         pin(m, i, &f->frags[i]);
     list_push_back(list, &nf->link);
     to->nr_shaping++;
-    stats.frames++;
     return true;
 }
 
@@ -141,9 +136,4 @@ void dma_release(void)
             frame_put(source);
         }
     }
-}
-
-void dma_get_stats(struct dma_stats *s)
-{
-    *s = stats;
 }

@@ -35,10 +35,4 @@ struct frame *dma_give_up(struct mem_frame *m);
 /* Unpins the pages of frames that are done, and lets go of their sources. */
 void dma_release(void);
 
-/* Frames that went this way, and fragments. */
-struct dma_stats {
-    uint64_t frames, pins, refused;
-};
-void dma_get_stats(struct dma_stats *s);
-
 #endif
