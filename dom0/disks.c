@@ -74,12 +74,12 @@ struct opening {
     struct vm *vm;              /* NULL: it has what it wanted, or nothing any more */
     bool (*attached)(void *arg, int rc, const char *why);       /* one more: who wants it */
     void *arg;
-    struct disk_open open[VM_DISKS];
     uint32_t nr, answered;
     int rc;
     char why[WHY_MAX];
     struct work work;
     struct timer timer;
+    struct disk_open open[];    /* nr of them */
 };
 
 static struct list openings = LIST_INIT(openings);
@@ -128,22 +128,22 @@ static void take_time_is_over(struct timer *t)
     opening_free(container_of(t, struct opening, timer));
 }
 
-static struct opening *opening_new(void)
+static struct opening *opening_new(uint32_t nr)
 {
-    struct opening *o = calloc(1, sizeof(*o));
+    struct opening *o = calloc(1, sizeof(*o) + nr * sizeof(o->open[0]));
 
     if (!o)
         panic("out of memory for the disks of a domain");
+    o->nr = nr;
     work_init(&o->work, all_answered);
     timer_init(&o->timer, take_time_is_over);
     list_push_back(&openings, &o->link);
     return o;
 }
 
-static void opening_start(struct opening *o, const struct vm_disk *disks, uint32_t nr)
+static void opening_start(struct opening *o, const struct vm_disk *disks)
 {
-    o->nr = nr;
-    for (uint32_t i = 0; i < nr; i++) {
+    for (uint32_t i = 0; i < o->nr; i++) {
         fill_spec(&o->open[i].spec, &disks[i]);
         o->open[i].opened = one_opened;
         o->open[i].arg = o;
@@ -153,19 +153,19 @@ static void opening_start(struct opening *o, const struct vm_disk *disks, uint32
 
 static void open_disks(struct vm *vm)
 {
-    struct opening *o = opening_new();
+    struct opening *o = opening_new(vm->cfg.nr_disks);
 
     o->vm = vm;
-    opening_start(o, vm->cfg.disk, vm->cfg.nr_disks);
+    opening_start(o, vm->cfg.disk);
 }
 
 static void attach_disk(const struct vm_disk *d, bool (*opened_fn)(void *arg, int rc, const char *why), void *arg)
 {
-    struct opening *o = opening_new();
+    struct opening *o = opening_new(1);
 
     o->attached = opened_fn;
     o->arg = arg;
-    opening_start(o, d, 1);
+    opening_start(o, d);
 }
 
 static void disks_done(struct vm *vm)
