@@ -190,8 +190,10 @@ static int queue_connect(struct vif *vif, unsigned int index, unsigned int nr)
 }
 
 /* After this nothing of the frontend is mapped or bound. Harmless when not connected. */
+/* What was wrong with the connection goes with it. */
 static void vif_disconnect(struct vif *vif)
 {
+    work_cancel(&vif->fail_work);
     vif->connected = false;
     vif->port.up = false;
     port_leave(&vif->port);
@@ -378,7 +380,6 @@ static void fail_work(struct work *w)
 static void vif_free(struct vif *vif)
 {
     vif_disconnect(vif);
-    work_cancel(&vif->fail_work);
     xbdev_close(&vif->dev);
     list_remove(&vif->link);
     log_info("%s: removed", vif->port.name);

@@ -18,6 +18,7 @@
 #include "netback/frame.h"
 #include "netback/headers.h"
 #include "netback/netback.h"
+#include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/port.h"
 #include "runtime/time.h"
@@ -784,6 +785,25 @@ static void failed_vif_comes_again(void **unused)
     assert_int_equal(vif_state(a.dom), 4);
 }
 
+/* It does wrong and closes at once: it is closed then, whatever was seen first. */
+static void fails_and_is_closed_at_once(void **unused)
+{
+    for (unsigned int turns = 0; turns < 6; turns++) {
+        tx_slot(&a, 100, 4000, 97, 0);
+        a.tx->req_prod = a.tx_prod;
+        fake_signal(a.dom, 7);
+        for (unsigned int i = 0; i < turns; i++)
+            loop_turn(false);
+        vif_write(a.dom, FRONT, "state", "6");
+        fake_run();
+        assert_int_equal(vif_state(a.dom), 6);
+        vif_write(a.dom, FRONT, "state", "1");
+        fake_run();
+        come_up(&a, "sgc");
+        assert_int_equal(vif_state(a.dom), 4);
+    }
+}
+
 /* As a frontend that was suspended meanwhile, and does not know that it was taken down. */
 static void failed_vif_begins_anew(void **unused)
 {
@@ -885,7 +905,7 @@ int main(void)
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
         T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
-        T(closes_and_comes_again), T(failed_vif_comes_again), T(failed_vif_begins_anew),
+        T(closes_and_comes_again), T(failed_vif_comes_again), T(failed_vif_begins_anew), T(fails_and_is_closed_at_once),
         T(a_frontend_that_takes_pages), T(refuses_what_it_cannot_serve),
         T(several_queues),
     };
