@@ -43,5 +43,6 @@ void try_events(void);
 void try_scheduling(void);
 void try_processor(void);
 void try_others(void);
+void try_iret(void);
 
 #endif

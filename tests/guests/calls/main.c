@@ -31,5 +31,6 @@ void pv_main(void)
     try_scheduling();
     try_others();
     try_processor();
+    try_iret();
     log_info("calls: end");
 }
