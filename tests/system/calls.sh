@@ -7,10 +7,9 @@
 cp build/guests/calls "$tmp/calls"
 printf 'name = "calls"\nkernel = "calls"\nmemory = 16\nvcpus = 2\n' > "$tmp/calls.cfg"
 echo 'autostart = [ "calls.cfg" ]' > "$tmp/host.cfg"
-# What it said, without the time in front.
 answers() {
     check "$1: all calls are made" wait_for 240 'calls: end' "$tmp/h.com2"
-    sed -n 's/^.*\] calls: //p' "$tmp/h.com2" | tr -d '\r' > "$tmp/$1"
+    sed -n 's/^calls: //p' "$tmp/h.com2" | tr -d '\r' > "$tmp/$1"
     host_stop "$host_pid"
 }
 host_start h -machine q35 -m 256 -smp 2 -kernel build/sluice -append debugexit \
