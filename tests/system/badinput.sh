@@ -112,4 +112,11 @@ check "  and says so" has 'Kernel panic - not syncing: VFS' "$tmp/out"
 head -c 100000 "$kernel" > "$tmp/short"
 tests/run-guest --timeout 60 "$tmp/short" > "$tmp/out" 2> "$tmp/err"
 check "a kernel that is cut off: 1, and the reason" sh -c "[ $? -eq 1 ] && grep -q truncated '$tmp/err'"
+# Options of tests/run-guest that cannot be: one line, before anything is started.
+refused() { tests/run-guest "${@:2}" > "$tmp/out" 2> "$tmp/err"; [ $? -eq 1 ] && tail -n 1 "$tmp/err" | grep -qF -- "$1"; }
+check "run-guest: --memory of letters" refused "--memory is a number, not 'x'" --memory x "$kernel"
+check "  an option without its value" refused "--vcpus needs a value" "$kernel" --vcpus
+check "  an option that is none" refused "unknown option --bogus" --bogus 1 "$kernel"
+check "  a card that is none" refused "--nic is virtio-net, e1000e or none, not 'foo'" --nic foo "$kernel"
+check "  a kernel that is not there" refused "cannot read $tmp/none" "$tmp/none"
 finish
