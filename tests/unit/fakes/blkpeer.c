@@ -213,7 +213,8 @@ bool blkpeer_serve(void)
     struct blkif_request *r, copy;
     bool good = true;
 
-    while ((r = blkpeer_take()) != NULL) {
+    /* No more than fit: noise may have gone over the producer. */
+    for (unsigned int n = 0; n < blkpeer.size && (r = blkpeer_take()) != NULL; n++) {
         const struct blkif_request_indirect *in = (const void *)&copy;
 
         copy = *r;
