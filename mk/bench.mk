@@ -6,7 +6,7 @@ BENCH   := $(B)/bench
 
 .PHONY: bench release
 release:   ## build hypervisor and dom0 without assertions, as they are shipped (build/release)
-	$(Q)$(MAKE) --no-print-directory B=$(RELEASE) DEPS=$(DEPS) DEBUG=0 all $(addprefix $(RELEASE)/guests/,frames tcpbulk blkverify)
+	$(Q)$(MAKE) --no-print-directory B=$(RELEASE) DEPS=$(DEPS) DEBUG=0 all $(addprefix $(RELEASE)/guests/,frames frames-sink frames-src tcpbulk blkverify)
 
 bench: release guests $(BENCH)/initrd.gz $(BENCH)/pv $(BENCH)/vmlinux $(BENCH)/initrd-flip.gz   ## measure: make bench [PARTS="boot cpu native min net hostdisk"]
 	$(Q)tests/bench/run $(PARTS)
