@@ -21,7 +21,7 @@ DEBUG ?= 1
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wundef -Wno-unused-parameter
-FREE := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+FREE := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
         -isystem $(B)/include -I. -Iinclude -mno-red-zone -mgeneral-regs-only \
         -fno-stack-protector -fcf-protection=none -fno-strict-aliasing -fno-common \
         -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
