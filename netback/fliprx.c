@@ -18,6 +18,7 @@ struct layout {
     unsigned int extra;         /* bytes of the head that go into pages */
     unsigned int pages;
     bool in_place;              /* each fragment keeps its place in a page of its own */
+    bool received;              /* and so do the pieces of a frame of rxpool.h */
 };
 
 static void lay_out(struct layout *l, const struct frame *f)
@@ -28,6 +29,10 @@ static void lay_out(struct layout *l, const struct frame *f)
                   f->nr_frags <= NETFLIP_FRAGS_MAX;
     l->pages = l->in_place ? f->nr_frags
                            : (f->len - l->inline_len + (unsigned int)PAGE_SIZE - 1) / PAGE_SIZE;
+    l->received = rx_frame_is(f) && f->nr_frags < NETFLIP_FRAGS_MAX &&
+                  (f->nr_frags || ((f->flags & FRAME_FLIP) && rx_piece_flips(f)));
+    if (l->received)
+        l->pages = f->nr_frags + (l->extra ? 1u : 0u);
 }
 
 /* Room ------------------------------------------------------------------------------------- */
@@ -96,15 +101,6 @@ static void bring(struct vif_flip *v, struct frame *f, const struct layout *l, u
     unsigned int extra = i ? 0 : l->extra;
 
     to->ref = READ_ONCE(v->rx->ref[v->rx_ref_cons++ % NETFLIP_REFS]);
-    if (rx_frame_flips(f)) {
-        struct frag own = { .dom = DOMID_SELF, .len = (uint16_t)(f->len - l->inline_len) };
-
-        own.ref = rx_frame_offer(f, l->inline_len, &own.offset);
-        to->offset = own.offset;
-        to->len = own.len;
-        exchange_add(&own, dom, to->ref, failed);
-        return;
-    }
     if (!l->in_place) {
         unsigned int left = f->len - l->inline_len - i * (unsigned int)PAGE_SIZE;
 
@@ -126,19 +122,47 @@ static void bring(struct vif_flip *v, struct frame *f, const struct layout *l, u
     frame_copy_ref(c, dom, to->ref, to->offset, to->len, failed);
 }
 
+/* The same for a piece of a received frame, from byte `at` of it. */
+static void bring_piece(struct vif_flip *v, struct frame *piece, unsigned int at, bool flip,
+                        struct netflip_frag *to, uint8_t *failed)
+{
+    domid_t dom = v->vif->dom;
+
+    to->ref = READ_ONCE(v->rx->ref[v->rx_ref_cons++ % NETFLIP_REFS]);
+    to->len = (uint16_t)(piece->head_len - at);
+    if (flip && rx_piece_flips(piece)) {
+        struct frag own = { .dom = DOMID_SELF, .len = to->len };
+
+        own.ref = rx_piece_offer(piece, at, &own.offset);
+        to->offset = own.offset;
+        exchange_add(&own, dom, to->ref, failed);
+    } else {
+        struct gnttab_copy *op = copy_add(failed);
+
+        frame_copy_head(&op->source, piece, at);
+        to->offset = op->source.offset;
+        grant_copy_ref(&op->dest, dom, to->ref, to->offset);
+        op->len = to->len;
+        op->flags = GNTCOPY_dest_gref;
+    }
+}
+
 static void bring_pages(struct vif_flip *v, struct frame *f, const struct layout *l,
                         struct netflip_head *h)
 {
     struct netflip_frag *to = (void *)(h->data + ((l->inline_len + 7u) & ~7u));
     struct flip_packet *p = &v->packets[v->nr_packets++];
     unsigned int here = netflip_head_frags(l->inline_len);
+    struct frame *piece = f;
     struct frame_cursor c;
 
     frame_get(f);
     p->frame = f;
     p->slot = (uint16_t)(h - v->rx_slot);
     p->failed = 0;
-    if (!l->in_place)
+    if (l->received)
+        piece = l->extra ? f : rx_frame_next(f, f);
+    else if (!l->in_place)
         frame_seek(&c, f, l->inline_len);
     for (unsigned int i = 0; i < l->pages; i++) {
         struct netflip_frag g;
@@ -147,7 +171,12 @@ static void bring_pages(struct vif_flip *v, struct frame *f, const struct layout
             to = (void *)&v->rx_slot[v->rx_prod++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        bring(v, f, l, i, &c, &g, &p->failed);
+        if (l->received) {
+            bring_piece(v, piece, piece == f ? l->inline_len : 0, f->flags & FRAME_FLIP, &g, &p->failed);
+            piece = rx_frame_next(f, piece);
+        } else {
+            bring(v, f, l, i, &c, &g, &p->failed);
+        }
         *to++ = g;
     }
 }

@@ -2,6 +2,7 @@
 /* frame.c - frames in dom0 memory; see frame.h. */
 #include "netback/frame.h"
 #include "netback/rxpool.h"
+#include "lib/string.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
 
@@ -115,13 +116,19 @@ struct frame *frame_new_page(struct port *from)
     return page ? f : NULL;
 }
 
-void frame_take_page(struct frame *f, struct frame *next, unsigned int len)
+bool frame_take_page(struct frame *f, struct frame *next, unsigned int len)
 {
-    void *page = page_off(mem_frame_of(next));
+    bool copy = next->done != frame_free;
+    void *page = copy ? page_get() : page_off(mem_frame_of(next));
 
+    if (!page)
+        return false;
+    if (copy)
+        memcpy(page, next->head, len);
     f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_MEM, .len = (uint16_t)len, .va = page };
     f->len = (uint16_t)(f->len + len);
     frame_put(next);
+    return true;
 }
 
 bool frame_is_mine(const struct frame *f)

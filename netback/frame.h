@@ -38,11 +38,12 @@ static inline struct mem_frame *mem_frame_of(struct frame *f)
 }
 
 /*
- * As frame_new(), with a whole page for the head. frame_take_page() makes that page, of which len bytes are
- * used, the next fragment of another such frame, and gives back what is left of this one.
+ * As frame_new(), with a whole page for the head. frame_take_page() makes the page of `next`, of which len bytes are
+ * used, the next fragment of such a frame, and gives back what is left of `next`; if that is none of these but of rxpool.h, its bytes.
+ * False: no memory; nothing has changed.
  */
 struct frame *frame_new_page(struct port *from);
-void frame_take_page(struct frame *f, struct frame *next, unsigned int len);
+bool frame_take_page(struct frame *f, struct frame *next, unsigned int len);
 
 /* Is it one of these, flat, and known to nobody else: may it be changed? */
 bool frame_is_mine(const struct frame *f);

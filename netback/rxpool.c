@@ -22,10 +22,12 @@ struct rx_frame {
     grant_ref_t ref;
     bool offered;
     struct grant_entry_v1 *entry;
+    struct list more;           /* the frames that are its fragments, in their order */
 };
 
 static struct list free_frames = LIST_INIT(free_frames);
 static uint32_t flip_min;
+static unsigned int dirty = FRAME_ROOM;    /* bytes of a page that cards may have written to */
 
 static struct rx_frame *rx_frame_of(struct frame *f)
 {
@@ -36,6 +38,13 @@ void rx_frame_done(struct frame *f)
 {
     struct rx_frame *r = rx_frame_of(f);
 
+    while (f->nr_frags) {
+        struct frame *piece = list_first(&r->more, struct frame, link);
+
+        f->nr_frags--;
+        list_remove(&piece->link);
+        frame_put(piece);
+    }
     list_push_front(&free_frames, &f->link);
     if (!r->offered)
         return;
@@ -58,13 +67,14 @@ static void add(uint8_t *pages, struct rx_frame *frames, grant_ref_t first, stru
         r->entry = &entry[i];
         r->f.head_mfn = virt_to_mfn(r->page);
         r->f.done = rx_frame_done;
+        list_init(&r->more);
         r->entry->domid = 0;            /* ourselves */
         r->entry->frame = (uint32_t)r->f.head_mfn.v;
         list_push_back(&free_frames, &r->f.link);
     }
 }
 
-void rx_pool_add(void)
+void rx_pool_add(unsigned int room)
 {
     struct sluice_flip_window w = { .slots = PAGES };
     struct grant_entry_v1 *entry;
@@ -75,6 +85,8 @@ void rx_pool_add(void)
     flip_min = (uint32_t)cmdline_get_u64("rx_flip_min", RX_FLIP_MIN);
     if (!exchange_offered() || flip_min > FRAME_ROOM)
         return;
+    dirty = MAX(dirty, room);
+    flip_min += (dirty - FRAME_ROOM) / 2;
     frames = calloc(PAGES, sizeof(*frames));
     pages = pages_alloc(ORDER);
     w.first_ref = grant_range(PAGES, &entry);
@@ -95,12 +107,12 @@ free:
     pages_free(pages, ORDER);
 }
 
-struct frame *rx_frame_new(struct port *from)
+struct frame *rx_frame_new(struct port *from, unsigned int room)
 {
     struct frame *f = list_first(&free_frames, struct frame, link);
 
     if (!f)
-        return frame_new(from);
+        return room > FRAME_ROOM ? frame_new_page(from) : frame_new(from);
     list_remove(&f->link);
     f->from = from;
     f->head = rx_frame_of(f)->page;
@@ -114,19 +126,39 @@ struct frame *rx_frame_new(struct port *from)
     return f;
 }
 
-bool rx_frame_flips(const struct frame *f)
+bool rx_frame_join(struct frame *f, struct frame *next, unsigned int len)
 {
-    return rx_frame_is(f) && (f->flags & FRAME_FLIP) && f->len >= flip_min;
+    struct frag *g = &f->frags[f->nr_frags];
+
+    if (!rx_frame_is(f))
+        return frame_take_page(f, next, len);
+    next->head_len = next->len = (uint16_t)len;
+    *g = (struct frag){ .kind = FRAG_MEM, .len = (uint16_t)len, .va = next->head };
+    list_push_back(&rx_frame_of(f)->more, &next->link);
+    f->nr_frags++;
+    f->len = (uint16_t)(f->len + len);
+    return true;
 }
 
-grant_ref_t rx_frame_offer(struct frame *f, unsigned int at, uint16_t *offset)
+struct frame *rx_frame_next(struct frame *f, struct frame *piece)
 {
-    struct rx_frame *r = rx_frame_of(f);
-    unsigned int head = (unsigned int)(f->head - r->page), end = head + f->len;
-    unsigned int word = MIN(ROUND_UP(end, 8u), (unsigned int)FRAME_ROOM);
+    return piece == f ? list_first(&rx_frame_of(f)->more, struct frame, link)
+                      : list_entry(piece->link.next, struct frame, link);
+}
+
+bool rx_piece_flips(const struct frame *piece)
+{
+    return rx_frame_is(piece) && piece->head_len >= flip_min;
+}
+
+grant_ref_t rx_piece_offer(struct frame *piece, unsigned int at, uint16_t *offset)
+{
+    struct rx_frame *r = rx_frame_of(piece);
+    unsigned int head = (unsigned int)(piece->head - r->page), end = head + piece->head_len;
+    unsigned int word = MIN(ROUND_UP(end, 8u), dirty);
 
     memset(r->page + end, 0, word - end);
-    memset(r->page + word, 0, FRAME_ROOM - word);
+    memset(r->page + word, 0, dirty - word);
     *offset = (uint16_t)(head + at);
     r->offered = true;
     store_release(&r->entry->flags, (uint16_t)(GTF_permit_access | SLUICE_GTF_flip));

@@ -20,7 +20,7 @@ static void refill(struct e1000e *e)
     uint32_t before = e->rx_filled;
 
     while (e->rx_filled - e->rx_taken < POSTED) {
-        struct frame *f = rx_frame_new(&e->port);
+        struct frame *f = rx_frame_new(&e->port, FRAME_ROOM);
 
         if (!f)
             break;
@@ -278,7 +278,7 @@ int e1000e_probe(struct pci_dev *pci, const char *name, struct port **port)
     }
     pci->claimed = true;
     e->port.up = e1000e_rd(e, STATUS) & STATUS_LU;
-    rx_pool_add();
+    rx_pool_add(FRAME_ROOM);
     refill(e);
     e1000e_wr(e, IMS, causes(e));
     *port = &e->port;

@@ -2,9 +2,9 @@
 /*
  * virtio_net.c - virtio network card (virtio 1.x over PCI), one receive and one transmit queue.
  *
- * Frames are received straight into bridge frames and sent straight out of them, or out of guests' pages. Checksum and
+ * Frames are received into pages that can be flipped to guests (rxpool.h) and sent out of dom0's or guests' pages. Checksum and
  * segmentation are left to the device where it offers that; what it has put together of several packets comes as one
- * frame of up to 64 KiB in several buffers, which are pages then.
+ * frame of up to 64 KiB in several such pages.
  */
 #include "netback/nic.h"
 #include "netback/rxpool.h"
@@ -79,15 +79,20 @@ struct virtio_net {
 
 /* Receiving --------------------------------------------------------------------------------- */
 
+static unsigned int room(const struct virtio_net *n)
+{
+    return n->big ? PAGE_SIZE : FRAME_ROOM;
+}
+
 static void refill(struct virtio_net *n)
 {
     while (n->posted < (n->big ? RX_PAGES : RX_BUFFERS)) {
-        struct frame *f = n->big ? frame_new_page(&n->port) : rx_frame_new(&n->port);
+        struct frame *f = rx_frame_new(&n->port, room(n));
         struct virtq_buf buf;
 
         if (!f)
             break;
-        buf = (struct virtq_buf){ virt_to_maddr(f->head), n->big ? PAGE_SIZE : FRAME_ROOM };
+        buf = (struct virtq_buf){ virt_to_maddr(f->head), room(n) };
         if (virtq_add(&n->rx, &buf, 0, 1, f)) {
             frame_put(f);
             break;
@@ -125,8 +130,7 @@ static bool receive(struct virtio_net *n, struct frame *f, uint32_t written)
     n->rx_more = 0;
     if (n->big && written >= sizeof(*h) && h->num_buffers)
         n->rx_more = h->num_buffers - 1u;
-    if (written < sizeof(*h) + FRAME_LEN_MIN || written > (n->big ? PAGE_SIZE : FRAME_ROOM) ||
-        n->rx_more > FRAME_FRAGS_MAX)
+    if (written < sizeof(*h) + FRAME_LEN_MIN || written > room(n) || n->rx_more > FRAME_FRAGS_MAX)
         return false;
     if (h->flags & HDR_NEEDS_CSUM)
         f->flags |= FRAME_CSUM_BLANK;
@@ -143,10 +147,9 @@ static void receive_more(struct virtio_net *n, struct frame *f, uint32_t written
     struct frame *first = n->rx_frame;
 
     n->rx_more--;
-    if (first && written && written <= PAGE_SIZE && first->len + written <= FRAME_LEN_MAX) {
-        frame_take_page(first, f, written);
+    if (first && written && written <= PAGE_SIZE && first->len + written <= FRAME_LEN_MAX &&
+        rx_frame_join(first, f, written))
         return;
-    }
     frame_put(f);
     if (first)
         frame_put(first);
@@ -194,7 +197,11 @@ static void rx_work(struct work *w)
     port_receive(&n->port, frames, good);
     for (unsigned int i = 0; i < good; i++)
         frame_put(frames[i]);
-    refill(n);
+    /* Big frames may have taken nearly all pages there are: those that were flipped are there again in the flush. */
+    if (n->big)
+        port_touch(&n->port);
+    else
+        refill(n);
     if (good == NIC_TURN || virtq_irq_enable(&n->rx))
         work_queue(w);
 }
@@ -299,6 +306,8 @@ static void net_flush(struct port *p)
     struct virtio_net *n = container_of(p, struct virtio_net, port);
 
     virtq_kick(&n->tx);
+    if (n->big && !n->watch.lost)
+        refill(n);
     reclaim(n);
     if (virtq_irq_enable(&n->tx))
         work_queue(&n->tx_work);
@@ -453,8 +462,7 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
     }
     set_port(n, name);
     virtio_ready(&n->dev);
-    if (!n->big)
-        rx_pool_add();
+    rx_pool_add(room(n));
     refill(n);
     (void)virtq_irq_enable(&n->rx);
     (void)virtq_irq_enable(&n->tx);

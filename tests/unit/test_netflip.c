@@ -727,7 +727,7 @@ static void bad_references_of_rings(void **unused)
 /* A frame of `len` bytes from the wire, with old bytes behind it in its page. */
 static struct frame *from_wire(unsigned int to, unsigned int len)
 {
-    struct frame *f = rx_frame_new(&fake_nic);
+    struct frame *f = rx_frame_new(&fake_nic, FRAME_ROOM);
 
     assert_true(rx_frame_is(f));
     memset(f->head, 0xdd, FRAME_ROOM);
@@ -802,6 +802,58 @@ static void frames_from_the_wire_to_a_bad_offer(void **unused)
     expect_from_wire(&b, 1514);
 }
 
+/* One of `pages` full pages and some bytes more, with old bytes in front and behind. */
+static struct frame *big_from_wire(unsigned int to, unsigned int pages, unsigned int more)
+{
+    struct frame *f = rx_frame_new(&fake_nic, PAGE_SIZE);
+    unsigned int n = 12;
+
+    f->head += n;
+    f->head_len = f->len = (uint16_t)(PAGE_SIZE - n);
+    for (unsigned int i = 0; i <= pages; i++) {
+        struct frame *next = i ? rx_frame_new(&fake_nic, PAGE_SIZE) : f;
+
+        if (i)
+            memset(next->head, 0xdd, PAGE_SIZE);
+        for (unsigned int at = i ? 0 : n; at < (i < pages ? PAGE_SIZE : more); at++)
+            next->head[i ? at : at - n] = (uint8_t)((i * PAGE_SIZE + at - n) * 5);
+        if (i)
+            assert_true(rx_frame_join(f, next, i < pages ? PAGE_SIZE : more));
+    }
+    vif_ether(f->head, 0x77, to);
+    f->gso = GSO_TCPV4;
+    f->gso_size = 1448;
+    return f;
+}
+
+/* All pages are flipped, but the last, if it is short; in floods all are copied. Nothing else is in them. */
+static void frames_of_several_pages_from_the_wire(void **unused)
+{
+    static const unsigned int last[] = { 3000, 100 };
+    unsigned int flips = 0;
+
+    rx_pool_add(PAGE_SIZE);
+    for (unsigned int i = 0; i < 400; i++) {
+        unsigned int pages = 1 + i % 15, more = last[i % 2], len = pages * 4096 - 12 + more;
+
+        offer(&b, pages + 1);
+        arrive(big_from_wire(2, pages, more));
+        expect_from_wire(&b, len);
+        assert_int_equal(got.nr_frags, pages + 1);
+        assert_int_equal(got_frag[0].offset, 12 + 112);
+        flips += pages + (more == 3000);
+        assert_int_equal(fake_flipped, flips);
+        for (unsigned int at = more; more == 3000 && at < 4096; at++)
+            assert_int_equal(b.page[got_frag[pages].ref - REF][at], 0);
+    }
+    offer(&b, 3);
+    offer(&c, 3);
+    arrive(big_from_wire(0xff, 2, 3000));
+    expect_from_wire(&b, 2 * 4096 - 12 + 3000);
+    expect_from_wire(&c, 2 * 4096 - 12 + 3000);
+    assert_int_equal(fake_flipped, flips);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -814,9 +866,10 @@ int main(void)
         T(each_refusal_in_turn), T(an_end_dies), T(bad_frames_fail_the_vif),
         T(bad_indices_fail_the_vif), T(bad_references_of_rings),
         T(frames_from_the_wire_are_flipped), T(frames_from_the_wire_to_a_bad_offer),
+        T(frames_of_several_pages_from_the_wire),
     };
 
     bridge_init();
-    rx_pool_add();
+    rx_pool_add(FRAME_ROOM);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

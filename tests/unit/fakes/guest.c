@@ -28,9 +28,11 @@ static bool fails_now(struct fake_fault *f)
     return f->at == FAKE_EACH;
 }
 
-/* The flip window of our own: its pages have numbers from 0 on. */
-static uint8_t *own_page;
-static uint64_t own_p2m[512];
+/* Flip windows of our own, one behind the other: their pages have numbers from 0 on. */
+#define OWN_PAGES 512u
+static uint8_t own_page[OWN_PAGES * PAGE_SIZE] __aligned(PAGE_SIZE);
+static uint64_t own_p2m[OWN_PAGES];
+static unsigned int own_pages, own_refs;
 uint64_t *p2m_list = own_p2m;
 
 /* Grants ------------------------------------------------------------------------------------ */
@@ -222,29 +224,32 @@ void fake_reset(void)
     memset(nr_mapped, 0, sizeof(nr_mapped));
 }
 
-/* Own slots: one window. */
-static struct grant_entry_v1 own_entry[512];
+static struct grant_entry_v1 own_entry[OWN_PAGES];
 
 grant_ref_t grant_range(uint32_t n, struct grant_entry_v1 **entries)
 {
-    *entries = own_entry;
-    return n <= ARRAY_SIZE(own_entry) ? FAKE_OWN_REF : GRANT_NONE;
+    if (n > OWN_PAGES - own_refs)
+        return GRANT_NONE;
+    *entries = own_entry + own_refs;
+    own_refs += n;
+    return FAKE_OWN_REF + own_refs - n;
 }
 
 void *pages_alloc(unsigned int order)
 {
-    return aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
+    if (1u << order > OWN_PAGES - own_pages)
+        return NULL;
+    own_pages += 1u << order;
+    return own_page + (own_pages - (1u << order)) * PAGE_SIZE;
 }
 
 void pages_free(void *p, unsigned int order)
 {
-    free(p);
 }
 
 static uint8_t *own_slot(grant_ref_t ref)
 {
-    return own_page && ref >= FAKE_OWN_REF && ref < FAKE_OWN_REF + 512u
-               ? own_page + (ref - FAKE_OWN_REF) * PAGE_SIZE : NULL;
+    return ref >= FAKE_OWN_REF && ref < FAKE_OWN_REF + OWN_PAGES ? own_page + (ref - FAKE_OWN_REF) * PAGE_SIZE : NULL;
 }
 
 /* From a slot of our own to a guest. */
@@ -328,8 +333,9 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
         return 0;
     }
     if (a1 == SLUICE_FLIP_register) {
-        own_page = (uint8_t *)((struct sluice_flip_window *)a2)->va;
-        return 0;
+        struct sluice_flip_window *w = (void *)a2;
+
+        return (void *)w->va == own_slot(w->first_ref) ? 0 : -XEN_EINVAL;
     }
     if (a1 != SLUICE_FLIP_exchange)
         return -XEN_ENOSYS;
