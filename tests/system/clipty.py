@@ -9,7 +9,7 @@ import fcntl, os, pty, re, select, signal, struct, subprocess, sys, termios, tim
 
 log, rest = sys.argv[1], sys.argv[2:]
 steps, command = rest[:rest.index("--")], rest[rest.index("--") + 1:]
-PATIENCE = 120
+PATIENCE = int(os.environ.get("PATIENCE", "120"))      # seconds for each step
 
 master, slave = pty.openpty()
 fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
