@@ -28,6 +28,7 @@
 #define PFEC_P          1u
 #define PFEC_W          2u
 #define PFEC_U          4u
+#define PFEC_I          16u
 
 /* TF, IF, DF, IOPL, NT, RF, VM, AC, ID stays. */
 #define SFMASK          0x77700
@@ -211,25 +212,39 @@ void irq_dispatch(struct cpu_user_regs *regs)
 
 /* ---- Exceptions of guests ----------------------------------------------------------------- */
 
+/* A fault in our range. Nothing may tell a guest what is mapped there: all but the machine-to-phys
+ * table, which it may read, is not present, whatever the processor found. */
+static void guest_pagefault_in_ours(struct vcpu *v, uint64_t va, uint32_t ec)
+{
+    if (!(ec & PFEC_U) && va - PERDOMAIN_START < PERDOMAIN_END - PERDOMAIN_START) {
+        /* The processor's own look at a descriptor. */
+        uint64_t offset = va - vcpu_ldt_va(v);
+        bool done;
+
+        irq_enable();
+        done = ldt_fault(v, offset);
+        irq_disable();
+        if (done)
+            return;
+        if (offset / 8 < v->ldt_ents)
+            va = v->ldt_base + offset;          /* where the guest has it */
+    }
+    if (va - FRAMETABLE_START < HV_VIRT_END - FRAMETABLE_START)
+        ec &= PFEC_W | PFEC_I;
+    guest_inject_pagefault(v, va, v->kernel_mode ? ec & ~PFEC_U : ec | PFEC_U);
+}
+
 static void guest_pagefault(struct vcpu *v, struct cpu_user_regs *regs)
 {
     uint64_t va = read_cr2();
     uint32_t ec = regs->error_code;
 
     count(CNT_PAGEFAULT);
-    if (likely(!v->kernel_mode && va - HV_VIRT_START >= HV_VIRT_END - HV_VIRT_START)) {
-        guest_inject_pagefault(v, va, ec | PFEC_U);
+    if (unlikely(va - HV_VIRT_START < HV_VIRT_END - HV_VIRT_START)) {
+        guest_pagefault_in_ours(v, va, ec);
         return;
     }
-    if (va - PERDOMAIN_START < PERDOMAIN_END - PERDOMAIN_START) {
-        irq_enable();
-        if (ldt_fault(v, va - vcpu_ldt_va(v))) {
-            irq_disable();
-            return;
-        }
-        irq_disable();
-    } else if (v->kernel_mode && (ec & PFEC_P) &&
-               va - HV_VIRT_START >= HV_VIRT_END - HV_VIRT_START) {
+    if (v->kernel_mode && (ec & PFEC_P)) {
         bool done;
 
         irq_enable();

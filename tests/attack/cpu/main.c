@@ -15,6 +15,7 @@
 #include "runtime/start.h"
 #include "runtime/time.h"
 #include "runtime/traps.h"
+#include "tests/attack/expect.h"
 #include "tests/attack/ap.h"
 
 #define HV_START    0xffff800000000000UL
@@ -60,7 +61,6 @@ __asm__(".text\n"
         "by_event: .skip 8\n"
         ".text\n");
 
-static unsigned int failed;
 static uint64_t rng = 1;
 static uint8_t *code;           /* a page of code */
 static uint64_t *ldt;
@@ -81,15 +81,6 @@ static uint32_t rnd(uint32_t n)
 {
     return (uint32_t)((rnd64() >> 32) % n);
 }
-
-#define IS(call, want) \
-    do { \
-        long rc_ = (call); \
-        if (rc_ != (want)) { \
-            log_error("attack: line %d: %s: result %ld", __LINE__, #call, rc_); \
-            failed++; \
-        } \
-    } while (0)
 
 /* ---- Handlers: all of them lead to recover -------------------------------------------------- */
 

@@ -10,82 +10,12 @@
 #include "runtime/pagetable.h"
 #include "runtime/start.h"
 #include "runtime/traps.h"
+#include "tests/attack/expect.h"
+#include "tests/guests/touch.h"
 
 #define HV_DIRECT   0xffff830000000000UL
 #define HV_IMAGE    0xffff82d040000000UL
 #define NONCANON    0x0001000000000000UL
-#define NO_TRAP     (-1)
-
-static unsigned int tried, failed;
-
-static void expect(bool ok, const char *what, long rc, unsigned int line)
-{
-    tried++;
-    if (ok)
-        return;
-    failed++;
-    log_error("attack: line %u: %s: result %ld", line, what, rc);
-}
-
-#define REFUSED(call) \
-    do { long rc_ = (call); expect(rc_ < 0, #call, rc_, __LINE__); } while (0)
-#define IS(call, want) \
-    do { long rc_ = (call); expect(rc_ == (want), #call, rc_, __LINE__); } while (0)
-#define TRUE(cond) expect((cond), #cond, 0, __LINE__)
-
-/* ---------------------------------------------------------------- exceptions, caught */
-
-static void *resume[5];
-static volatile long trapped;
-static volatile uint64_t trapped_error;
-
-/* Each handler leaves its vector and goes where the attempt began, whatever rsp was. */
-__asm__(".macro try_stub n\n"
-        ".globl try_trap_\\n\n"
-        "try_trap_\\n:\n"
-        "    mov 16(%rsp), %rsi\n"
-        "    mov $\\n, %edi\n"
-        "    cld\n"
-        "    jmp try_caught\n"
-        ".endm\n"
-        ".irp n, 0, 1, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 32\n"
-        "try_stub \\n\n"
-        ".endr\n");
-
-void try_caught(long vector, uint64_t error) __attribute__((noreturn, used));
-void try_caught(long vector, uint64_t error)
-{
-    trapped = vector;
-    trapped_error = error;
-    __builtin_longjmp(resume, 1);
-}
-
-#define TRY_ENTRY(n) extern void try_trap_##n(void);
-TRY_ENTRY(0) TRY_ENTRY(1) TRY_ENTRY(3) TRY_ENTRY(4) TRY_ENTRY(5) TRY_ENTRY(6) TRY_ENTRY(7)
-TRY_ENTRY(10) TRY_ENTRY(11) TRY_ENTRY(12) TRY_ENTRY(13) TRY_ENTRY(14) TRY_ENTRY(16)
-TRY_ENTRY(17) TRY_ENTRY(19) TRY_ENTRY(32)
-
-static void catch_all(void)
-{
-#define TRAP(n, dpl) { n, 4 | dpl, FLAT_KERNEL_CS, (unsigned long)try_trap_##n }
-    static const struct trap_info table[] = {
-        TRAP(0, 0), TRAP(1, 0), TRAP(3, 3), TRAP(4, 3), TRAP(5, 0), TRAP(6, 0), TRAP(7, 0),
-        TRAP(10, 0), TRAP(11, 0), TRAP(12, 0), TRAP(13, 0), TRAP(14, 0), TRAP(16, 0), TRAP(17, 0),
-        TRAP(19, 0), TRAP(32, 3), { 0, 0, 0, 0 },
-    };
-
-    IS(hc_set_trap_table(table), 0);
-}
-
-/* The vector that what() ends with, or NO_TRAP. */
-static noinline long vector_of(void (*what)(void))
-{
-    trapped = NO_TRAP;
-    if (!__builtin_setjmp(resume))
-        what();
-    __asm__ volatile("pushq $0x202; popfq" ::: "memory", "cc");
-    return trapped;
-}
 
 /* Statement(s) of assembly as a function. */
 #define ATTEMPT(name, ...) static noinline void name(void) { __asm__ volatile(__VA_ARGS__); }
@@ -134,43 +64,30 @@ static void selectors(void)
 }
 
 /* The same through the iret hypercall: the fault comes back to us, at the target. */
-#define HCIRET_TO(sel_cs, sel_ss, flags, rip) \
-    "mov %%rsp, %%rax; push $" #sel_ss "; push %%rax; push $" #flags "; push $" #sel_cs ";" \
-    rip "; push %%rax; push $0; push $0; push $0; push $0; mov $23, %%eax; syscall; ud2; 1: nop" \
-    ::: "rax", "rcx", "r11", "memory"
-#define HERE "lea 1f(%%rip), %%rax"
-
-ATTEMPT(hciret_fine, HCIRET_TO(0xe030, 0xe02b, 0x202, HERE))
-ATTEMPT(hciret_iopl, HCIRET_TO(0xe030, 0xe02b, 0x23002, HERE))
-ATTEMPT(hciret_hv_cs, HCIRET_TO(0xe008, 0xe02b, 0x202, HERE))
-ATTEMPT(hciret_hv_ss, HCIRET_TO(0xe030, 0xe010, 0x202, HERE))
-ATTEMPT(hciret_null_cs, HCIRET_TO(0, 0, 0x202, HERE))
-ATTEMPT(hciret_tss, HCIRET_TO(0xe040, 0xe050, 0x202, HERE))
-ATTEMPT(hciret_nowhere, HCIRET_TO(0xe030, 0xe02b, 0x202, "movabs $0x1000000000000, %%rax"))
-ATTEMPT(hciret_hv_rip, HCIRET_TO(0xe030, 0xe02b, 0x202, "movabs $0xffff82d040200000, %%rax"))
-
-static uint64_t flags_now(void)
+static long iret_to_kernel(uint64_t cs, uint64_t ss, uint64_t rflags, uint64_t rip)
 {
-    uint64_t f;
-
-    __asm__ volatile("pushfq; pop %0" : "=r"(f));
-    return f;
+    memset(&iret_to, 0, sizeof(iret_to));
+    iret_to.cs = cs;
+    iret_to.ss = ss;
+    iret_to.rflags = rflags;
+    iret_to.rip = rip;
+    return vector_of_iret();
 }
 
 static void hypercall_iret(void)
 {
     uint8_t *mask = (uint8_t *)&shared_info->vcpu_info[0].evtchn_upcall_mask, before = *mask;
 
-    IS(vector_of(hciret_fine), NO_TRAP);
-    IS(vector_of(hciret_iopl), NO_TRAP);
-    TRUE((flags_now() & 0x23200) == 0x200);
+    IS(iret_to_kernel(0xe030, 0xe02b, 0x202, 0), NO_TRAP);
+    IS(iret_to_kernel(0xe030, 0xe02b, 0x23002, 0), NO_TRAP);
+    TRUE((iret_seen.rflags & 0x23200) == 0x200);
     *mask = before;
-    TRUE(vector_of(hciret_hv_cs) == 13);
-    TRUE(vector_of(hciret_hv_ss) == 13);
-    TRUE(vector_of(hciret_null_cs) == 13);
-    TRUE(vector_of(hciret_tss) >= 10);
-    TRUE(vector_of(hciret_nowhere) == 13 || trapped == 14);
-    IS(vector_of(hciret_hv_rip), 14);
+    IS(iret_to_kernel(0xe008, 0xe02b, 0x202, 0), 13);
+    IS(iret_to_kernel(0xe030, 0xe010, 0x202, 0), 13);
+    IS(iret_to_kernel(0, 0, 0x202, 0), 13);
+    TRUE(iret_to_kernel(0xe040, 0xe050, 0x202, 0) >= 10);
+    TRUE(iret_to_kernel(0xe030, 0xe02b, 0x202, NONCANON) == 13 || trapped == 14);
+    IS(iret_to_kernel(0xe030, 0xe02b, 0x202, HV_IMAGE + 0x200000), 14);
     *mask = before;
 }
 
@@ -299,27 +216,66 @@ static void ports(void)
 
 /* ---------------------------------------------------------------- memory of the hypervisor */
 
-static uint64_t address;
-
-ATTEMPT(do_read, "mov (%0), %%rax" :: "r"(address) : "rax")
-ATTEMPT(do_write, "mov %0, (%0)" :: "r"(address) : "memory")
-ATTEMPT(do_jump, "call *%0" :: "r"(address) : "memory")
+/* A page fault at the address, and the error code says no more than what was tried: 2 a write, 4 by a
+ * user, 16 code. Not a word about what is there. */
+#define HIDDEN(attempt, want) \
+    do { \
+        IS((attempt), 14); \
+        IS((long)trapped_error, (want)); \
+        TRUE(shared_info->vcpu_info[0].arch.cr2 == touched); \
+    } while (0)
 
 static void memory(void)
 {
-    static const uint64_t places[] = { 0xffff808000000000, 0xffff810000000000, 0xffff818000000000,
-                                       0xffff82000000e000, HV_IMAGE + 0x200000, HV_DIRECT,
-                                       HV_DIRECT + 0x100000, 0xffff87fffffff000 };
+    /* Mapped and not, of each kind: frame table, registers of devices, the table of frames as we write it,
+     * descriptors, stacks, image, RAM, the last page of all. */
+    static const uint64_t places[] = {
+        0xffff808000000000, 0xffff80fffffff000, 0xffff810000000000, 0xffff810000001000,
+        0xffff817ffffff000, 0xffff818000000000, 0xffff81fffffff000, 0xffff820000000000,
+        0xffff82000000e000, 0xffff82000000f000, 0xffff820000010000, 0xffff820000011000,
+        0xffff827ffffff000, HV_IMAGE, HV_IMAGE + 0x200000, HV_IMAGE + 0x300000,
+        HV_IMAGE + 0x40000000, HV_DIRECT, HV_DIRECT + 0x100000, HV_DIRECT + 0x1000000,
+        HV_DIRECT + (1UL << 40), 0xffff87fffffff000,
+    };
 
+    touch_begin();
     for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {
-        address = places[i];
-        IS(vector_of(do_read), 14);
-        IS(vector_of(do_write), 14);
-        IS(vector_of(do_jump), 14);
+        touched = places[i];
+        HIDDEN(by_kernel(TOUCH_READ), 0);
+        HIDDEN(by_kernel(TOUCH_WRITE), 2);
+        HIDDEN(by_kernel(TOUCH_JUMP), 16);
+        HIDDEN(by_user(TOUCH_READ), 4);
+        HIDDEN(by_user(TOUCH_WRITE), 6);
+        HIDDEN(by_user(TOUCH_JUMP), 20);
     }
     /* The machine-to-phys table may be read, no more. */
-    address = 0xffff800000000000;
-    IS(vector_of(do_write), 14);
+    touched = 0xffff800000000000;
+    IS(by_kernel(TOUCH_READ), TOUCHED);
+    HIDDEN(by_kernel(TOUCH_WRITE), 3);
+    IS(by_user(TOUCH_READ), TOUCHED);
+    HIDDEN(by_user(TOUCH_WRITE), 7);
+}
+
+ATTEMPT(load_from_ldt, "mov %0, %%fs" :: "r"(0x7))
+ATTEMPT(load_last_of_ldt, "mov %0, %%fs" :: "r"(0xffff))
+
+/* The processor looks for a descriptor in our window, but the page is the guest's: the fault is at its
+ * own address of it. */
+static void ldt_of_nothing(void)
+{
+    char *nothing = va_alloc(16);
+    struct mmuext_op op = { .cmd = MMUEXT_SET_LDT };
+
+    op.arg1.linear_addr = HC_PTR(nothing);
+    op.arg2.nr_ents = 8192;
+    IS(hc_mmuext_op(&op, 1, NULL, DOMID_SELF), 0);
+    touched = HC_PTR(nothing);
+    HIDDEN(vector_of(load_from_ldt), 0);
+    touched = HC_PTR(nothing) + 0xfff8;
+    HIDDEN(vector_of(load_last_of_ldt), 0);
+    op.arg2.nr_ents = 0;
+    IS(hc_mmuext_op(&op, 1, NULL, DOMID_SELF), 0);
+    va_free(nothing, 16);
 }
 
 /* ---------------------------------------------------------------- hypercalls in odd states */
@@ -532,13 +488,14 @@ static void noise(unsigned int rounds)
 
 void pv_main(void)
 {
-    catch_all();
+    IS(catch_all(), 0);
     selectors();
     hypercall_iret();
     privileged();
     msrs();
     ports();
     memory();
+    ldt_of_nothing();
     odd_states();
     edge_of_the_lower_half();
     breakpoints();

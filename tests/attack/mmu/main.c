@@ -10,28 +10,12 @@
 #include "runtime/pagetable.h"
 #include "runtime/start.h"
 #include "runtime/traps.h"
+#include "tests/attack/expect.h"
 
 #define PTE_PSE     0x080UL
 #define HV_START    0xffff800000000000UL
 #define FRAMES      48u
 #define TBL         (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
-
-static unsigned int tried, failed;
-
-static void expect(bool ok, const char *what, long rc, unsigned int line)
-{
-    tried++;
-    if (ok)
-        return;
-    failed++;
-    log_error("attack: line %u: %s: result %ld", line, what, rc);
-}
-
-#define REFUSED(call) \
-    do { long rc_ = (call); expect(rc_ < 0, #call, rc_, __LINE__); } while (0)
-#define IS(call, want) \
-    do { long rc_ = (call); expect(rc_ == (want), #call, rc_, __LINE__); } while (0)
-#define TRUE(cond) expect((cond), #cond, 0, __LINE__)
 
 static bool try_write64(volatile uint64_t *p, uint64_t v)
 {

@@ -10,27 +10,13 @@
 #include "runtime/pagetable.h"
 #include "runtime/start.h"
 #include "runtime/time.h"
+#include "tests/attack/expect.h"
 
 #define HV          0xffff830000000000UL
 #define NONCANON    0x0001000000000000UL
 #define NOTHING     0xffffc00000000000UL        /* a hole of ours */
 #define NR_VCPUS    4
 #define ROUNDS      20000
-
-static unsigned int tried, failed;
-
-static void expect(bool ok, const char *what, long rc, unsigned int line)
-{
-    tried++;
-    if (ok)
-        return;
-    failed++;
-    log_error("attack: line %u: %s: result %ld", line, what, rc);
-}
-
-#define IS(call, want) \
-    do { long rc_ = (call); expect(rc_ == (want), #call, rc_, __LINE__); } while (0)
-#define TRUE(cond) expect((cond), #cond, 0, __LINE__)
 
 static struct vcpu_guest_context context;
 static uint8_t scratch[4][4096] __aligned(4096);

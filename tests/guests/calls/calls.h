@@ -44,5 +44,6 @@ void try_scheduling(void);
 void try_processor(void);
 void try_others(void);
 void try_iret(void);
+void try_faults(void);
 
 #endif

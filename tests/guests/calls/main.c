@@ -39,12 +39,14 @@ void answer(const char *call, long result)
 
 void pv_main(void)
 {
+    /* While the vcpu_info is where it was at the start. */
+    try_iret();
+    try_faults();
     try_mmu();
     try_memory();
     try_events();
     try_scheduling();
     try_others();
     try_processor();
-    try_iret();
     say("calls: end\n");
 }

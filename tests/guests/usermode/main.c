@@ -12,10 +12,8 @@
 #include "runtime/p2m.h"
 #include "runtime/pagetable.h"
 #include "runtime/start.h"
+#include "tests/guests/user.h"
 
-#define USER_CODE   0x400000UL
-#define USER_DATA   0x401000UL
-#define USER_HOLE   0x500000UL
 #define LOOPS       200u
 
 static unsigned int failed;
@@ -184,31 +182,6 @@ uint64_t kernel_entry(uint64_t what, struct frame *f)
     }
 }
 
-static uint64_t *user_root(void)
-{
-    uint64_t *t[4], flags = 0x67;
-    uint8_t *code = page_alloc_zeroed(), *data = page_alloc_zeroed();
-    struct mmuext_op op;
-
-    for (unsigned int i = 0; i < 4; i++)
-        t[i] = page_alloc_zeroed();
-    memcpy(code, user_start, (size_t)(user_end - user_start));
-    *(uint64_t *)data = 0x5a5a;
-    t[0][0] = virt_to_mfn(t[1]).v << PAGE_SHIFT | flags;
-    t[1][0] = virt_to_mfn(t[2]).v << PAGE_SHIFT | flags;
-    t[2][2] = virt_to_mfn(t[3]).v << PAGE_SHIFT | flags;
-    t[3][0] = virt_to_mfn(code).v << PAGE_SHIFT | 0x25;
-    t[3][1] = virt_to_mfn(data).v << PAGE_SHIFT | flags;
-    for (unsigned int i = 0; i < 4; i++)
-        CHECK(!hc_update_va_mapping(HC_PTR(t[i]), virt_to_mfn(t[i]).v << PAGE_SHIFT | PTE_PRESENT,
-                                    UVMF_INVLPG));
-    op = (struct mmuext_op){ .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = virt_to_mfn(t[0]).v };
-    CHECK(!hc_mmuext_op(&op, 1, NULL, DOMID_SELF));
-    op.cmd = MMUEXT_NEW_USER_BASEPTR;
-    CHECK(!hc_mmuext_op(&op, 1, NULL, DOMID_SELF));
-    return t[0];
-}
-
 static noinline void enter_user(void)
 {
     __asm__ volatile("push %0; push %1; push $0x202; push %2; push %3; push $0; push $0; push $0; push $0;"
@@ -259,7 +232,7 @@ void pv_main(void)
 
     kernel_gs = page_alloc_zeroed();
     kernel_gs[0] = 0xa5a5;
-    user_root();
+    *(uint64_t *)user_space(user_start, (size_t)(user_end - user_start)) = 0x5a5a;
     CHECK(!hc_callback_op(CALLBACKOP_register, &cb));
     CHECK(!hc_stack_switch(FLAT_KERNEL_SS, HC_PTR(stack + sizeof(stack))));
     CHECK(!hc_set_segment_base(SEGBASE_GS_USER, USER_DATA));
