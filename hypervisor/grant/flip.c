@@ -25,8 +25,7 @@
 
 /* A slot that was taken. */
 struct slot {
-    struct flip_slot *at;
-    pte_t old;                  /* what was in its page table entry */
+    struct flip_slot *at;       /* at->e: what was in its page table entry */
     uint64_t frame;             /* that was there, claimed */
 };
 
@@ -57,7 +56,9 @@ _Static_assert(FLIP_BATCH <= 32, "batch.scrub");
 struct side {
     struct domain *d;
     const struct grant_table *gt;
-    uint64_t state;                 /* of its frames that may be flipped, page_state_shifted() */
+    uint64_t state;                 /* of most of its frames that may be flipped */
+    const struct pair *pair;
+    uint32_t odd;                   /* bit i: the frame in pair[i] has another */
     uint32_t first_ref, slots;      /* the window of the last slot */
     struct flip_slot *slot;
     bool unparked;                  /* a frame that was taken is not parked in its slot */
@@ -127,69 +128,101 @@ static noinline void slot_give_back(const struct domain *d, const struct slot *s
 
     s->at->frame = page_parked_at(pg) == &s->at->frame ? s->frame : PLACE_EMPTY;
     page_unclaim(pg);
-    entry_put(d, s->at->pte, s->old);
+    entry_put(d, s->at->pte, s->at->e);
     offer_give_back(s->at->entry);
 }
 
-/*
- * A frame that was not parked in its slot so far, as the last one that came by a flip is: may the slot be
- * taken, is the frame RAM? Then the slot is nobody's place any more.
- */
-static noinline bool slot_clear(struct side *side, struct flip_slot *at, uint64_t frame)
+/* No entry of a table is this: there is no such frame. */
+#define NO_ENTRY ~(pte_t)0
+
+/* Takes the offer of a frame that is not parked in its slot, as the last one that came by a flip is. PLACE_EMPTY: none. */
+static noinline uint64_t take_unparked(const struct flip_slot *at, domid_t backend)
 {
-    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || frame > max_mfn)
+    uint64_t word = READ_ONCE(*at->entry);
+
+    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || (uint32_t)word != flip_offer_to(backend) ||
+        word >> 32 > max_mfn || !atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN))
+        return PLACE_EMPTY;
+    return word >> 32;
+}
+
+/* Takes an entry that is not as the last flip has left it. NO_ENTRY: it does not map that frame; nothing has changed. */
+static noinline pte_t take_entry(const struct domain *d, pte_t *p, uint64_t frame)
+{
+    pte_t e = atomic_xchg(p, 0);
+
+    if (flip_pte_maps(e, frame))
+        return e;
+    entry_give_back(d, p, e);
+    return NO_ENTRY;
+}
+
+/* Claims the frame of pair p, which is not as most are. Frames that are not RAM have count 0. */
+static noinline bool claim_odd(struct side *side, struct page *pg, const struct pair *p)
+{
+    uint64_t state = READ_ONCE(pg->state);
+
+    if (!page_mapped_once(state, page_state_mapped_once(side->d->id)) || !page_claim(pg, state))
         return false;
-    page_unpark(side->d, &at->frame);
-    side->unparked = true;
+    side->foreign |= (state & PGC_FOREIGN) != 0;
+    side->odd |= 1u << (p - side->pair);
     return true;
 }
 
-/* A frame that is not as most are. */
-static noinline bool mapped_once(struct side *side, uint64_t state)
+/* A frame that was claimed is not parked in its slot: that is nobody's place any more. */
+static noinline void slot_clear(struct side *side, struct flip_slot *at)
 {
-    side->foreign |= (state & PGC_FOREIGN) != 0;
-    return page_mapped_once(state, page_state_mapped_once(side->d->id));
+    page_unpark(side->d, &at->frame);
+    side->unparked = true;
 }
 
-/* Takes the offer, then the frame, if it is the slot's alone. Lock of the grants held. */
+/*
+ * Takes the offer, then the frame, if it is the slot's alone, for pair p. Lock of the grants held. What is expected
+ * is that the frame that the last flip has parked in the slot is still there, as it was: all else takes longer.
+ */
 static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref, domid_t backend,
-                                                 struct slot *s, uint64_t *old_state)
+                                                 struct slot *s, const struct pair *p)
 {
     struct flip_slot *at;
-    uint64_t word, state, frame;
+    uint64_t word, frame;
     struct page *pg;
-    pte_t e;
+    pte_t e, here;
 
     if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
         return offer_refused(side, ref, backend);
     at = &side->slot[ref - side->first_ref];
-    word = READ_ONCE(*at->entry);
-    if (unlikely((uint32_t)word != flip_offer_to(backend)) ||
-        unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN)))
-        return offer_refused(side, ref, backend);
-    frame = word >> 32;
-    /* What can be seen to fail is not even tried. Frames that are not RAM have count 0. */
-    if (unlikely(READ_ONCE(at->frame) != frame) && !slot_clear(side, at, frame))
-        goto refused;
-    pg = frame_page(frame);
-    state = READ_ONCE(pg->state);
-    if (unlikely(page_state_shifted(state) != side->state) && !mapped_once(side, state))
-        goto refused;
+    frame = READ_ONCE(at->frame);
+    e = at->e;
+    word = flip_offered(backend, frame);
+    if (unlikely(frame >= FLIP_SLOT_TAKEN) ||
+        unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN))) {
+        frame = take_unparked(at, backend);
+        if (frame == PLACE_EMPTY)
+            return offer_refused(side, ref, backend);
+        e = NO_ENTRY;
+    }
     /* The slot is not the guest's at the moment, so its entry may be gone for a while. */
-    e = atomic_xchg(at->pte, 0);
-    if (unlikely(!flip_pte_maps(e, frame)))
-        goto entry;
+    here = e;
+    if (unlikely(!atomic_cmpxchg(at->pte, &here, 0))) {
+        e = take_entry(side->d, at->pte, frame);
+        if (e == NO_ENTRY)
+            goto refused;
+    }
+    ASSERT(flip_pte_maps(e, frame));
     /* The entry's references are ours now. If nobody has another one, nobody has one of the type. */
-    if (unlikely(!page_claim(pg, state)))
-        goto entry;
+    pg = frame_page(frame);
+    if (unlikely(!page_claim(pg, side->state)) && !claim_odd(side, pg, p))
+        goto unclaimed;
     ASSERT(pg->type == (PGT_WRITABLE | 1));
+    /* From now on nobody but us moves it. */
+    if (unlikely(at->frame != frame))
+        slot_clear(side, at);
     WRITE_ONCE(at->frame, FLIP_SLOT_TAKEN);
+    at->e = e;
     s->at = at;
-    s->old = e;
     s->frame = frame;
-    *old_state = state;
     return FLIP_IS_OFFERED;
-entry:
+unclaimed:
     entry_give_back(side->d, at->pte, e);
 refused:
     offer_give_back(at->entry);
@@ -203,20 +236,19 @@ static const int16_t to_status[] = {
     [FLIP_IS_BUSY] = SLUICE_FLIP_to_busy, [FLIP_IS_GONE] = SLUICE_FLIP_to_gone,
 };
 
-/* Both slots of an operation; the result is its status. *back: state of the frame that goes back. */
+/* Both slots of an operation; the result is its status. */
 static __always_inline int16_t pair_take(struct side *from, struct side *to,
                                          const struct sluice_flip_op *op, domid_t backend,
-                                         struct pair *p, uint64_t *back)
+                                         struct pair *p)
 {
     enum flip_offer offer;
-    uint64_t sent;
 
     if (unlikely(op->flags))
         return SLUICE_FLIP_bad_op;
-    offer = slot_take(from, op->from_ref, backend, &p->from, &sent);
+    offer = slot_take(from, op->from_ref, backend, &p->from, p);
     if (unlikely(offer != FLIP_IS_OFFERED))
         return from_status[offer];
-    offer = slot_take(to, op->to_ref, backend, &p->to, back);
+    offer = slot_take(to, op->to_ref, backend, &p->to, p);
     if (likely(offer == FLIP_IS_OFFERED))
         return SLUICE_FLIP_okay;
     slot_give_back(from->d, &p->from);
@@ -257,12 +289,13 @@ static noinline struct sluice_flip_op *run_refuse(struct sluice_flip_op *op,
 static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
                                               const struct sluice_flip_op *end, domid_t backend)
 {
-    const struct sluice_flip_op *first = op;
+    const struct sluice_flip_op first = *op;
     struct domain *from_d = run_domain(op->from_dom), *to_d;
     struct grant_table *from_gt, *to_gt;
     struct run *r = b->end_run;
     struct pair *p = b->end;
-    uint64_t back = 0, clean;
+    uint64_t clean;
+    uint32_t written = 0;
     bool locked;
 
     if (unlikely(!from_d))
@@ -282,22 +315,25 @@ static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_fli
         return run_refuse(op, end, from_gt->windows_leaving ? SLUICE_FLIP_from_busy
                                                             : SLUICE_FLIP_to_busy);
     }
-    struct side from = { .d = from_d, .gt = from_gt,
-                         .state = page_state_shifted(page_state_mapped_once(from_d->id)) };
-    struct side to = { .d = to_d, .gt = to_gt,
-                       .state = page_state_shifted(page_state_mapped_once(to_d->id)) };
-
     clean = flip_clean(to_d->id, from_gt->flip_tag);
-    for (; op < end && same_run(first, op); op++) {
-        op->status = pair_take(&from, &to, op, backend, p, &back);
+    /* Most of what is sent came back once, most of what comes back was sent once. */
+    struct side from = { .d = from_d, .gt = from_gt, .pair = b->pair,
+                         .state = page_state_mapped_once(from_d->id) };
+    struct side to = { .d = to_d, .gt = to_gt, .pair = b->pair,
+                       .state = from_d == to_d ? from.state : clean };
+
+    for (; op < end && same_run(&first, op); op++) {
+        op->status = pair_take(&from, &to, op, backend, p);
         if (unlikely(op->status)) {
             count(CNT_FLIP_REFUSED);
             continue;
         }
-        if (unlikely(flip_must_scrub(back, clean, p->to.old)) && from_d != to_d)
-            b->scrub |= 1u << (p - b->pair);
+        if (unlikely(flip_must_scrub(clean, clean, p->to.at->e)))   /* if it is not odd */
+            written |= 1u << (p - b->pair);
         p++;
     }
+    if (likely(from_d != to_d))
+        b->scrub |= to.odd | written;
     locked = p != b->end && op == end && r == b->run && !b->scrub;
     if (unlikely(!locked)) {
         if (p != b->end) {
@@ -384,8 +420,12 @@ static inline void run_give(const struct run *r, uint32_t stamp, domid_t backend
         page_park(frame_page(back), &from_at->frame, back);
         page_publish(frame_page(sent), writable, to_state);
         page_publish(frame_page(back), writable, from_state);
-        entry_put(from, from_at->pte, flip_pte_sender(p->from.old, sent, back));
-        entry_put(to, to_at->pte, flip_pte_receiver(p->to.old, back, sent));
+        pte_t from_e = flip_pte_sender(from_at->e, sent, back);
+        pte_t to_e = flip_pte_receiver(to_at->e, back, sent);
+        from_at->e = from_e;
+        entry_put(from, from_at->pte, from_e);
+        to_at->e = to_e;
+        entry_put(to, to_at->pte, to_e);
         store_release(from_at->entry, flip_idle(backend, back));
         store_release(to_at->entry, flip_idle(backend, sent));
     }

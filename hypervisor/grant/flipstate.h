@@ -35,6 +35,12 @@ static inline uint32_t flip_offer_to(domid_t backend)
     return (uint32_t)backend << 16 | FLIP_OFFER;
 }
 
+/* The whole entry then, frame in the upper half. */
+static inline uint64_t flip_offered(domid_t backend, uint64_t frame)
+{
+    return frame << 32 | flip_offer_to(backend);
+}
+
 static inline enum flip_offer flip_offer(uint32_t word, domid_t backend)
 {
     if (word == flip_offer_to(backend))
@@ -87,7 +93,7 @@ static inline bool flip_must_scrub(uint64_t state, uint64_t clean, pte_t e)
  * frame has it if that has none (0). */
 static inline uint64_t flip_clean(uint16_t holder, uint16_t tag)
 {
-    return tag ? page_state(PGC_MAPPED_ONCE, holder, tag) : 0;
+    return page_state(PGC_MAPPED_ONCE, tag ? holder : DOMID_NONE, tag);
 }
 
 /* ------------------------------------------------------------ windows */

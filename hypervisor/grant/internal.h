@@ -30,6 +30,7 @@ struct flip_slot {
     uint64_t frame;             /* that is parked here (mm/frame.h); or PLACE_EMPTY, FLIP_SLOT_TAKEN */
     uint64_t *entry;            /* shared entry, as one word */
     pte_t *pte;
+    pte_t e;                    /* what the last flip has put there, while its frame is parked here */
 };
 
 /* A flip has taken the slot; whatever the guest writes into its entry, no other can before that is

@@ -294,12 +294,6 @@ static inline uint64_t page_state_mapped_once(uint16_t owner)
     return page_state(PGC_MAPPED_ONCE, owner, 0);
 }
 
-/* What page_mapped_once_shifted() compares with, or the state itself. */
-static __always_inline uint64_t page_state_shifted(uint64_t state)
-{
-    return state << 16;
-}
-
 /* want: page_state_mapped_once(). May be PGC_FOREIGN or not; from anybody. */
 static inline bool page_mapped_once(uint64_t state, uint64_t want)
 {
