@@ -17,8 +17,10 @@
 #include "sluice/flip.h"
 #include "sluice/netflip.h"
 
-#define POOL_ORDER	9
-#define POOL_PAGES	(1u << POOL_ORDER)	/* one L1 table's worth, contiguous in the direct map */
+#define RX_ORDER	9
+#define RX_PAGES	(1u << RX_ORDER)	/* one L1 table's worth, contiguous in the direct map */
+#define TX_ORDER	8
+#define TX_PAGES	(1u << TX_ORDER)
 
 /*
  * Pages that stay where they are while the frames behind them change: a window of the hypervisor's.
@@ -27,6 +29,7 @@
  */
 struct pool {
 	struct page *pages;
+	unsigned int nr;
 	grant_ref_t first_ref;
 	struct grant_entry_v1 *entry;
 	u32 window;
@@ -38,8 +41,8 @@ void grants_exit(void);
 /* Entry ref of the grant table, for good. */
 struct grant_entry_v1 *grants_entry(grant_ref_t ref);
 
-int pool_init(struct pool *p);
-/* Every page must be back from the backend. What the stack still has it frees itself. */
+int pool_init(struct pool *p, unsigned int order);
+/* What the stack still has it frees itself; what the backend would not let go is never freed. */
 void pool_exit(struct pool *p);
 bool flips_available(void);
 
@@ -48,22 +51,10 @@ static inline struct page *pool_page(const struct pool *p, unsigned int i)
 	return p->pages + i;
 }
 
-/* The page is the backend's; flags of its grant entry. */
-void pool_offer(struct pool *p, unsigned int i, domid_t dom, u16 flags);
+/* The page is the backend's, to be flipped or copied. */
+void pool_offer(struct pool *p, unsigned int i, domid_t dom);
 /* It comes back: 1 flipped, 0 not, -EBUSY the backend would not let go. */
 int pool_take(struct pool *p, unsigned int i);
-
-/* Pages of others, lent for reading. */
-void grant_lend(struct grant_entry_v1 *e, domid_t dom, struct page *page);
-bool grant_end(struct grant_entry_v1 *e);
-
-/* What of a skb is under way; in its cb. */
-struct tx_cb {
-	unsigned int pages;	/* not back yet */
-};
-#define TX_CB(skb)	((struct tx_cb *)(skb)->cb)
-
-#define TX_REFS		512u	/* pages lent to the backend, to be sent */
 
 struct half {
 	struct netflip_index *index;
@@ -83,31 +74,30 @@ struct vif {
 	struct half tx, rx;
 
 	/* Transmit, under the queue's lock. */
+	struct pool tx_pool;
 	u32 tx_prod, tx_sent, tx_cons, tx_ref_cons;
-	grant_ref_t tx_first;
-	u16 tx_free[TX_REFS];
+	u16 tx_free[TX_PAGES];
 	unsigned int nr_tx_free;
-	struct sk_buff *tx_skb[TX_REFS];
-	struct grant_entry_v1 *tx_entry;
+	bool tx_out[TX_PAGES];
 
 	/* Receive, from NAPI. */
 	struct pool pool;
 	u32 rx_cons, rx_ref_prod;
 	unsigned int nr_posted;
-	u16 lent[POOL_PAGES];	/* pages that the stack has, oldest first: a ring */
+	u16 lent[RX_PAGES];	/* pages that the stack has, oldest first: a ring */
 	unsigned int lent_first, nr_lent;
-	u16 free[POOL_PAGES];
+	u16 free[RX_PAGES];
 	unsigned int nr_free;
-	bool posted[POOL_PAGES];
+	bool posted[RX_PAGES];
 
-	u64 rx_flipped, rx_copied, rx_lost;
+	u64 rx_flipped, rx_copied, rx_lost, tx_flipped, tx_copied;
 };
 
 /* ring.c */
 netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net);
 int vif_poll(struct napi_struct *napi, int budget);
 irqreturn_t vif_interrupt(int irq, void *arg);
-/* Fresh rings: all pages are free, then offered. */
+/* Fresh rings: all pages are free, but those that an earlier backend would not let go, then offered. */
 void ring_start(struct vif *v);
 /* The backend is gone: takes everything back. */
 void ring_stop(struct vif *v);

@@ -189,7 +189,7 @@ static const struct net_device_ops vif_netdev_ops = {
 };
 
 static const char vif_stat_names[][ETH_GSTRING_LEN] = {
-	"rx_pages_flipped", "rx_pages_copied", "rx_frames_lost",
+	"rx_pages_flipped", "rx_pages_copied", "rx_frames_lost", "tx_pages_flipped", "tx_pages_copied",
 };
 
 static int vif_sset_count(struct net_device *net, int set)
@@ -210,6 +210,8 @@ static void vif_stats(struct net_device *net, struct ethtool_stats *stats, u64 *
 	data[0] = v->rx_flipped;
 	data[1] = v->rx_copied;
 	data[2] = v->rx_lost;
+	data[3] = v->tx_flipped;
+	data[4] = v->tx_copied;
 }
 
 static const struct ethtool_ops vif_ethtool_ops = {
@@ -235,25 +237,11 @@ static int read_mac(struct vif *v)
 	return 0;
 }
 
-static int tx_refs_init(struct vif *v)
-{
-	int rc = gnttab_alloc_grant_reference_seq(TX_REFS, &v->tx_first);
-
-	if (rc < 0)
-		return rc;
-	v->tx_entry = grants_entry(v->tx_first);
-	if (v->tx_entry && grants_entry(v->tx_first + TX_REFS - 1))
-		return 0;
-	gnttab_free_grant_reference_seq(v->tx_first, TX_REFS);
-	v->tx_entry = NULL;
-	return -ERANGE;
-}
-
 static void vif_free(struct vif *v)
 {
+	ring_stop(v);
 	pool_exit(&v->pool);
-	if (v->tx_entry)
-		gnttab_free_grant_reference_seq(v->tx_first, TX_REFS);
+	pool_exit(&v->tx_pool);
 	free_netdev(v->net);
 }
 
@@ -276,7 +264,6 @@ static int vif_probe(struct xenbus_device *dev, const struct xenbus_device_id *i
 {
 	struct net_device *net;
 	struct vif *v;
-	unsigned int i;
 	int rc;
 
 	if (!backend_flips(dev))
@@ -289,16 +276,22 @@ static int vif_probe(struct xenbus_device *dev, const struct xenbus_device_id *i
 	v->dev = dev;
 	rc = read_mac(v);
 	if (!rc)
-		rc = tx_refs_init(v);
+		rc = pool_init(&v->pool, RX_ORDER);
 	if (!rc)
-		rc = pool_init(&v->pool);
+		rc = pool_init(&v->tx_pool, TX_ORDER);
 	if (rc) {
 		vif_free(v);
 		xenbus_dev_fatal(dev, rc, "setting up");
 		return rc;
 	}
-	for (i = 0; i < POOL_PAGES; i++)
-		v->free[v->nr_free++] = i;
+	while (v->nr_free < RX_PAGES) {
+		v->free[v->nr_free] = v->nr_free;
+		v->nr_free++;
+	}
+	while (v->nr_tx_free < TX_PAGES) {
+		v->tx_free[v->nr_tx_free] = v->nr_tx_free;
+		v->nr_tx_free++;
+	}
 	net->netdev_ops = &vif_netdev_ops;
 	net->ethtool_ops = &vif_ethtool_ops;
 	net->features = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6 |

@@ -30,7 +30,7 @@ bool flips_available(void)
 	struct sluice_flip_query q = { 0 };
 
 	return xen_pv_domain() && flip_call(SLUICE_FLIP_query, &q, 1) == 0 &&
-	       q.version == SLUICE_FLIP_VERSION && q.max_slots >= POOL_PAGES;
+	       q.version == SLUICE_FLIP_VERSION && q.max_slots >= RX_PAGES;
 }
 
 /* Maps all frames that the table can have: asking for them makes them. */
@@ -86,22 +86,23 @@ struct grant_entry_v1 *grants_entry(grant_ref_t ref)
 	return ref < nr_frames * (PAGE_SIZE / sizeof(*table)) ? table + ref : NULL;
 }
 
-int pool_init(struct pool *p)
+int pool_init(struct pool *p, unsigned int order)
 {
-	struct sluice_flip_window w = { .slots = POOL_PAGES };
+	struct sluice_flip_window w = { .slots = 1u << order };
 	unsigned int i;
 	int rc;
 
-	p->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, POOL_ORDER);
+	p->nr = w.slots;
+	p->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, order);
 	if (!p->pages)
 		return -ENOMEM;
-	split_page(p->pages, POOL_ORDER);
-	rc = gnttab_alloc_grant_reference_seq(POOL_PAGES, &p->first_ref);
+	split_page(p->pages, order);
+	rc = gnttab_alloc_grant_reference_seq(p->nr, &p->first_ref);
 	if (rc < 0)
 		goto free_pages;
 	p->entry = grants_entry(p->first_ref);
 	rc = -ERANGE;
-	if (!p->entry || !grants_entry(p->first_ref + POOL_PAGES - 1))
+	if (!p->entry || !grants_entry(p->first_ref + p->nr - 1))
 		goto free_refs;
 	w.va = (unsigned long)page_address(p->pages);
 	w.first_ref = p->first_ref;
@@ -113,9 +114,9 @@ int pool_init(struct pool *p)
 	return 0;
 
 free_refs:
-	gnttab_free_grant_reference_seq(p->first_ref, POOL_PAGES);
+	gnttab_free_grant_reference_seq(p->first_ref, p->nr);
 free_pages:
-	for (i = 0; i < POOL_PAGES; i++)
+	for (i = 0; i < p->nr; i++)
 		__free_page(pool_page(p, i));
 	p->pages = NULL;
 	return rc;
@@ -129,9 +130,12 @@ void pool_exit(struct pool *p)
 		return;
 	if (p->has_window && flip_call(SLUICE_FLIP_unregister, &p->window, 1))
 		return;
-	for (i = 0; i < POOL_PAGES; i++)
+	for (i = 0; i < p->nr; i++) {
+		if (READ_ONCE(p->entry[i].flags))
+			continue;
 		__free_page(pool_page(p, i));
-	gnttab_free_grant_reference_seq(p->first_ref, POOL_PAGES);
+		gnttab_free_grant_reference(p->first_ref + i);
+	}
 	p->pages = NULL;
 	p->has_window = false;
 }
@@ -141,17 +145,17 @@ static unsigned long page_mfn(struct page *page)
 	return pfn_to_mfn(page_to_pfn(page));
 }
 
-void pool_offer(struct pool *p, unsigned int i, domid_t dom, u16 flags)
+void pool_offer(struct pool *p, unsigned int i, domid_t dom)
 {
 	struct grant_entry_v1 *e = &p->entry[i];
 
 	e->frame = page_mfn(pool_page(p, i));
 	e->domid = dom;
-	smp_store_release(&e->flags, flags);
+	smp_store_release(&e->flags, GTF_permit_access | SLUICE_GTF_flip);
 }
 
 /* Ends the grant, unless somebody is at it. */
-bool grant_end(struct grant_entry_v1 *e)
+static bool grant_end(struct grant_entry_v1 *e)
 {
 	u16 flags = READ_ONCE(e->flags);
 
@@ -172,11 +176,4 @@ int pool_take(struct pool *p, unsigned int i)
 		return 1;
 	}
 	return grant_end(e) ? 0 : -EBUSY;
-}
-
-void grant_lend(struct grant_entry_v1 *e, domid_t dom, struct page *page)
-{
-	e->frame = page_mfn(page);
-	e->domid = dom;
-	smp_store_release(&e->flags, GTF_permit_access | GTF_readonly);
 }

@@ -2,9 +2,9 @@
 /*
  * ring.c - frames to and from the rings of include/sluice/netflip.h.
  *
- * Sent: the first bytes go into the slot; the rest stays in the skb's pages, which are lent to the
- * backend for reading, since TCP keeps them until they are acknowledged and so cannot give them away. Received: payload
- * arrives in pages of the pool, by flip where the sender could flip, and goes up the stack as it is.
+ * Sent: the first bytes go into the slot, the rest is copied into pages that are flipped; TCP keeps its own until they are
+ * acknowledged and so cannot give them away. Nothing but the frame is in what the backend sees. Received: payload arrives in
+ * pages of the pool, by flip where the sender could flip, and goes up the stack as it is.
  *
  * The backend is believed nothing: indices, references and lengths are read once and checked.
  */
@@ -39,29 +39,31 @@ static bool publish(u32 *index, const u32 *event, u32 old, u32 new)
 
 /* Transmit --------------------------------------------------------------------------------- */
 
-/* A page came back; its skb goes with the last. */
-static void tx_done(struct vif *v, u32 ref, int budget)
+/* A page came back, ours again. */
+static void tx_done(struct vif *v, u32 ref)
 {
-	u32 i = ref - v->tx_first;
-	struct sk_buff *skb;
+	u32 i = ref - v->tx_pool.first_ref;
+	int rc;
 
-	if (i >= TX_REFS || !v->tx_skb[i]) {
+	if (i >= TX_PAGES || !v->tx_out[i]) {
 		broken(v, "returns a page that was not sent");
 		return;
 	}
-	if (!grant_end(&v->tx_entry[i])) {
+	rc = pool_take(&v->tx_pool, i);
+	if (rc < 0) {
 		broken(v, "returns a page that it still uses");
 		return;
 	}
-	skb = v->tx_skb[i];
-	v->tx_skb[i] = NULL;
+	if (rc)
+		v->tx_flipped++;
+	else
+		v->tx_copied++;
+	v->tx_out[i] = false;
 	v->tx_free[v->nr_tx_free++] = i;
-	if (--TX_CB(skb)->pages == 0)
-		napi_consume_skb(skb, budget);
 }
 
 /* Queue's lock held. */
-static void tx_reap(struct vif *v, int budget)
+static void tx_reap(struct vif *v)
 {
 	struct netflip_index *x = v->tx.index;
 	u32 prod = smp_load_acquire(&x->ref_prod), cons = smp_load_acquire(&x->slot_cons);
@@ -72,13 +74,13 @@ static void tx_reap(struct vif *v, int budget)
 	}
 	v->tx_cons = cons;
 	while (v->tx_ref_cons != prod && !v->broken)
-		tx_done(v, READ_ONCE(x->ref[v->tx_ref_cons++ % NETFLIP_REFS]), budget);
+		tx_done(v, READ_ONCE(x->ref[v->tx_ref_cons++ % NETFLIP_REFS]));
 }
 
 /* Events for what was sent: half of what is under way, so that they are few and the stack never starves. */
 static void tx_arm(struct vif *v)
 {
-	u32 out = TX_REFS - v->nr_tx_free;
+	u32 out = TX_PAGES - v->nr_tx_free;
 
 	WRITE_ONCE(v->tx.index->ref_event, v->tx_ref_cons + out / 2 + 1);
 	WRITE_ONCE(v->tx.index->cons_event, netif_queue_stopped(v->net) ? v->tx_cons + 1 : v->tx_sent + NEVER);
@@ -90,57 +92,37 @@ static bool tx_has_room(const struct vif *v, unsigned int pages)
 	       v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, pages) <= NETFLIP_SLOTS;
 }
 
-/* Pages that len bytes from there touch. */
-static unsigned int span(unsigned long offset, unsigned int len)
-{
-	return len ? PFN_UP(offset_in_page(offset) + len) : 0;
-}
-
-static unsigned int tx_pages(const struct sk_buff *skb, unsigned int head)
-{
-	unsigned int n = span((unsigned long)skb->data + head, skb_headlen(skb) - head), i;
-
-	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
-		const skb_frag_t *f = &skb_shinfo(skb)->frags[i];
-
-		n += span(skb_frag_off(f), skb_frag_size(f));
-	}
-	return n;
-}
-
-/* Where the next fragment goes: behind the head, then in slots of their own. */
-struct frag_cursor {
-	struct netflip_frag *at;
-	unsigned int left;
+/* Where in a skb one reads. */
+struct walk {
+	const struct sk_buff *skb;
+	const void *at;
+	unsigned int left;		/* bytes there in one piece */
+	unsigned int frag;		/* the piece after that */
 };
 
-static void tx_lend(struct vif *v, struct sk_buff *skb, struct frag_cursor *c, struct page *page,
-		    unsigned int offset, unsigned int len)
+static void walk_copy(struct walk *w, void *to, unsigned int len)
 {
-	page = nth_page(page, offset >> PAGE_SHIFT);
-	offset = offset_in_page(offset);
 	while (len) {
-		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset);
-		u16 i = v->tx_free[--v->nr_tx_free];
+		unsigned int n;
 
-		if (!c->left) {
-			c->at = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-			c->left = NETFLIP_FRAGS_PER_SLOT;
+		if (!w->left) {
+			const skb_frag_t *f = &skb_shinfo(w->skb)->frags[w->frag++];
+
+			w->at = skb_frag_address(f);
+			w->left = skb_frag_size(f);
 		}
-		c->left--;
-		*c->at++ = (struct netflip_frag){ v->tx_first + i, offset, n };
-		grant_lend(&v->tx_entry[i], v->dev->otherend_id, page);
-		v->tx_skb[i] = skb;
-		TX_CB(skb)->pages++;
-		page = nth_page(page, 1);
-		offset = 0;
+		n = min(len, w->left);
+		memcpy(to, w->at, n);
+		w->at += n;
+		w->left -= n;
+		to += n;
 		len -= n;
 	}
 }
 
 static u8 tx_flags(const struct sk_buff *skb)
 {
-	u8 flags = NETFLIP_COPY;
+	u8 flags = 0;
 
 	if (skb->ip_summed == CHECKSUM_PARTIAL)
 		flags |= NETFLIP_CSUM_BLANK;
@@ -154,9 +136,9 @@ static u8 tx_flags(const struct sk_buff *skb)
 static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head, unsigned int pages)
 {
 	struct netflip_head *h = &v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-	struct frag_cursor c = { (void *)(h->data + ALIGN(head, 8)), netflip_head_frags(head) };
-	unsigned long rest = (unsigned long)skb->data + head;
-	unsigned int i;
+	struct netflip_frag *to = (void *)(h->data + ALIGN(head, 8));
+	struct walk w = { skb, skb->data, skb_headlen(skb), 0 };
+	unsigned int here = netflip_head_frags(head), rest = skb->len - head;
 
 	h->len = skb->len;
 	h->inline_len = head;
@@ -164,14 +146,23 @@ static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head, unsign
 	h->gso_size = skb_is_gso(skb) ? skb_shinfo(skb)->gso_size : 0;
 	h->flags = tx_flags(skb);
 	h->zero = 0;
-	memcpy(h->data, skb->data, head);
-	TX_CB(skb)->pages = 0;
-	if (skb_headlen(skb) > head)
-		tx_lend(v, skb, &c, virt_to_page(rest), offset_in_page(rest), skb_headlen(skb) - head);
-	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
-		const skb_frag_t *f = &skb_shinfo(skb)->frags[i];
+	walk_copy(&w, h->data, head);
+	while (rest) {
+		unsigned int n = min_t(unsigned int, rest, PAGE_SIZE);
+		u16 i = v->tx_free[--v->nr_tx_free];
+		void *page = page_address(pool_page(&v->tx_pool, i));
 
-		tx_lend(v, skb, &c, skb_frag_page(f), skb_frag_off(f), skb_frag_size(f));
+		if (!here--) {
+			to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
+			here = NETFLIP_FRAGS_PER_SLOT - 1;
+		}
+		walk_copy(&w, page, n);
+		/* Whatever was sent in it before may have been somebody else's. */
+		memset(page + n, 0, PAGE_SIZE - n);
+		pool_offer(&v->tx_pool, i, v->dev->otherend_id);
+		v->tx_out[i] = true;
+		*to++ = (struct netflip_frag){ v->tx_pool.first_ref + i, 0, n };
+		rest -= n;
 	}
 }
 
@@ -193,18 +184,11 @@ netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net)
 
 	if (unlikely(!v->up || v->broken || skb->len > NETFLIP_FRAME_MAX || skb->len < ETH_HLEN))
 		goto drop;
-	head = min_t(unsigned int, skb_headlen(skb), NETFLIP_INLINE_MAX);
-	pages = tx_pages(skb, head);
-	if (unlikely(pages > NETFLIP_FRAGS_MAX)) {
-		if (skb_linearize(skb))
-			goto drop;
-		head = min_t(unsigned int, skb->len, NETFLIP_INLINE_MAX);
-		pages = tx_pages(skb, head);
-		if (pages > NETFLIP_FRAGS_MAX)
-			goto drop;
-	}
+	/* Headers go into the slot, and short frames as a whole. */
+	head = skb->len <= NETFLIP_INLINE_MAX ? skb->len : min_t(unsigned int, skb_headlen(skb), NETFLIP_INLINE_MAX);
+	pages = DIV_ROUND_UP(skb->len - head, PAGE_SIZE);
 	if (unlikely(!tx_has_room(v, pages))) {
-		tx_reap(v, 0);
+		tx_reap(v);
 		if (!tx_has_room(v, pages)) {
 			netif_stop_queue(net);
 			tx_kick(v);
@@ -215,10 +199,9 @@ netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net)
 	net->stats.tx_packets++;
 	net->stats.tx_bytes += skb->len;
 	tx_put(v, skb, head, pages);
-	if (!pages)
-		dev_consume_skb_any(skb);
+	dev_consume_skb_any(skb);
 	if (!tx_has_room(v, NETFLIP_FRAGS_MAX)) {
-		tx_reap(v, 0);
+		tx_reap(v);
 		if (!tx_has_room(v, NETFLIP_FRAGS_MAX)) {
 			netif_stop_queue(net);
 			tx_arm(v);
@@ -242,13 +225,13 @@ static void rx_recycle(struct vif *v)
 	unsigned int look = min(v->nr_lent, LOOK);
 
 	while (look--) {
-		u16 i = v->lent[v->lent_first++ % POOL_PAGES];
+		u16 i = v->lent[v->lent_first++ % RX_PAGES];
 
 		if (page_ref_count(pool_page(&v->pool, i)) == 1) {
 			v->free[v->nr_free++] = i;
 			v->nr_lent--;
 		} else {
-			v->lent[(v->lent_first + v->nr_lent - 1) % POOL_PAGES] = i;
+			v->lent[(v->lent_first + v->nr_lent - 1) % RX_PAGES] = i;
 		}
 	}
 }
@@ -263,7 +246,7 @@ static void rx_post(struct vif *v)
 	while (v->nr_posted < POSTED && v->nr_free) {
 		u16 i = v->free[--v->nr_free];
 
-		pool_offer(&v->pool, i, v->dev->otherend_id, GTF_permit_access | SLUICE_GTF_flip);
+		pool_offer(&v->pool, i, v->dev->otherend_id);
 		v->posted[i] = true;
 		v->nr_posted++;
 		WRITE_ONCE(x->ref[v->rx_ref_prod++ % NETFLIP_REFS], v->pool.first_ref + i);
@@ -278,7 +261,7 @@ static int rx_take(struct vif *v, const struct netflip_frag *g)
 	u32 i = g->ref - v->pool.first_ref;
 	int rc;
 
-	if (i >= POOL_PAGES || !v->posted[i]) {
+	if (i >= RX_PAGES || !v->posted[i]) {
 		broken(v, "brings a page that it did not have");
 		return -1;
 	}
@@ -301,7 +284,7 @@ static void rx_lend(struct vif *v, struct sk_buff *skb, u16 i, const struct netf
 	struct page *page = pool_page(&v->pool, i);
 
 	get_page(page);
-	v->lent[(v->lent_first + v->nr_lent++) % POOL_PAGES] = i;
+	v->lent[(v->lent_first + v->nr_lent++) % RX_PAGES] = i;
 	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, g->offset, g->len, PAGE_SIZE);
 }
 
@@ -459,7 +442,7 @@ int vif_poll(struct napi_struct *napi, int budget)
 		rx_post(v);
 	netif_tx_lock(v->net);
 	if (!v->broken) {
-		tx_reap(v, budget);
+		tx_reap(v);
 		if (netif_queue_stopped(v->net) && tx_has_room(v, NETFLIP_FRAGS_MAX))
 			netif_wake_queue(v->net);
 		tx_arm(v);
@@ -490,12 +473,9 @@ irqreturn_t vif_interrupt(int irq, void *arg)
 
 void ring_start(struct vif *v)
 {
-	unsigned int i;
-
+	/* What an earlier backend has kept so long may be there now. */
+	ring_stop(v);
 	v->tx_prod = v->tx_sent = v->tx_cons = v->tx_ref_cons = 0;
-	v->nr_tx_free = 0;
-	for (i = 0; i < TX_REFS; i++)
-		v->tx_free[v->nr_tx_free++] = i;
 	v->rx_cons = v->rx_ref_prod = 0;
 	v->tx.index->slot_event = v->rx.index->slot_event = 1;
 	v->tx.index->ref_event = 1;
@@ -507,22 +487,17 @@ void ring_stop(struct vif *v)
 {
 	unsigned int i;
 
-	for (i = 0; i < TX_REFS; i++) {
-		struct sk_buff *skb = v->tx_skb[i];
-
-		if (!skb)
+	for (i = 0; i < TX_PAGES; i++) {
+		if (!v->tx_out[i] || pool_take(&v->tx_pool, i) < 0)
 			continue;
-		v->tx_skb[i] = NULL;
-		/* A backend that would not let go keeps the page, and so the skb. */
-		if (grant_end(&v->tx_entry[i]) && --TX_CB(skb)->pages == 0)
-			dev_kfree_skb_any(skb);
+		v->tx_out[i] = false;
+		v->tx_free[v->nr_tx_free++] = i;
 	}
-	for (i = 0; i < POOL_PAGES; i++) {
-		if (!v->posted[i])
+	for (i = 0; i < RX_PAGES; i++) {
+		if (!v->posted[i] || pool_take(&v->pool, i) < 0)
 			continue;
 		v->posted[i] = false;
 		v->nr_posted--;
-		if (pool_take(&v->pool, i) >= 0)
-			v->free[v->nr_free++] = i;
+		v->free[v->nr_free++] = i;
 	}
 }
