@@ -63,8 +63,10 @@ static void grow(void)
     for (unsigned int i = 0; i + 1 < PER_PAGE; i += 2) {
         uint8_t *buf = page_alloc();
 
+        if (!buf && !i)
+            page_free(m);
         if (!buf)
-            return;             /* what is not in the list stays unused: memory is out anyway */
+            return;             /* what is not in the list stays unused */
         m[i].buf = buf;
         m[i + 1].buf = buf + FRAME_ROOM;
         m[i].f.head_mfn = m[i + 1].f.head_mfn = virt_to_mfn(buf);

@@ -10,6 +10,7 @@
 #include "runtime/time.h"
 
 #define NIC_TURN 64         /* frames that a driver takes from its card in one turn */
+#define NIC_REFILL_NS (10 * NS_PER_MS)  /* without memory for all of a card's receive buffers: when to try again */
 
 /*
  * A probe function: 0 when it took the device and its port can join; -XEN_ENODEV: not for this

@@ -9,6 +9,7 @@
 
 static struct list works = LIST_INIT(works);
 static struct list lasts = LIST_INIT(lasts);
+static struct list checks = LIST_INIT(checks);
 static struct loop_stats stats;
 static uint64_t start_ns, idle_ns;      /* when measuring began, 0: it did not; time spent blocked since */
 
@@ -169,6 +170,21 @@ static void timer_event(void *arg)
     armed = 0;
 }
 
+void loop_before_sleep(struct sleep_check *c)
+{
+    list_push_back(&checks, &c->link);
+}
+
+static bool work_after_all(void)
+{
+    struct sleep_check *c;
+    bool any = false;
+
+    list_for_each(c, &checks, link)
+        any |= c->fn();
+    return any;
+}
+
 /* Upcalls are masked, so nothing can come between the last look and the block, which unmasks,
  * looks, and sleeps in one step. */
 static void idle(void)
@@ -180,6 +196,8 @@ static void idle(void)
     if (due != armed)
         (void)hc_set_timer_op(due);
     armed = due;
+    if (work_after_all())
+        return;
     stats.blocks++;
     if (!start_ns) {
         (void)hc_sched_op(SCHEDOP_block, NULL);

@@ -65,6 +65,16 @@ void loop_turn(bool block);
 
 void loop_init(void);
 
+/*
+ * Looked at each time before the loop goes to sleep: true when there is work after all (it queued some).
+ * For what could have come without an event. Stays for ever.
+ */
+struct sleep_check {
+    struct list link;
+    bool (*fn)(void);
+};
+void loop_before_sleep(struct sleep_check *c);
+
 struct loop_stats {
     uint64_t turns, blocks, events, works, timers;
     uint64_t busy_ns;               /* time not spent blocked, since loop_measure() */

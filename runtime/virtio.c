@@ -9,6 +9,7 @@
 #include "atomic.h"
 #include "lib/string.h"
 #include "runtime/log.h"
+#include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
 #include "runtime/time.h"
@@ -296,7 +297,7 @@ static void shared_irq(void *arg)
     struct virtio_dev *v = arg;
 
     (void)*v->isr;
-    v->irq_fn(v->irq_arg);
+    v->fn[0](v->arg[0]);
 }
 
 int virtio_irqs(struct virtio_dev *v, unsigned int want, const event_fn *fn, void *const *arg)
@@ -305,10 +306,11 @@ int virtio_irqs(struct virtio_dev *v, unsigned int want, const event_fn *fn, voi
     void *self[1] = { v };
     int n;
 
-    v->irq_fn = fn[0];
-    v->irq_arg = arg[0];
+    want = MIN(want, (unsigned int)VIRTIO_IRQS);
+    memcpy(v->fn, fn, want * sizeof(*fn));
+    memcpy(v->arg, arg, want * sizeof(*arg));
     if (v->pci->msix_cap)
-        n = pci_irq_alloc(v->pci, v->irqs, MIN(want, (unsigned int)ARRAY_SIZE(v->irqs)), fn, arg);
+        n = pci_irq_alloc(v->pci, v->irqs, want, fn, arg);
     else
         n = pci_irq_alloc(v->pci, v->irqs, 1, shared, self);
     v->nr_irqs = n > 0 ? (unsigned int)n : 0;
@@ -333,6 +335,8 @@ void virtio_ready(struct virtio_dev *v)
 
 /* Queues. */
 
+static struct list queues = LIST_INIT(queues);
+
 static volatile uint16_t *used_event(struct virtq *q)
 {
     return &q->avail->ring[q->size];
@@ -341,6 +345,61 @@ static volatile uint16_t *used_event(struct virtq *q)
 static volatile uint16_t *avail_event(struct virtq *q)
 {
     return (volatile uint16_t *)(volatile void *)&q->used->ring[q->size];
+}
+
+/* Does the device want to hear of avail entries `from` to `to`? */
+static bool wants_kick(struct virtq *q, uint16_t from, uint16_t to)
+{
+    if (q->event_idx)
+        return (uint16_t)(to - *avail_event(q) - 1) < (uint16_t)(to - from);
+    return !(READ_ONCE(q->used->flags) & USED_NO_NOTIFY);
+}
+
+bool virtq_look_again(struct virtq *q)
+{
+    if (q->event_idx && q->sure_idx != q->kicked_idx) {
+        if (wants_kick(q, q->sure_idx, q->kicked_idx))
+            *q->doorbell = q->index;
+        q->sure_idx = q->kicked_idx;
+    }
+    if (!q->irq_on || load_acquire(&q->used->idx) == q->used_idx)
+        return false;
+    q->irq_on = false;
+    return true;
+}
+
+/*
+ * What we tell the device (entries, from where on it is to interrupt) is followed by a look at what it tells us,
+ * and a barrier between them keeps each side from missing the other. Emulators of one CPU have been seen to leave
+ * barriers out although their device is another thread (QEMU before 8.1 with -smp 1): then, once in millions of
+ * times, both sleep for ever. By the time the loop goes to sleep the stores are long done; so it looks once more.
+ */
+static bool look_again(void)
+{
+    struct virtq *q;
+    bool any = false;
+
+    list_for_each(q, &queues, link) {
+        if (virtq_look_again(q)) {
+            q->fn(q->arg);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void watch(struct virtq *q, event_fn fn, void *arg)
+{
+    static struct sleep_check check = { .fn = look_again };
+
+    q->fn = fn;
+    q->arg = arg;
+    list_init(&q->link);
+    if (!fn)
+        return;
+    if (!check.link.next)
+        loop_before_sleep(&check);
+    list_push_back(&queues, &q->link);
 }
 
 static int queue_memory(struct virtq *q)
@@ -413,6 +472,7 @@ int virtq_init(struct virtq *q, struct virtio_dev *v, uint16_t index, uint16_t m
     if (v->nr_irqs && v->irqs[0].kind == PCI_IRQ_MSIX)
         q->vector = v->irqs[irq < v->nr_irqs ? irq : 0].entry;
     enable(q);
+    watch(q, v->fn[irq < v->nr_irqs ? irq : 0], v->arg[irq < v->nr_irqs ? irq : 0]);
     return 0;
 }
 
@@ -436,7 +496,8 @@ int virtq_restart(struct virtq *q)
     memset(q->avail, 0, PAGE_SIZE);         /* and the used ring, in the same page */
     memset(q->cookie, 0, q->size * sizeof(*q->cookie));
     memset(q->chain_len, 0, q->size * sizeof(*q->chain_len));
-    q->avail_idx = q->kicked_idx = q->used_idx = 0;
+    q->avail_idx = q->kicked_idx = q->sure_idx = q->used_idx = 0;
+    q->irq_on = false;
     link_free(q);
     enable(q);
     return 0;
@@ -445,6 +506,8 @@ int virtq_restart(struct virtq *q)
 /* The device must have been reset before. */
 void virtq_destroy(struct virtq *q)
 {
+    if (q->link.next)
+        list_remove(&q->link);
     page_free(q->desc);
     page_free(q->avail);
     free(q->cookie);
@@ -511,19 +574,16 @@ int virtq_add_indirect(struct virtq *q, void *table, const struct virtq_buf *buf
 void virtq_kick(struct virtq *q)
 {
     uint16_t old = q->kicked_idx, new = q->avail_idx;
-    bool ring;
 
     if (old == new)
         return;
     store_release(&q->avail->idx, new);
     q->kicked_idx = new;
     smp_mb();
-    if (q->event_idx)
-        ring = (uint16_t)(new - *avail_event(q) - 1) < (uint16_t)(new - old);
-    else
-        ring = !(READ_ONCE(q->used->flags) & USED_NO_NOTIFY);
-    if (ring)
-        *q->doorbell = q->index;
+    if (!wants_kick(q, old, new))
+        return;
+    *q->doorbell = q->index;
+    q->sure_idx = new;
 }
 
 static void free_chain(struct virtq *q, uint16_t head)
@@ -565,6 +625,7 @@ void virtq_irq_disable(struct virtq *q)
         *used_event(q) = (uint16_t)(q->used_idx - 1);
     else
         WRITE_ONCE(q->avail->flags, AVAIL_NO_INTERRUPT);
+    q->irq_on = false;
 }
 
 bool virtq_irq_enable(struct virtq *q)
@@ -573,6 +634,7 @@ bool virtq_irq_enable(struct virtq *q)
         *used_event(q) = q->used_idx;
     else
         WRITE_ONCE(q->avail->flags, 0);
+    q->irq_on = true;
     smp_mb();
     return load_acquire(&q->used->idx) != q->used_idx;
 }

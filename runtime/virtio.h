@@ -9,6 +9,7 @@
 #ifndef RUNTIME_VIRTIO_H
 #define RUNTIME_VIRTIO_H
 
+#include "lib/list.h"
 #include "runtime/pci.h"
 
 #define VIRTIO_F_INDIRECT_DESC   28
@@ -17,6 +18,8 @@
 #define VIRTIO_F_ACCESS_PLATFORM 33
 
 #define VIRTIO_BIT(n) (1UL << (n))
+
+#define VIRTIO_IRQS 8
 
 struct virtio_dev {
     struct pci_dev *pci;
@@ -28,11 +31,11 @@ struct virtio_dev {
     uint32_t notify_len, notify_mult;
     uint64_t features;              /* what was negotiated */
     uint16_t nr_queues;
-    struct pci_irq irqs[8];
+    struct pci_irq irqs[VIRTIO_IRQS];
+    event_fn fn[VIRTIO_IRQS];       /* their handlers */
+    void *arg[VIRTIO_IRQS];
     unsigned int nr_irqs;
     uint16_t config_vector;         /* MSI-X entry of configuration changes, or none */
-    event_fn irq_fn;                /* handler behind a shared interrupt */
-    void *irq_arg;
 };
 
 /* Resets the device, acknowledges it and maps its structures. 0; -XEN_ENODEV: not a modern one. */
@@ -77,6 +80,12 @@ struct virtq {
     void **cookie;                  /* per head descriptor: what virtq_add was given */
     uint16_t *chain_len;            /* per head descriptor: descriptors of the chain */
     bool event_idx;
+    /* For a second look before the loop sleeps; virtio.c. */
+    struct list link;
+    uint16_t sure_idx;              /* up to here the device knows for certain */
+    bool irq_on;
+    event_fn fn;
+    void *arg;
 };
 
 /* Sets queue `index` up with at most max_size descriptors. Interrupt: entry `irq` (0 when fewer
@@ -127,5 +136,11 @@ void *virtq_next_used(struct virtq *q, uint32_t *written);
 /* Interrupts off and on. Enable returns true when something is already waiting. */
 void virtq_irq_disable(struct virtq *q);
 bool virtq_irq_enable(struct virtq *q);
+
+/*
+ * A second look after virtq_kick() and virtq_irq_enable(), taken by itself before the loop sleeps: rings a doorbell
+ * that should have been rung; true when something is there that interrupts were on for. Once for each enabling.
+ */
+bool virtq_look_again(struct virtq *q);
 
 #endif

@@ -27,10 +27,17 @@ static void refill(struct e1000e *e)
         e->rx[e->rx_filled % RING] = (struct rx_desc){ .addr = virt_to_maddr(f->head) };
         e->rx_frame[e->rx_filled++ % RING] = f;
     }
+    if (e->rx_filled - e->rx_taken < POSTED)    /* without any the card may never interrupt again */
+        timer_set_after(&e->refill_timer, NIC_REFILL_NS);
     if (before == e->rx_filled)
         return;
     smp_wmb();                      /* descriptors before the tail */
     e1000e_wr(e, RDT, e->rx_filled % RING);
+}
+
+static void refill_due(struct timer *t)
+{
+    work_queue(&container_of(t, struct e1000e, refill_timer)->work);
 }
 
 /* Is what this descriptor holds a frame by itself? */
@@ -270,6 +277,7 @@ int e1000e_probe(struct pci_dev *pci, const char *name, struct port **port)
     e->port.flush = e1000e_flush;
     e->pci = pci;
     work_init(&e->work, work_fn);
+    timer_init(&e->refill_timer, refill_due);
     nic_watch_init(&e->watch, &e->port, hung);
     rc = bring_up(e, pci);
     if (rc) {

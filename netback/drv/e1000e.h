@@ -125,6 +125,7 @@ struct e1000e {
     volatile uint8_t *regs;
     struct pci_irq irq;
     struct work work;
+    struct timer refill_timer;
     struct nic_watch watch;
     struct rx_desc *rx;
     uint32_t rx_filled, rx_taken;   /* run free */

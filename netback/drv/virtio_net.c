@@ -63,6 +63,7 @@ struct virtio_net {
     struct virtio_dev dev;
     struct virtq rx, tx;
     struct work rx_work, tx_work;
+    struct timer refill_timer;
     struct nic_watch watch;
     unsigned int posted;            /* receive buffers that the device has */
     bool big;                       /* they are pages, and a frame may take several of them */
@@ -86,7 +87,9 @@ static unsigned int room(const struct virtio_net *n)
 
 static void refill(struct virtio_net *n)
 {
-    while (n->posted < (n->big ? RX_PAGES : RX_BUFFERS)) {
+    unsigned int all = n->big ? RX_PAGES : RX_BUFFERS;
+
+    while (n->posted < all) {
         struct frame *f = rx_frame_new(&n->port, room(n));
         struct virtq_buf buf;
 
@@ -100,6 +103,13 @@ static void refill(struct virtio_net *n)
         n->posted++;
     }
     virtq_kick(&n->rx);
+    if (n->posted < all)            /* with too few for a frame the device may never interrupt again */
+        timer_set_after(&n->refill_timer, NIC_REFILL_NS);
+}
+
+static void refill_due(struct timer *t)
+{
+    work_queue(&container_of(t, struct virtio_net, refill_timer)->rx_work);
 }
 
 /* A frame of several packets: such a one as may be handed on? */
@@ -448,6 +458,7 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
         return -XEN_ENOMEM;
     work_init(&n->rx_work, rx_work);
     work_init(&n->tx_work, tx_work);
+    timer_init(&n->refill_timer, refill_due);
     nic_watch_init(&n->watch, &n->port, hung);
     rc = virtio_open(&n->dev, pci);
     if (!rc) {

@@ -195,6 +195,35 @@ static void idle_blocks_until_the_next_timer(void **state)
     assert_int_equal(fired, 1);
 }
 
+static bool found;
+
+static bool finds_work(void)
+{
+    bool was = found;
+
+    if (found)
+        work_queue(&w[2]);
+    found = false;
+    return was;
+}
+
+static void a_last_look_before_sleep(void **state)
+{
+    static struct sleep_check check = { .fn = finds_work };
+
+    model[0] = now + 500;
+    timer_set(&timers[0], model[0]);
+    loop_before_sleep(&check);
+    blocks = ran[2] = 0;
+    found = true;
+    loop_turn(true);
+    assert_int_equal(blocks, 0);
+    assert_int_equal(ran[2], 1);
+    last_due = 0;
+    loop_turn(true);
+    assert_int_equal(blocks, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +232,7 @@ int main(void)
         cmocka_unit_test(work_may_be_cancelled_by_work),
         cmocka_unit_test(last_list_runs_last),
         cmocka_unit_test(idle_blocks_until_the_next_timer),
+        cmocka_unit_test(a_last_look_before_sleep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "atomic.h"
 #include "runtime/log.h"
+#include "runtime/loop.h"
 #include "runtime/pagetable.h"
 #include "runtime/mem.h"
 #include "runtime/virtio.h"
@@ -77,6 +78,13 @@ void pci_irq_free(struct pci_dev *d, struct pci_irq *irqs, unsigned int n)
 {
 }
 
+static struct sleep_check *before_sleep;
+
+void loop_before_sleep(struct sleep_check *c)
+{
+    before_sleep = c;
+}
+
 /* The device's side. */
 struct desc {
     uint64_t addr;
@@ -123,6 +131,7 @@ static void dev_finish(uint32_t id, uint32_t len, uint16_t size)
 
 static struct pci_dev pci;
 static struct virtio_dev dev;
+static event_fn handler;
 
 static void start(struct virtq *q, uint16_t size, bool event_idx)
 {
@@ -133,6 +142,7 @@ static void start(struct virtq *q, uint16_t size, bool event_idx)
     dev = (struct virtio_dev){
         .pci = &pci, .common = common, .notify = bell, .notify_len = 64, .nr_queues = 4,
         .features = event_idx ? VIRTIO_BIT(VIRTIO_F_EVENT_IDX) : 0,
+        .fn = { handler },
     };
     assert_int_equal(virtq_init(q, &dev, 3, 256, 0), 0);
     assert_int_equal(common[22], 3);
@@ -210,6 +220,65 @@ static void doorbell_only_when_wanted(void **state)
     virtq_destroy(&q);
 }
 
+/* A store of ours reached the device only after we looked at what it says: a second look finds that out, once. */
+static void second_look(void **state)
+{
+    struct virtq q;
+    struct virtq_buf b = { 0x1000, 1 };
+    char a;
+
+    start(&q, 16, true);
+    assert_false(virtq_look_again(&q));
+    dev_used()[2 + 16 * 4] = 5;         /* avail_event: old */
+    virtq_add(&q, &b, 1, 0, &a);
+    virtq_kick(&q);
+    assert_int_equal(*(uint16_t *)bell, 0xffff);
+    dev_used()[2 + 16 * 4] = 0;         /* it waits, and has not seen the entry */
+    assert_false(virtq_look_again(&q));
+    assert_int_equal(*(uint16_t *)bell, 3);
+    memset(bell, 0xff, sizeof(bell));
+    assert_false(virtq_look_again(&q));
+    assert_int_equal(*(uint16_t *)bell, 0xffff);
+
+    dev_finish(dev_take(&(unsigned int){ 0 }, 16), 0, 16);
+    assert_false(virtq_look_again(&q)); /* interrupts are off: whoever took them off looks himself */
+    assert_ptr_equal(virtq_next_used(&q, NULL), &a);
+    assert_false(virtq_irq_enable(&q));
+    assert_false(virtq_look_again(&q));
+    virtq_add(&q, &b, 1, 0, &a);
+    virtq_kick(&q);
+    dev_finish(dev_take(&(unsigned int){ 0 }, 16), 0, 16);
+    assert_true(virtq_look_again(&q));
+    assert_false(virtq_look_again(&q));
+    virtq_destroy(&q);
+}
+
+static unsigned int nr_irqs;
+
+static void on_irq(void *arg)
+{
+    nr_irqs++;
+}
+
+/* Its handler runs as if the interrupt had come. */
+static void before_the_loop_sleeps(void **state)
+{
+    struct virtq q;
+
+    handler = on_irq;
+    start(&q, 16, true);
+    handler = NULL;
+    assert_false(before_sleep->fn());
+    assert_false(virtq_irq_enable(&q));
+    assert_false(before_sleep->fn());
+    dev_finish(0, 0, 16);
+    assert_true(before_sleep->fn());
+    assert_int_equal(nr_irqs, 1);
+    assert_false(before_sleep->fn());
+    virtq_destroy(&q);
+    assert_false(before_sleep->fn());
+}
+
 /* Whatever a device claims to have finished: nothing that is not outstanding comes back. */
 static void lies_are_noticed(void **state)
 {
@@ -250,6 +319,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains_come_back),
         cmocka_unit_test(doorbell_only_when_wanted),
+        cmocka_unit_test(second_look),
+        cmocka_unit_test(before_the_loop_sleeps),
         cmocka_unit_test(lies_are_noticed),
     };
 
