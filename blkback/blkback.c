@@ -105,13 +105,17 @@ static void detached(void *arg)
 
 static void go_closed(struct vbd *v)
 {
+    bool online;
+
     go_closing(v);
     if (v->dev.state != XenbusStateClosing || v->closing)
         return;
-    /* Pages of the guest may be with the disk. */
-    if (v->busy && !(v->disk->caps & DISK_BY_COPY))
+    online = xs_read_default(XS_NO_TXN, v->dev.path, "online", 1);
+    /* Pages of the guest may be with the disk: it must not think that they are its own, nor that what
+     * it had asked for is over. */
+    if (v->busy && (!(v->disk->caps & DISK_BY_COPY) || (v->lent && online)))
         return;                     /* vbd_idle() */
-    if (xs_read_default(XS_NO_TXN, v->dev.path, "online", 1)) {
+    if (online) {
         xbdev_set_state(&v->dev, XenbusStateClosed);
         return;
     }

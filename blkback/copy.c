@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copy.c - grant copies, collected over all disks and carried out together (disk_settle()).
+ * copy.c - grant copies, collected over all disks and carried out together with pins (disk_settle()).
  */
 #include "blkback/copy.h"
 #include "blkback/disk.h"
+#include "blkback/pin.h"
 #include "lib/string.h"
 
 #define BATCH 128u
@@ -12,7 +13,7 @@ static struct gnttab_copy ops[BATCH];       /* one loop: they are never filled b
 static bool *fails[BATCH];
 static uint32_t nr;
 
-void disk_settle(void)
+static void copy_settle(void)
 {
     uint32_t n = nr;
 
@@ -24,13 +25,19 @@ void disk_settle(void)
             *fails[i] = true;
 }
 
+void disk_settle(void)
+{
+    copy_settle();
+    pin_settle();
+}
+
 static void add(const struct gnttab_copy_ptr *source, const struct gnttab_copy_ptr *dest,
                 uint32_t bytes, uint16_t flags, bool *failed)
 {
     struct gnttab_copy *c;
 
     if (nr == BATCH)
-        disk_settle();
+        copy_settle();
     c = &ops[nr];
     c->source = *source;
     c->dest = *dest;

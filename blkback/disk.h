@@ -29,6 +29,7 @@
 
 struct disk;
 struct disk_io;
+struct pinned;
 
 /* ------------------------------------------------------------------ requests */
 
@@ -50,10 +51,11 @@ struct disk_seg {
     uint32_t bytes;         /* a multiple of 512 */
 };
 
-/* What blkback does for disks with DISK_BY_COPY; see disk_give() and disk_take(). */
+/* What blkback does for disks with DISK_BY_COPY; see disk_give(), disk_take() and disk_pin(). */
 struct disk_io_ops {
     void (*give)(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes);
     void (*take)(struct disk_io *io, uint32_t at, void *to, uint32_t bytes);
+    struct pinned *(*pin)(struct disk_io *io);
     bool (*failed)(struct disk_io *io);
 };
 
@@ -102,6 +104,7 @@ struct disk_stats {
     uint64_t errors;
     uint64_t reconnects;        /* NBD: how often the server came back */
     uint64_t resent;            /* NBD: requests sent again after that */
+    uint64_t pinned;            /* NBD: bytes written that no processor has touched */
     uint32_t in_flight;
 };
 
@@ -244,6 +247,16 @@ static inline void disk_take(struct disk_io *io, uint32_t at, void *to, uint32_t
     io->ops->take(io, at, to, bytes);
 }
 
+/*
+ * DISK_BY_COPY. Instead of taking all of a write's data: has it stay where it is, pinned (runtime/pinned.h), for a device to
+ * read. Valid after disk_settle() unless disk_copy_failed(). The caller has a reference; the last one must be gone before
+ * disk_done(). NULL: not now, or in pieces so small that copying costs less.
+ */
+static inline struct pinned *disk_pin(struct disk_io *io)
+{
+    return io->ops->pin(io);
+}
+
 /* After disk_settle(): a copy of this request has failed, or its guest is gone. Memory that was
  * to be filled by disk_take() holds then what it held before, and must not be written anywhere. */
 static inline bool disk_copy_failed(struct disk_io *io)
@@ -251,7 +264,7 @@ static inline bool disk_copy_failed(struct disk_io *io)
     return io->ops->failed(io);
 }
 
-/* Carries out all copies collected so far, of every disk, in one hypercall if there are few. */
+/* Carries out all copies and pins collected so far, of every disk, in a hypercall each if there are few. */
 void disk_settle(void);
 
 /* ------------------------------------------------------------------ RAM disks */

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include "blkback/nbd.h"
+#include "blkback/pin.h"
 #include "lib/string.h"
 #include "runtime/log.h"
 #include "runtime/mem.h"
@@ -29,7 +30,7 @@ struct stream_net *nbd_net;
 
 void nbd_pages_free(struct nbd *n, struct nbd_req *r)
 {
-    for (uint32_t i = 0; i < r->nr_pages; i++)
+    for (uint32_t i = 0; r->page && i < r->nr_pages; i++)
         page_free(r->page[i]);
     n->pages -= r->nr_pages;
     r->nr_pages = 0;
@@ -53,9 +54,71 @@ void nbd_req_free(struct nbd *n, struct nbd_req *r)
     free(r);
 }
 
+/* A card was the last to have these pages. */
+static void left(void *arg)
+{
+    struct nbd_req *r = arg;
+    struct nbd *n = container_of(r->io->disk, struct nbd, disk);
+
+    r->pinned = NULL;
+    work_queue(&n->leave_work);
+}
+
+static void orphan_left(void *arg)
+{
+    unpin_settle();
+}
+
+/* Those that leave and whose pages are free; and connections that must not go on. */
+static void leave_work(struct work *w)
+{
+    struct nbd *n = container_of(w, struct nbd, leave_work);
+    struct nbd_req *r, *tmp;
+
+    for (uint32_t i = 0; i < n->nr_conns; i++) {
+        if (!n->conn[i].broken)
+            continue;
+        strlcpy(n->why, "the guest took data back that was being sent", sizeof(n->why));
+        nbd_conn_drop(&n->conn[i]);
+        nbd_conn_lost(&n->conn[i], false);
+    }
+    list_for_each_safe(r, tmp, &n->leaving, link) {
+        if (r->pinned)
+            continue;
+        list_remove(&r->link);
+        nbd_req_done(n, r, r->rc);
+    }
+}
+
+/* The disk goes, and the guest with it; a card that hangs may still have pages. They are unpinned when it is reset. */
+static void leave_behind(struct nbd *n)
+{
+    struct nbd_req *r, *tmp;
+
+    list_for_each_safe(r, tmp, &n->leaving, link) {
+        list_remove(&r->link);
+        if (r->pinned)
+            r->pinned->gone = orphan_left;
+        r->pinned = NULL;
+        nbd_req_done(n, r, r->rc);
+    }
+}
+
 void nbd_req_done(struct nbd *n, struct nbd_req *r, int rc)
 {
     struct disk_io *io = r->io;
+
+    if (r->pinned) {
+        r->pinned->failed = NULL;
+        r->pinned->gone = NULL;
+        if (!pinned_put(r->pinned)) {
+            r->pinned->gone = left;
+            r->rc = rc;
+            list_push_back(&n->leaving, &r->link);
+            return;
+        }
+        r->pinned = NULL;
+    }
 
     nbd_req_free(n, r);
     disk_done(io, rc);
@@ -374,8 +437,10 @@ static void nbd_free(struct nbd *n)
     for (uint32_t i = 0; i < NBD_CONNS_MAX; i++)
         nbd_conn_finish(&n->conn[i]);
     fail_queue(n);
+    leave_behind(n);
     timer_cancel(&n->timer);
     work_cancel(&n->end_work);
+    work_cancel(&n->leave_work);
     BUG_ON(n->nr_slots || n->pages);
     n->dead = true;
     if (!n->resolving)
@@ -402,6 +467,10 @@ static void end_work(struct work *w)
         if (n->conn[i].nr_sent)
             nbd_conn_drop(&n->conn[i]);
     fail_queue(n);
+    leave_behind(n);
+    if (n->disk.stats.bytes[DISK_WRITE])
+        log_info("%s: closed; of %lu KiB that were written %lu went straight out of guests' pages", n->disk.id,
+                 n->disk.stats.bytes[DISK_WRITE] >> 10, n->disk.stats.pinned >> 10);
     disk_closed(&n->disk);
     nbd_free(n);
 }
@@ -445,7 +514,9 @@ static void open_nbd(struct disk_open *o)
     n->open_until = now_ns() + OPEN_TIME;
     n->nr_conns = 1;
     list_init(&n->queue);
+    list_init(&n->leaving);
     work_init(&n->end_work, end_work);
+    work_init(&n->leave_work, leave_work);
     timer_init(&n->timer, timer_due);
     for (uint32_t i = 0; i < NBD_CONNS_MAX; i++)
         nbd_conn_init(n, &n->conn[i]);

@@ -3,10 +3,14 @@
  * nbd.h - what nbd.c (a disk on a server: open, queue, server gone and back, close) and nbdconn.c (one
  * connection to it) share.
  *
- * A request is in one of three places: the disk's queue (not sent), a connection's `sent` list (sent, or
- * being sent: the last one), or done. Data of a write is copied out of the guest when there is room to
- * send it, and kept until the answer, because it may have to be sent again. NBD_PAGES
- * bounds how much of it one disk holds.
+ * A request is in one of these places: the disk's queue (not sent); a connection's `sent` list (sent, or
+ * being sent: the last one); its `lingering` list (answered, but TCP may still send it again); the disk's `leaving` list
+ * (a card may still send it).
+ *
+ * Data of a write is kept until the answer, because it may have to be sent again: in the guest's own pages, pinned, if the card
+ * reads it there; else copied out of the guest when there is room to send it. What is pinned is not
+ * answered to the guest before TCP and the card are done with it. NBD_PAGES bounds how much of either one disk holds
+ * (the last request may go beyond).
  */
 #ifndef BLKBACK_NBD_H
 #define BLKBACK_NBD_H
@@ -14,24 +18,29 @@
 #include "blkback/disk.h"
 #include "blkback/nbdproto.h"
 #include "runtime/loop.h"
+#include "runtime/pinned.h"
 #include "runtime/stream.h"
 
 #define NBD_SLOTS 256u
 #define NBD_PAGES 1024u
+#define NBD_PIN   8192u       /* bytes of data that is pinned; less is copied, which costs as little */
 
 struct nbd;
 struct nbd_conn;
 
 struct nbd_req {
     struct list link;
-    struct disk_io *io;         /* NULL: answered, and only lingering */
+    struct disk_io *io;         /* NULL: the guest has its answer, and this only lingers */
     struct nbd_conn *conn;      /* NULL: in the queue */
     uint64_t handle;            /* its slot in the low bits; never the same twice */
     uint32_t bytes;             /* of data */
-    uint32_t nr_pages;          /* a write whose data is here */
-    bool sent_whole;
+    uint32_t nr_pages;          /* a write whose data is here: */
+    void **page;                /* copied, or */
+    struct pinned *pinned;      /* the guest's pages */
+    bool sent_whole, is_answered;
+    int rc;                     /* the answer, of one that lingers or leaves */
     uint64_t end;               /* where its last byte is in what was written to the connection */
-    void **page;
+    uint8_t header[NBD_REQUEST_SIZE];
 };
 
 enum nbd_conn_state {
@@ -51,12 +60,12 @@ struct nbd_conn {
     struct list sent;           /* requests, in the order in which they were sent */
     uint32_t nr_sent;
     /* Sending: the last of `sent`, as long as it is not whole. */
-    uint8_t header[NBD_REQUEST_SIZE];
     uint32_t header_at, data_at;
     uint64_t written, acked;    /* bytes of the stream, in all */
     uint64_t progress_at;       /* when something moved last */
-    /* Data that was answered before all of it was acknowledged; it may be sent again by TCP. */
+    /* What was answered before all of it was acknowledged; it may be sent again by TCP. */
     struct list lingering;
+    bool broken;                /* something that is to be sent cannot be read: dropped in the next turn */
     /* Receiving. */
     uint8_t reply[NBD_REPLY_SIZE];
     uint32_t reply_have;
@@ -78,6 +87,8 @@ struct nbd {
     uint32_t nr_slots, next_slot;
     uint64_t next_generation;
     uint32_t pages;
+    struct list leaving;        /* answered; a card still has their pages */
+    struct work leave_work;
     struct timer timer;         /* the earliest of: try again, give up, look for progress */
     uint64_t down_since;        /* 0: the server is there */
     uint64_t open_until, close_until;
@@ -104,11 +115,14 @@ extern struct stream_net *nbd_net;
 bool nbd_conn_ready(struct nbd_conn *c);
 /* It ended, or never came to be; n->why says why. `refused`: the server is there and will not have us. */
 void nbd_conn_lost(struct nbd_conn *c, bool refused);
+/* r is in no list. The guest gets its answer, now or when a card is done with its pages. */
 void nbd_req_done(struct nbd *n, struct nbd_req *r, int rc);
 void nbd_req_free(struct nbd *n, struct nbd_req *r);    /* data included */
 void nbd_slot_free(struct nbd *n, struct nbd_req *r);   /* answered: r->io goes now */
 void nbd_pages_free(struct nbd *n, struct nbd_req *r);
 void nbd_set_timer(struct nbd *n);
+/* Pinned data of one of its requests cannot be read: it says nothing any more, and is dropped soon. */
+void nbd_conn_broken(struct nbd_conn *c);
 void nbd_init(struct stream_net *net);
 
 #endif

@@ -22,6 +22,15 @@ static void why(struct nbd_conn *c, const char *text)
 
 /* ------------------------------------------------------------------ the end of it */
 
+/* TCP wants it no more. */
+static void lingered(struct nbd *n, struct nbd_req *r)
+{
+    if (r->io)
+        nbd_req_done(n, r, r->rc);
+    else
+        nbd_req_free(n, r);
+}
+
 /* Requests that it had wait in the queue again, before all others, in their order. */
 static void give_back(struct nbd_conn *c)
 {
@@ -33,6 +42,10 @@ static void give_back(struct nbd_conn *c)
         list_remove(&r->link);
         r->conn = NULL;
         r->sent_whole = false;
+        if (r->pinned && r->pinned->unreadable) {
+            nbd_req_done(n, r, -XEN_EIO);
+            continue;
+        }
         list_push_front(&n->queue, &r->link);
         n->disk.stats.resent++;
     }
@@ -40,10 +53,11 @@ static void give_back(struct nbd_conn *c)
         struct nbd_req *r = list_first(&c->lingering, struct nbd_req, link);
 
         list_remove(&r->link);
-        nbd_req_free(n, r);
+        lingered(n, r);
     }
     c->nr_sent = 0;
     c->reading = NULL;
+    c->broken = false;
 }
 
 static void ended(struct nbd_conn *c, bool refused)
@@ -71,11 +85,19 @@ static void drop_because(struct nbd_conn *c, const char *text, bool refused)
     nbd_conn_lost(c, refused);
 }
 
+void nbd_conn_broken(struct nbd_conn *c)
+{
+    if (c->s)
+        stream_mute(c->s);
+    c->broken = true;
+    work_queue(&c->nbd->leave_work);
+}
+
 void nbd_conn_finish(struct nbd_conn *c)
 {
     uint8_t bye[NBD_REQUEST_SIZE];
 
-    if (c->state != NBD_READY || !list_empty(&c->lingering)) {
+    if (c->state != NBD_READY || c->broken || !list_empty(&c->lingering)) {
         nbd_conn_drop(c);
         return;
     }
@@ -94,15 +116,39 @@ static const uint8_t commands[DISK_OPS] = {
     [DISK_DISCARD] = NBD_CMD_TRIM, [DISK_WRITE_ZEROES] = NBD_CMD_WRITE_ZEROES,
 };
 
-/* Copies a write's data out of the guest. False: no memory for it now. */
-static bool fetch(struct nbd *n, struct nbd_req *r)
+static void unreadable(void *arg)
 {
+    struct nbd_req *r = arg;
+
+    if (r->conn)
+        nbd_conn_broken(r->conn);
+}
+
+/* Has a write's data stay in the guest's pages until nobody wants it any more. */
+static bool pin(struct nbd *n, struct nbd_req *r)
+{
+    r->pinned = disk_pin(r->io);
+    if (!r->pinned)
+        return false;
+    r->pinned->failed = unreadable;
+    r->pinned->arg = r;
+    r->nr_pages = r->pinned->nr;
+    n->pages += r->nr_pages;
+    return true;
+}
+
+/* Takes a write's data. False: no memory for it now. */
+static bool fetch(struct nbd_conn *c, struct nbd_req *r)
+{
+    struct nbd *n = c->nbd;
     uint32_t pages = (r->bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
     if (r->io->op != DISK_WRITE || r->nr_pages)
         return true;
     if (n->pages && n->pages + pages > NBD_PAGES)
         return false;
+    if (r->bytes >= NBD_PIN && stream_by_dma(c->s) && pin(n, r))
+        return true;
     r->page = malloc(pages * sizeof(*r->page));
     for (; r->page && r->nr_pages < pages; r->nr_pages++) {
         uint32_t at = r->nr_pages << PAGE_SHIFT;
@@ -131,34 +177,40 @@ static void begin(struct nbd_conn *c, struct nbd_req *r)
     c->nr_sent++;
     r->conn = c;
     r->sent_whole = false;
-    nbd_put_request(c->header, commands[io->op], io->flags & DISK_FUA ? NBD_CMD_FUA : 0, r->handle,
+    nbd_put_request(r->header, commands[io->op], io->flags & DISK_FUA ? NBD_CMD_FUA : 0, r->handle,
                     io->sector << SECTOR_SHIFT, (uint32_t)(io->sectors << SECTOR_SHIFT));
     c->header_at = c->data_at = 0;
+}
+
+/* Gives n bytes to the stream, by reference. False: it did not take all. */
+static bool write_ref(struct nbd_conn *c, const void *data, uint32_t n, bool more, uint32_t *at)
+{
+    size_t taken = stream_write(c->s, data, n, STREAM_REF | (more ? STREAM_MORE : 0));
+
+    *at += (uint32_t)taken;
+    c->written += taken;
+    return taken == n;
 }
 
 /* Writes as much of the last request as there is room for. True: all of it. more: another follows. */
 static bool push(struct nbd_conn *c, struct nbd_req *r, bool more)
 {
     uint32_t data = r->nr_pages ? r->bytes : 0;
-    size_t n;
 
-    if (c->header_at < NBD_REQUEST_SIZE) {
-        n = stream_write(c->s, c->header + c->header_at, NBD_REQUEST_SIZE - c->header_at,
-                         data || more ? STREAM_MORE : 0);
-        c->header_at += (uint32_t)n;
-        c->written += n;
-        if (c->header_at < NBD_REQUEST_SIZE)
-            return false;
-    }
+    if (c->header_at < NBD_REQUEST_SIZE &&
+        !write_ref(c, r->header + c->header_at, NBD_REQUEST_SIZE - c->header_at, data || more, &c->header_at))
+        return false;
     while (c->data_at < data) {
-        uint32_t off = c->data_at & (PAGE_SIZE - 1);
-        uint32_t want = MIN((uint32_t)PAGE_SIZE - off, data - c->data_at);
+        uint32_t off = c->data_at & (PAGE_SIZE - 1), n = data - c->data_at;
+        const void *p;
 
-        n = stream_write(c->s, (char *)r->page[c->data_at >> PAGE_SHIFT] + off, want,
-                         STREAM_REF | (more || c->data_at + want < data ? STREAM_MORE : 0));
-        c->data_at += (uint32_t)n;
-        c->written += n;
-        if (n < want)
+        if (r->pinned) {
+            p = pinned_addr(r->pinned, c->data_at);
+        } else {
+            p = (char *)r->page[c->data_at >> PAGE_SHIFT] + off;
+            n = MIN((uint32_t)PAGE_SIZE - off, n);
+        }
+        if (!write_ref(c, p, n, more || c->data_at + n < data, &c->data_at))
             return false;
     }
     r->end = c->written;
@@ -173,16 +225,16 @@ void nbd_conn_send(struct nbd_conn *c)
     uint64_t before = c->written;
     uint32_t fetched = 0;
 
-    if (c->state != NBD_READY)
+    if (c->state != NBD_READY || c->broken)
         return;
     if (!list_empty(&c->sent)) {
         r = list_entry(c->sent.prev, struct nbd_req, link);
         if (!r->sent_whole && !push(c, r, !list_empty(&n->queue)))
             return;
     }
-    /* The data of all that will go now comes from the guest in one hypercall. */
+    /* The data of all that will go now is taken from the guest, or pinned, in one hypercall. */
     list_for_each(r, &n->queue, link) {
-        if (c->nr_sent + fetched >= IN_FLIGHT || !fetch(n, r))
+        if (c->nr_sent + fetched >= IN_FLIGHT || !fetch(c, r))
             break;
         fetched++;
     }
@@ -207,18 +259,24 @@ void nbd_conn_send(struct nbd_conn *c)
 
 /* ------------------------------------------------------------------ receiving */
 
-/* The request is answered; TCP may still want its data for a while. */
+/* The request is answered; TCP may still want it for a while. What is pinned is answered to the guest only then. */
 static void answered(struct nbd_conn *c, struct nbd_req *r, int rc)
 {
     struct disk_io *io;
 
     list_remove(&r->link);
     c->nr_sent--;
-    if (!r->nr_pages || r->end <= c->acked) {
+    r->is_answered = true;
+    if (r->pinned && !rc)
+        c->nbd->disk.stats.pinned += r->bytes - MIN(r->bytes, r->pinned->copied);
+    if (r->end <= c->acked) {
         nbd_req_done(c->nbd, r, rc);
         return;
     }
     list_push_back(&c->lingering, &r->link);
+    r->rc = rc;
+    if (r->pinned)
+        return;
     nbd_slot_free(c->nbd, r);
     io = r->io;
     r->io = NULL;
@@ -238,7 +296,7 @@ static bool take_reply(struct nbd_conn *c)
         return false;
     }
     r = n->slot[reply.handle % NBD_SLOTS];
-    if (!r || r->conn != c || r->handle != reply.handle || !r->sent_whole) {
+    if (!r || r->conn != c || r->handle != reply.handle || !r->sent_whole || r->is_answered) {
         drop_because(c, "the server answered a request that it was not sent", false);
         return false;
     }
@@ -345,7 +403,7 @@ static void acked(void *arg, size_t bytes)
         if (r->end > c->acked)
             continue;
         list_remove(&r->link);
-        nbd_req_free(c->nbd, r);
+        lingered(c->nbd, r);
     }
 }
 

@@ -8,7 +8,7 @@
 static struct grant_pin pins[GRANT_PINS_MAX], unpins[GRANT_PINS_MAX];
 static uint32_t nr_pins, nr_unpins;
 static struct {
-    struct disk_seg *seg;
+    paddr_t *maddr;
     grant_handle_t *handle;
     bool *failed;
 } who[GRANT_PINS_MAX];              /* wants pins[i] */
@@ -22,20 +22,20 @@ void pin_settle(void)
         grant_pin(pins, n);
     for (uint32_t i = 0; i < n; i++) {
         *who[i].handle = pins[i].handle;
-        who[i].seg->maddr += pins[i].maddr;
+        *who[i].maddr += pins[i].maddr;
         if (pins[i].handle == GRANT_UNPINNED)
             *who[i].failed = true;
     }
 }
 
-void pin_page(domid_t dom, grant_ref_t ref, bool readonly, struct disk_seg *seg, grant_handle_t *handle,
+void pin_page(domid_t dom, grant_ref_t ref, bool readonly, paddr_t *maddr, grant_handle_t *handle,
               bool *failed)
 {
     if (nr_pins == GRANT_PINS_MAX)
         pin_settle();
     *handle = GRANT_UNPINNED;
     pins[nr_pins] = (struct grant_pin){ .dom = dom, .ref = ref, .flags = readonly ? GRANT_READONLY : 0 };
-    who[nr_pins].seg = seg;
+    who[nr_pins].maddr = maddr;
     who[nr_pins].handle = handle;
     who[nr_pins++].failed = failed;
 }
@@ -49,13 +49,25 @@ void unpin_settle(void)
         grant_unpin(unpins, n);
 }
 
-void unpin_page(const struct disk_seg *seg, grant_handle_t handle)
+void unpin_page(paddr_t maddr, grant_handle_t handle)
 {
     if (handle == GRANT_UNPINNED)
         return;
     if (nr_unpins == GRANT_PINS_MAX)
         unpin_settle();
     unpins[nr_unpins++] = (struct grant_pin){
-        .handle = handle, .maddr = seg->maddr & ~(paddr_t)(PAGE_SIZE - 1),
+        .handle = handle, .maddr = maddr & ~(paddr_t)(PAGE_SIZE - 1),
     };
+}
+
+void unpin_set(struct pinned *p)
+{
+    void (*gone)(void *arg) = p->gone;
+    void *arg = p->arg;
+
+    for (uint32_t i = 0; i < p->nr; i++)
+        unpin_page(p->piece[i].maddr, p->piece[i].handle);
+    pinned_free(p);
+    if (gone)
+        gone(arg);
 }

@@ -3,7 +3,7 @@
  * request.c - a vbd's requests: copy one out of the ring, check the copy, act on the copy, answer.
  *
  * Data is moved by grant copies: by the disk itself if it can, straight from where it has them or
- * where it wants them; else through pages of dom0, all writes of a turn together before they are
+ * where it wants them (or not at all, if that only passes it on to a device); else through pages of dom0, all writes of a turn together before they are
  * submitted, all finished reads before they are answered. For disks that do DMA it is not moved at
  * all: the guest's pages are pinned until the answer.
  */
@@ -17,6 +17,9 @@
 #include "runtime/pagetable.h"
 #include "runtime/ring.h"
 #include "runtime/time.h"
+
+/* Bytes that a piece of data must have, one with another, to be pinned and not copied. */
+#define PIN_MIN 2048u
 
 /* What a barrier waits for. */
 enum stage { BARRIER_NEW, BARRIER_DRAIN, BARRIER_FLUSH, BARRIER_WRITE, BARRIER_FLUSH_AFTER };
@@ -49,7 +52,7 @@ static void req_put(struct vbd_req *r)
     if (r->data) {
         for (uint32_t i = 0; i < r->nr_data; i++) {
             if (r->pin)
-                unpin_page(&r->data[i], r->pin[i]);
+                unpin_page(r->data[i].maddr, r->pin[i]);
             else
                 page_free(r->data[i].va);
         }
@@ -152,12 +155,33 @@ static void take(struct disk_io *io, uint32_t at, void *data, uint32_t bytes)
     }
 }
 
+static struct pinned *pin(struct disk_io *io)
+{
+    struct vbd_req *r = container_of(io, struct vbd_req, io);
+    struct pinned *p = NULL;
+
+    if (r->vbd->connected && disk_io_bytes(io) >= PIN_MIN * r->q.nr_segs)
+        p = pinned_new(r->vbd->dom, r->q.nr_segs);
+    if (!p)
+        return NULL;
+    p->release = unpin_set;
+    r->vbd->lent += !r->lent;
+    r->lent = true;
+    for (uint32_t i = 0; i < r->q.nr_segs; i++) {
+        const struct copy_ref *c = &r->q.seg[i];
+        struct pinned_piece *piece = pinned_add(p, c->ref, c->offset, c->bytes);
+
+        pin_page(r->vbd->dom, c->ref, true, &piece->maddr, &piece->handle, &r->copy_failed);
+    }
+    return p;
+}
+
 static bool failed(struct disk_io *io)
 {
     return container_of(io, struct vbd_req, io)->copy_failed;
 }
 
-static const struct disk_io_ops io_ops = { .give = give, .take = take, .failed = failed };
+static const struct disk_io_ops io_ops = { .give = give, .take = take, .pin = pin, .failed = failed };
 
 /* All of the data between the guest's pages and the request's own. */
 static void copy_own(struct vbd_req *r, bool to_guest)
@@ -235,6 +259,8 @@ static void io_done(struct disk_io *io, int rc)
     struct vbd *v = r->vbd;
 
     v->busy--;
+    v->lent -= r->lent;
+    r->lent = false;
     if (!v->connected) {                /* nobody to answer */
         if (v->barrier == r)
             v->barrier = NULL;
@@ -395,7 +421,8 @@ static bool pin_data(struct vbd_req *r)
         struct disk_seg *s = &r->data[r->nr_data];
 
         *s = (struct disk_seg){ .maddr = c->offset, .bytes = c->bytes };
-        pin_page(r->vbd->dom, c->ref, r->io.op == DISK_WRITE, s, &r->pin[r->nr_data], &r->copy_failed);
+        pin_page(r->vbd->dom, c->ref, r->io.op == DISK_WRITE, &s->maddr, &r->pin[r->nr_data],
+                 &r->copy_failed);
     }
     r->vbd->pages += n;
     return true;
@@ -438,7 +465,7 @@ static bool take_request(struct vbd_queue *q, struct vbd_req *r)
     r->data = NULL;
     r->pin = NULL;
     r->nr_data = 0;
-    r->copy_failed = false;
+    r->copy_failed = r->lent = false;
     r->left = 0;
     r->submitting = r->again = false;
     r->at_seg = r->at_byte = 0;

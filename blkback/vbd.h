@@ -38,6 +38,7 @@ struct vbd_req {
     struct blk_request q;       /* what was asked; its segments are in q.seg */
     int16_t status;             /* BLKIF_RSP_ */
     bool copy_failed;           /* the guest took a page back */
+    bool lent;                  /* the disk has the guest's pages */
     uint8_t stage;              /* of a barrier */
     uint32_t at_seg, at_byte;   /* where the last copy was: q.seg[at_seg] begins at at_byte */
     struct disk_seg *data;      /* NULL if the disk copies by itself; else nr_data pages of it: */
@@ -79,7 +80,8 @@ struct vbd {
     struct vbd_queue *queue;    /* nr_queues of them; NULL: not connected */
     struct list free;           /* unused requests */
     uint32_t nr_free, nr_reqs;  /* of them; in all */
-    uint32_t busy;              /* requests that the disk has */
+    uint32_t busy;              /* requests that the disk has, */
+    uint32_t lent;              /* of them, those with pages of the guest (disk_pin()) */
     uint32_t pages;             /* of data that they hold */
     bool held;                  /* a queue found no request, page or allowance for its next one */
     struct vbd_req *barrier;    /* waits for all before it, or is carried out: no other is taken */

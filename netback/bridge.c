@@ -203,6 +203,13 @@ struct port *bridge_unicast(const struct port *from, const uint8_t *head, uint64
     return p != from ? p : NULL;
 }
 
+uint32_t port_caps_to(const struct port *from, const uint8_t mac[6])
+{
+    const struct port *to = mac[0] & 1 || !from->bridge ? NULL : bridge_unicast(from, mac, now_ns());
+
+    return to && to->up ? to->caps : 0;
+}
+
 void port_receive(struct port *p, struct frame **frames, unsigned int n)
 {
     uint64_t now = now_ns();

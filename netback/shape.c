@@ -33,6 +33,8 @@ bool shape_fits(uint32_t caps, const struct frame *f)
             return false;
         if (f->frags[0].kind == FRAG_GRANT && !(caps & PORT_GRANT))
             return false;
+        if ((f->flags & FRAME_PINNED) && !(caps & PORT_DMA))
+            return false;
     }
     return !must_cut(caps, f) && !must_complete(caps, f);
 }
@@ -113,6 +115,8 @@ static enum port_drop take_home(struct frame *f, struct port *to, bool may_wait,
 
 enum port_drop shape(struct frame *f, struct port *to, bool may_wait, struct list *list)
 {
+    if (f->flags & FRAME_PINNED)
+        return DROP_COPY;
     if (must_cut(to->caps, f))
         return cut(f, to, may_wait, list);
     return take_home(f, to, may_wait, list);

@@ -5,6 +5,7 @@
  *   0xffff888000000000  direct map: pseudo-physical page n at n * PAGE_SIZE, read-write, except
  *                       page-table pages, which are read-only
  *   0xffffc90000000000  windows: foreign frames, grants, device registers (va_alloc)
+ *   0xffffc98000000000  nothing, ever: addresses that stand for pinned data (pinned.h)
  *   0xffffffff80000000  the image, its start-of-day pages and whatever the builder put there
  *
  * Pseudo-physical pages have machine frames behind them in any order: p2m. All functions are for

@@ -29,13 +29,17 @@
 enum frag_kind {
     FRAG_MEM,                   /* dom0 memory at va */
     FRAG_GRANT,                 /* page `ref` of domain `dom`, from `offset` */
-    FRAG_DMA,                   /* a guest's memory at machine address maddr, pinned; not mapped */
+    FRAG_DMA,                   /* a guest's memory at machine address maddr, pinned; not mapped.
+                                   `pinned` is its maker's */
 };
 
 /* A piece of a frame; within one page. */
 struct frag {
     uint8_t kind;               /* enum frag_kind */
-    domid_t dom;                /* FRAG_GRANT */
+    union {
+        domid_t dom;            /* FRAG_GRANT */
+        uint16_t pinned;        /* FRAG_DMA */
+    };
     uint16_t offset;            /* FRAG_GRANT: byte in the granted page */
     uint16_t len;               /* 1..PAGE_SIZE */
     union {
@@ -50,6 +54,9 @@ struct frag {
 #define FRAME_CSUM_VALID     0x02   /* checked by somebody trusted, or made here */
 #define FRAME_FLIP           0x04   /* for one receiver: granted fragments are flip offers (sluice/flip.h),
                                        or it is one of netback/rxpool.h */
+
+#define FRAME_PINNED         0x08   /* has fragments of kind FRAG_DMA and is for ports with PORT_DMA only: the bridge
+                                       cannot bring it into shape, see port_caps_to() */
 
 enum frame_gso { GSO_NONE, GSO_TCPV4, GSO_TCPV6 };
 
@@ -175,6 +182,9 @@ struct bridge *bridge_get(const char *name);
  * address; -XEN_ENOSPC: the bridge has no room for more addresses.
  */
 int port_join(struct port *p, struct bridge *b);
+
+/* PORT_xxx of the port that a frame from p to that address would go to now; 0: to none, or to several. */
+uint32_t port_caps_to(const struct port *p, const uint8_t mac[6]);
 
 /* Takes it away again, with all frames that came from it or wait for it. Harmless when not in. */
 void port_leave(struct port *p);

@@ -67,6 +67,9 @@ struct stream_ops {
     void (*close)(struct stream *s);
     void (*abort)(struct stream *s);
     void (*set_events)(struct stream *s, const struct stream_events *ev, void *arg);
+    /* May be NULL: never, and nothing. */
+    bool (*by_dma)(struct stream *s);
+    void (*mute)(struct stream *s);
     /* May be NULL. */
     void (*keepalive)(struct stream *s, unsigned int idle_s, unsigned int interval_s,
                       unsigned int count);
@@ -80,7 +83,8 @@ struct stream {
 
 #define STREAM_MORE 1u      /* more follows at once: do not send a short segment yet */
 #define STREAM_REF  2u      /* not copied: the memory stays as it is until it is acked(), or the
-                               stream was aborted or has ended. Not with stream_close() before that */
+                               stream was aborted or has ended. Not with stream_close() before that.
+                               Addresses of runtime/pinned.h will do */
 
 /* Takes up to len bytes, as a copy or by reference, to be sent; returns how many were taken. No
  * bytes without STREAM_MORE: sends what was written with it. */
@@ -94,6 +98,19 @@ static inline size_t stream_write(struct stream *s, const void *data, size_t len
 static inline size_t stream_room(struct stream *s)
 {
     return s->ops->room(s);
+}
+
+/* Would a card read pinned data (runtime/pinned.h) where it is, were it written now? Else it is copied when it is sent. */
+static inline bool stream_by_dma(struct stream *s)
+{
+    return s->ops->by_dma && s->ops->by_dma(s);
+}
+
+/* Nothing leaves any more: what would leave may be wrong. To be called from anywhere; stream_abort() has to follow. */
+static inline void stream_mute(struct stream *s)
+{
+    if (s->ops->mute)
+        s->ops->mute(s);
 }
 
 static inline void stream_resume(struct stream *s)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
-/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c runtime/pinned.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
 /* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include "blkback/blkback.h"
 #include "blkback/disk.h"
+#include "runtime/pinned.h"
 #include "runtime/loop.h"
 #include "tests/unit/fakes/guest.h"
 #include <xen/io/blkif.h>
@@ -647,6 +648,92 @@ static void pinned(void **unused)
     assert_int_equal(state(), 6);
 }
 
+/* For a disk that only passes data on to a device: pinned when it asks for that. A frontend that goes meanwhile must not have
+ * its pages back before the disk is done with them; one whose disk has none need not wait. */
+static void lent(void **unused)
+{
+    struct blkif_request *q;
+    struct pinned *p;
+    paddr_t maddr;
+    uint32_t bytes;
+    uint8_t copy[8192];
+
+    connect_fake(DISK_BY_COPY, 512);
+    q = next(BLKIF_OP_WRITE, 0);
+    segment(q, 100, 1, 7);
+    segment(q, 101, 0, 6);
+    push();
+    memset(page[0], 1, 4096);
+    memset(page[1], 2, 4096);
+    p = disk_pin(waiting[0]);
+    assert_non_null(p);
+    disk_settle();
+    assert_false(disk_copy_failed(waiting[0]));
+    assert_int_equal(fake_pinned, 2);
+    assert_int_equal(p->bytes, 14 * 512);
+    assert_ptr_equal(pinned_find(pinned_addr(p, 7 * 512 + 4), &maddr, &bytes), p);
+    assert_int_equal(maddr, (uint64_t)page[1] + 4);
+    assert_int_equal(bytes, 7 * 512 - 4);
+    assert_true(pinned_read(copy, pinned_addr(p, 0), 14 * 512));
+    assert_int_equal(copy[7 * 512 - 1], 1);
+    assert_int_equal(copy[7 * 512], 2);
+    assert_true(pinned_put(p));
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    assert_int_equal(fake_pinned, 0);
+
+    /* Small pieces are not worth it; what is not granted fails. */
+    q = next(BLKIF_OP_WRITE, 0);
+    segment(q, 100, 0, 7);
+    for (unsigned int i = 0; i < 3; i++)
+        segment(q, 101 + i, i, i);
+    push();
+    assert_null(disk_pin(waiting[0]));
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_OKAY);
+    q = next(BLKIF_OP_WRITE, 0);
+    segment(q, 100, 0, 7);
+    segment(q, 9999, 0, 7);
+    push();
+    p = disk_pin(waiting[0]);
+    disk_settle();
+    assert_true(disk_copy_failed(waiting[0]));
+    assert_true(pinned_put(p));
+    answer_first(0);
+    assert_int_equal(answer(), BLKIF_RSP_ERROR);
+    assert_int_equal(fake_pinned, 0);
+
+    segment(next(BLKIF_OP_WRITE, 0), 100, 0, 7);
+    push();
+    fake_write(FRONT "/state", "6");
+    fake_run();
+    assert_int_equal(state(), 6);
+    assert_null(disk_pin(waiting[0]));
+    answer_first(-XEN_EIO);
+    prod = taken = 0;
+    memset(ring, 0, 4096);
+    ring->req_event = ring->rsp_event = 1;
+    fake_write(FRONT "/state", "1");
+    fake_run();
+    fake_write(FRONT "/state", "3");
+    fake_run();
+    assert_int_equal(state(), 4);
+    segment(next(BLKIF_OP_WRITE, 0), 100, 0, 7);
+    push();
+    p = disk_pin(waiting[0]);
+    assert_non_null(p);
+    disk_settle();
+    fake_write(FRONT "/state", "6");
+    fake_run();
+    assert_int_equal(state(), 5);
+    assert_int_equal(fake_pinned, 1);
+    assert_true(pinned_put(p));
+    answer_first(0);
+    fake_run();
+    assert_int_equal(fake_pinned, 0);
+    assert_int_equal(state(), 6);
+}
+
 static void detach(void **unused)
 {
     connect_fake(0, 512);
@@ -910,6 +997,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resizes, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_while_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(pinned, setup, teardown),
+        cmocka_unit_test_setup_teardown(lent, setup, teardown),
         cmocka_unit_test_setup_teardown(detach, setup, teardown),
         cmocka_unit_test_setup_teardown(detach_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rings, setup, teardown),

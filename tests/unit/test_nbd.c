@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_nbd.c - a disk on an NBD server, the server being the test: connections as it likes to have them. */
-/* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c runtime/xs.c */
+/* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c blkback/pin.c runtime/pinned.c runtime/xs.c */
 /* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "blkback/nbd.h"
+#include "blkback/pin.h"
 #include "tests/unit/fakes/guest.h"
 #include "xenabi.h"
 
@@ -29,9 +30,25 @@ static struct conn {
     struct { const void *p; size_t at, len; } ref[64];     /* pieces that are not copied */
     unsigned int nr_refs;
     size_t room;
+    bool mute;
 } conns[CONNS];
 static unsigned int nr_conns;
-static bool refuse;
+static bool refuse, by_dma;
+
+/* What is there, in memory or in a guest's page that is pinned. */
+static void look(void *to, const void *p, size_t n)
+{
+    for (size_t done = 0, k; pinned_is(p) && done < n; done += k) {
+        paddr_t maddr;
+        uint32_t bytes;
+
+        (void)pinned_find((const char *)p + done, &maddr, &bytes);
+        k = MIN(n - done, (size_t)bytes);
+        memcpy((char *)to + done, (const void *)maddr, k);
+    }
+    if (!pinned_is(p))
+        memcpy(to, p, n);
+}
 
 static size_t fake_stream_write(struct stream *s, const void *data, size_t len, unsigned int flags)
 {
@@ -45,7 +62,7 @@ static size_t fake_stream_write(struct stream *s, const void *data, size_t len, 
         c->ref[c->nr_refs].at = c->nr_sent;
         c->ref[c->nr_refs++].len = n;
     }
-    memcpy(c->sent + c->nr_sent, data, n);
+    look(c->sent + c->nr_sent, data, n);
     c->nr_sent += n;
     c->room -= n;
     return n;
@@ -59,8 +76,18 @@ static void fake_stream_end(struct stream *s)
     c->open = false;
 }
 
+static bool fake_by_dma(struct stream *s)
+{
+    return by_dma;
+}
+
+static void fake_mute(struct stream *s)
+{
+    container_of(s, struct conn, s)->mute = true;
+}
+
 static const struct stream_ops stream_ops = { .write = fake_stream_write, .close = fake_stream_end,
-                                              .abort = fake_stream_end };
+                                              .abort = fake_stream_end, .by_dma = fake_by_dma, .mute = fake_mute };
 
 static int fake_connect(void *ctx, struct stream_addr to, const struct stream_events *ev, void *arg,
                         struct stream **s)
@@ -88,8 +115,12 @@ static void ack(struct conn *c)
 {
     size_t n = c->nr_sent - c->acked;
 
-    for (unsigned int i = 0; i < c->nr_refs; i++)
-        assert_memory_equal(c->ref[i].p, c->sent + c->ref[i].at, c->ref[i].len);
+    for (unsigned int i = 0; i < c->nr_refs; i++) {
+        static uint8_t now[sizeof(c->sent)];
+
+        look(now, c->ref[i].p, c->ref[i].len);
+        assert_memory_equal(now, c->sent + c->ref[i].at, c->ref[i].len);
+    }
     c->nr_refs = 0;
     c->acked = c->nr_sent;
     if (n)
@@ -185,7 +216,7 @@ static void reply(struct conn *c, uint64_t handle, uint32_t error, const void *d
 
 /* Requests of a guest ------------------------------------------------------------------------ */
 
-struct io { struct disk_io io; uint8_t data[16384]; bool copy_fails; int rc; unsigned int done; };
+struct io { struct disk_io io; uint8_t data[16384] __aligned(4096); bool copy_fails; int rc; unsigned int done; };
 
 static void io_give(struct disk_io *io, uint32_t at, const void *data, uint32_t bytes)
 {
@@ -209,7 +240,32 @@ static bool io_failed(struct disk_io *io)
     return container_of(io, struct io, io)->copy_fails;
 }
 
-static const struct disk_io_ops io_ops = { io_give, io_take, io_failed };
+#define DOM 3
+
+/* Its first page begins where its data does, less `skew` bytes: pieces are not as pages are. */
+static uint32_t skew;
+static grant_ref_t next_ref;
+
+static struct pinned *io_pin(struct disk_io *io)
+{
+    struct io *q = container_of(io, struct io, io);
+    struct pinned *p = pinned_new(DOM, 5);
+
+    assert_non_null(p);
+    p->release = unpin_set;
+    for (uint32_t at = 0, n; at < disk_io_bytes(io); at += n) {
+        struct pinned_piece *piece;
+        uint32_t offset = at ? 0 : skew;
+
+        n = MIN(disk_io_bytes(io) - at, 4096 - offset);
+        fake_grant(DOM, ++next_ref, q->data + at - offset, true);
+        piece = pinned_add(p, next_ref, offset, n);
+        pin_page(DOM, next_ref, true, &piece->maddr, &piece->handle, &q->copy_fails);
+    }
+    return p;
+}
+
+static const struct disk_io_ops io_ops = { .give = io_give, .take = io_take, .pin = io_pin, .failed = io_failed };
 
 static void io_done(struct disk_io *io, int rc)
 {
@@ -252,7 +308,9 @@ static void begin(const char *target, bool readonly)
         nbd_init(&net);
     known = true;
     nr_conns = 0;
-    refuse = false;
+    refuse = by_dma = false;
+    skew = 0;
+    next_ref = 100;
     disk = NULL;
     open_rc = 1;
     is_closed = false;
@@ -581,6 +639,177 @@ static void close_waits(void **unused)
     assert_int_equal(w.rc, -XEN_EIO);
 }
 
+/* Data that a card reads where it is --------------------------------------------------------- */
+
+/* The set that the stream was given last. */
+static struct pinned *given(const struct conn *c)
+{
+    paddr_t maddr;
+    uint32_t bytes;
+
+    return pinned_find(c->ref[c->nr_refs - 1].p, &maddr, &bytes);
+}
+
+static void pins(void **unused)
+{
+    static struct io w, small;
+    struct request q;
+    struct pinned *p;
+
+    for (skew = 0; skew <= 1024; skew += 512) {
+        uint32_t was = skew;
+
+        ready("nbd:h/x");
+        by_dma = true;
+        skew = was;
+        for (unsigned int i = 0; i < sizeof(w.data); i++)
+            w.data[i] = (uint8_t)(i * 7 + i / 256);
+        submit(&small, DISK_WRITE, 0, 0, 15);
+        assert_int_equal(fake_pinned, 0);
+        submit(&w, DISK_WRITE, 0, 32, 24);
+        assert_int_equal(fake_pinned, skew ? 4 : 3);
+        q = next(&conns[0]);
+        assert_int_equal(q.length, 15 * 512);
+        reply(&conns[0], q.handle, 0, NULL, 0);
+        q = next(&conns[0]);
+        assert_memory_equal(q.data, w.data, 12288);
+        p = given(&conns[0]);
+        /* Answered, but TCP may still have to send it; then the card still has it. */
+        reply(&conns[0], q.handle, 0, NULL, 0);
+        assert_int_equal(w.done, 0);
+        pinned_get(p);
+        ack(&conns[0]);
+        fake_run();
+        assert_int_equal(w.done, 0);
+        assert_int_equal(fake_pinned, skew ? 4 : 3);
+        assert_true(pinned_put(p));
+        fake_run();
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.rc, 0);
+        unpin_settle();                     /* whoever answers the guest does that */
+        assert_int_equal(fake_pinned, 0);
+        /* In the usual order. */
+        submit(&w, DISK_WRITE, 0, 32, 24);
+        q = next(&conns[0]);
+        ack(&conns[0]);
+        assert_int_equal(w.done, 0);
+        reply(&conns[0], q.handle, 28, NULL, 0);
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.rc, -XEN_ENOSPC);
+        unpin_settle();
+        assert_int_equal(fake_pinned, 0);
+        end();
+    }
+}
+
+/* Pages stay pinned while the server is away, and what is in them is sent again. */
+static void pinned_meanwhile(void **unused)
+{
+    static struct io w[2];
+    struct request q;
+
+    ready("nbd:h/x");
+    by_dma = true;
+    memset(w[0].data, 1, sizeof(w[0].data));
+    memset(w[1].data, 2, sizeof(w[1].data));
+    submit(&w[0], DISK_WRITE, 0, 0, 32);
+    submit(&w[1], DISK_WRITE, 0, 32, 32);
+    assert_int_equal(fake_pinned, 8);
+    q = next(&conns[0]);
+    reply(&conns[0], q.handle, 0, NULL, 0);         /* not acknowledged: an answer all the same */
+    refuse = true;
+    conns[0].open = false;
+    conns[0].ev->closed(conns[0].arg, -XEN_ECONNRESET);
+    fake_run();
+    assert_int_equal(w[0].done, 1);
+    assert_int_equal(w[0].rc, 0);
+    unpin_settle();
+    assert_int_equal(fake_pinned, 4);
+    for (unsigned int i = 0; i < 20; i++)
+        fake_advance(SECOND);
+    assert_int_equal(fake_pinned, 4);
+    refuse = by_dma = false;                        /* nor does the way that it goes change them */
+    for (unsigned int i = 0; i < 5 && nr_conns < 2; i++)
+        fake_advance(SECOND);
+    greet(&conns[1], 1 << 20, 0x6d);
+    q = next(&conns[1]);
+    assert_int_equal(q.offset, 16384);
+    assert_memory_equal(q.data, w[1].data, 16384);
+    ack(&conns[1]);
+    reply(&conns[1], q.handle, 0, NULL, 0);
+    assert_int_equal(w[1].done, 1);
+    unpin_settle();
+    assert_int_equal(fake_pinned, 0);
+    end();
+}
+
+/* A guest that takes its pages back is never a reason to send something else. */
+static void taken_back(void **unused)
+{
+    static struct io w[2];
+    uint8_t copy[16384];
+    struct request q;
+
+    ready("nbd:h/x");
+    by_dma = true;
+    memset(w[0].data, 1, sizeof(w[0].data));
+    memset(w[1].data, 2, sizeof(w[1].data));
+    submit(&w[0], DISK_WRITE, 0, 0, 32);
+    submit(&w[1], DISK_WRITE, 0, 32, 32);
+    assert_true(pinned_read(copy, pinned_addr(given(&conns[0]), 512), 15000));
+    assert_memory_equal(copy, w[1].data, 15000);
+    fake_grant(DOM, next_ref, NULL, true);
+    assert_false(pinned_read(copy, pinned_addr(given(&conns[0]), 512), 15000));
+    for (unsigned int i = 0; i < 15000; i++)
+        assert_int_equal(copy[i], 0);
+    assert_true(conns[0].mute);
+    assert_true(conns[0].open);
+    fake_run();
+    assert_false(conns[0].open);
+    assert_int_equal(w[1].done, 1);
+    assert_int_equal(w[1].rc, -XEN_EIO);
+    assert_int_equal(w[0].done, 0);
+    for (unsigned int i = 0; i < 5 && nr_conns < 2; i++)
+        fake_advance(SECOND);
+    greet(&conns[1], 1 << 20, 0x6d);
+    q = next(&conns[1]);
+    assert_int_equal(q.offset, 0);
+    assert_memory_equal(q.data, w[0].data, 16384);
+    ack(&conns[1]);
+    reply(&conns[1], q.handle, 0, NULL, 0);
+    assert_int_equal(conns[1].taken, conns[1].nr_sent);
+    /* Before anything is sent: it fails, and that is all. */
+    w[0].copy_fails = true;
+    submit(&w[0], DISK_WRITE, 0, 0, 32);
+    assert_int_equal(w[0].rc, -XEN_EIO);
+    assert_int_equal(conns[1].taken, conns[1].nr_sent);
+    w[0].copy_fails = w[1].copy_fails = false;
+    unpin_settle();
+    assert_int_equal(fake_pinned, 0);
+    end();
+}
+
+/* The guest is destroyed; the server says nothing any more and the card hangs: the pages wait for the card alone. */
+static void left_behind(void **unused)
+{
+    static struct io w;
+    struct pinned *p;
+
+    ready("nbd:h/x");
+    by_dma = true;
+    submit(&w, DISK_WRITE, 0, 0, 32);
+    p = given(&conns[0]);
+    pinned_get(p);
+    disk_close(disk, closed, NULL);
+    for (unsigned int i = 0; i < 6; i++)
+        fake_advance(SECOND);
+    assert_true(is_closed);
+    assert_int_equal(w.rc, -XEN_EIO);
+    assert_int_equal(fake_pinned, 4);
+    assert_true(pinned_put(p));
+    assert_int_equal(fake_pinned, 0);
+}
+
 static void does_not_open(void **unused)
 {
     begin("nbd:h/x", false);
@@ -610,6 +839,7 @@ int main(void)
         cmocka_unit_test(opens), cmocka_unit_test(carries_out), cmocka_unit_test(waits_for_room),
         cmocka_unit_test(comes_back_and_ends), cmocka_unit_test(gives_up), cmocka_unit_test(lies),
         cmocka_unit_test(stalls), cmocka_unit_test(several_connections), cmocka_unit_test(many_unacknowledged), cmocka_unit_test(close_waits),
+        cmocka_unit_test(pins), cmocka_unit_test(pinned_meanwhile), cmocka_unit_test(taken_back), cmocka_unit_test(left_behind),
         cmocka_unit_test(does_not_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,12 @@ bool link_input(struct port *p, struct frame *f);           /* port's send() */
 err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to);   /* netif's output */
 err_t link_output(struct netif *n, struct pbuf *p);         /* netif's linkoutput */
 
+/* Would a card read data for that address (network byte order) where it is pinned? */
+bool link_by_dma(uint32_t ip_be);
+
+/* stream.c: has the connection of this TCP segment been told to say nothing any more? */
+bool net_is_mute(uint32_t remote_ip_be, uint16_t remote_port, uint16_t local_port);
+
 /*
  * bigseg.c: TCP segments larger than what the wire takes, which the bridge or the network card cuts.
  * bigseg_tune(): before something is written to a connection; it may have larger segments by now.

@@ -7,11 +7,14 @@
  * work item, so that an answer does not go back into the bridge while the bridge is still handing out the question.
  *
  * Out: TCP's checksums are left to the bridge and the card behind it, as is the cutting of what is larger
- * than a packet (bigseg.c).
+ * than a packet (bigseg.c). Headers and data of our own are copied into the frame, as TCP may want them again when
+ * the frame still waits. Pinned data (runtime/pinned.h) goes as it is, and stays pinned until both are done with it: if the frame goes to a card
+ * that does the rest, else it is copied, too.
  */
 #include "lib/string.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
+#include "runtime/pinned.h"
 #include "toolstack/net/csum.h"
 #include "toolstack/net/internal.h"
 #include "lwip/etharp.h"
@@ -27,6 +30,8 @@
 #define CSUM_OUT     (NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP)
 #define CSUM_OURS    (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_IP))
 #define CSUM_CHECKED (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
+
+#define CAPS_DMA     (PORT_SG | PORT_DMA | PORT_CSUM)
 
 #define ETH  14u
 #define IP   20u                /* lwIP sends no options with TCP */
@@ -84,6 +89,13 @@ static void parse_input(struct work *w)
     net_touch();
 }
 
+static bool is_ip(const struct frame *f, uint8_t proto)
+{
+    const uint8_t *h = f->head;
+
+    return f->head_len >= ETH + IP && h[12] == 0x08 && h[13] == 0x00 && h[ETH + 9] == proto;
+}
+
 /* An answer of a DHCP server. */
 static bool is_dhcp_answer(const struct frame *f)
 {
@@ -115,7 +127,7 @@ struct held {
     struct held_part {
         struct pbuf_custom buf;
         struct held *held;
-    } part[1 + FRAME_FRAGS_MAX];
+    } part[];
 };
 
 static void part_done(struct pbuf *p)
@@ -143,12 +155,27 @@ static struct pbuf *add_part(struct held *h, void *data, unsigned int len, struc
     return p;
 }
 
+/* How much of a frame lwIP parses and writes into: of TCP the headers with their options, and no data. */
+static unsigned int headers_of(const struct frame *f)
+{
+    const uint8_t *ip = f->head + ETH;
+    unsigned int most = MIN((unsigned int)f->head_len, (unsigned int)FRAME_HEAD_MAX), ip_len, len;
+
+    if (!is_ip(f, IP_PROTO_TCP))
+        return most;
+    ip_len = (ip[0] & 15u) * 4;
+    if (ip_len < IP || ETH + ip_len + TCP > most)
+        return most;
+    len = ETH + ip_len + MAX((ip[ip_len + 12] >> 4) * 4u, TCP);
+    return MIN(len, most);
+}
+
 /* The frame as it lies there, but for its headers. NULL: no memory. */
 static struct pbuf *hold(struct frame *f)
 {
-    unsigned int headers = MIN((unsigned int)f->head_len, (unsigned int)FRAME_HEAD_MAX);
+    unsigned int headers = headers_of(f);
     struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)headers, PBUF_RAM), *rest = NULL;
-    struct held *h = p ? malloc(sizeof(*h)) : NULL;
+    struct held *h = p ? malloc(sizeof(*h) + (f->nr_frags + 1u) * sizeof(h->part[0])) : NULL;
 
     if (!h) {
         if (p)
@@ -255,24 +282,165 @@ static bool plan(struct frame *f)
     return f->gso_size;
 }
 
-err_t link_output(struct netif *n, struct pbuf *p)
+static bool is_pinned(const struct pbuf *p)
 {
-    struct frame *f = p->tot_len <= FRAME_ROOM ? frame_new(port) : frame_new_big(port, p->tot_len);
-    unsigned int at = 0;
+    while (p && !pinned_is(p->payload))
+        p = p->next;
+    return p;
+}
+
+static void (*frame_done)(struct frame *f);     /* what frames are made with */
+
+static void pinned_done(struct frame *f)
+{
+    for (unsigned int i = 0; i < f->nr_frags; i++)
+        if (f->frags[i].kind == FRAG_DMA)
+            (void)pinned_put(pinned_by_id(f->frags[i].pinned));
+    f->nr_frags = 0;                /* the others are pieces of head's memory */
+    frame_done(f);
+}
+
+/* Appends memory of our own, copied behind the head. False: no room. */
+static bool add_own(struct frame *f, unsigned int *used, const struct pbuf *p)
+{
+    uint8_t *to = f->head + *used;
+
+    if (*used + p->len > FRAME_ROOM || (f->nr_frags == FRAME_FRAGS_MAX))
+        return false;
+    memcpy(to, p->payload, p->len);
+    *used += p->len;
+    if (!f->nr_frags)
+        f->head_len = (uint16_t)(f->head_len + p->len);
+    else if (p->len)
+        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_MEM, .len = p->len, .va = to };
+    return true;
+}
+
+static bool add_pinned(struct frame *f, const char *data, uint32_t len)
+{
+    while (len) {
+        uint32_t bytes;
+        paddr_t maddr;
+        struct pinned *set = pinned_find(data, &maddr, &bytes);
+
+        if (f->nr_frags == FRAME_FRAGS_MAX)
+            return false;
+        bytes = MIN(bytes, len);
+        pinned_get(set);
+        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_DMA, .pinned = set->id, .len = (uint16_t)bytes,
+                                                 .maddr = maddr };
+        data += bytes;
+        len -= bytes;
+    }
+    return true;
+}
+
+/* A frame with pinned data in it as it is. NULL: it has too many pieces. */
+static struct frame *frame_of_pinned(const struct pbuf *p)
+{
+    struct frame *f = frame_new(port);
+    unsigned int used = 0;
+    bool fits = true;
 
     if (!f)
-        return ERR_MEM;
+        return NULL;
+    frame_done = f->done;
+    f->done = pinned_done;
+    f->len = p->tot_len;
+    for (; p && fits; p = p->next)
+        fits = pinned_is(p->payload) ? add_pinned(f, p->payload, p->len) : add_own(f, &used, p);
+    if (fits)
+        return f;
+    frame_put(f);
+    return NULL;
+}
+
+/* Does a card take it as it is? */
+static bool goes_by_dma(const struct pbuf *p)
+{
+    uint32_t need = CAPS_DMA | (p->tot_len > ETH + nif->mtu ? PORT_TSO4 : 0);
+
+    return (port_caps_to(port, p->payload) & need) == need;
+}
+
+static struct frame *frame_of_copy(const struct pbuf *p)
+{
+    struct frame *f = p->tot_len <= FRAME_ROOM ? frame_new(port) : frame_new_big(port, p->tot_len);
+    unsigned int at;
+
+    if (!f)
+        return NULL;
     if (p->tot_len <= FRAME_ROOM)
         f->head_len = f->len = p->tot_len;
     at = pbuf_copy_partial(p, f->head, f->head_len, 0);
     for (unsigned int i = 0; i < f->nr_frags; i++)
         at += pbuf_copy_partial(p, f->frags[i].va, f->frags[i].len, (u16_t)at);
+    return f;
+}
+
+/* It must not leave: a part of it could not be read, now or when lwIP copied it. */
+static bool is_mute(const struct frame *f)
+{
+    const uint8_t *tcp = f->head + ETH + IP;
+    uint32_t to;
+
+    memcpy(&to, f->head + ETH + 16, sizeof(to));
+    return is_tcp(f) && net_is_mute(to, be16(tcp + 2), be16(tcp));
+}
+
+err_t link_output(struct netif *n, struct pbuf *p)
+{
+    struct frame *f = NULL;
+
+    if (is_pinned(p) && goes_by_dma(p))
+        f = frame_of_pinned(p);
+    if (!f)
+        f = frame_of_copy(p);
+    if (!f)
+        return ERR_MEM;
     if (is_tcp(f))
         blank_csum(f);
-    if (plan(f))
+    if (f->done == pinned_done)
+        f->flags |= FRAME_PINNED;
+    if (plan(f) && !is_mute(f))
         port_receive(port, &f, 1);
     frame_put(f);
     return ERR_OK;
+}
+
+/* lwIP copies what it cuts, probes a closed window with, or keeps until an address is known. */
+void net_copy(void *to, const void *from, size_t n)
+{
+    if (unlikely(pinned_is(from)))
+        (void)pinned_read(to, from, n);     /* if that fails, its owner mutes the stream */
+    else
+        memcpy(to, from, n);
+}
+
+bool link_by_dma(uint32_t ip_be)
+{
+    ip4_addr_t to = { ip_be };
+    const ip4_addr_t *hop = ip4_addr_netcmp(&to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ? &to :
+                                                                                              netif_ip4_gw(nif);
+    const ip4_addr_t *known;
+    struct eth_addr *mac;
+
+    return etharp_find_addr(nif, hop, &mac, &known) >= 0 &&
+           (port_caps_to(port, mac->addr) & (CAPS_DMA | PORT_TSO4)) == (CAPS_DMA | PORT_TSO4);
+}
+
+/*
+ * lwIP keeps what it is to send until the address is known; but memory that was given by reference is its owner's again as soon
+ * as the connection has ended, and keeping it does not end with that.
+ */
+static err_t resolve_first(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
+{
+    struct pbuf *q = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
+    err_t e = q ? etharp_output(n, q, to) : ERR_MEM;
+
+    if (q)
+        pbuf_free(q);
+    return e;
 }
 
 /*
@@ -288,9 +456,11 @@ err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
 
     if (net_injecting())
         return ERR_OK;
-    if (ip4_addr_isany_val(asker.ip) || !ip4_addr_cmp(to, &asker.ip) || ip4_addr_isany_val(*hop) ||
-        ip4_addr_isbroadcast(to, n) || etharp_find_addr(n, hop, &mac, &known) >= 0)
+    if (ip4_addr_isany_val(*hop) || ip4_addr_isbroadcast(to, n) || ip4_addr_ismulticast(to) ||
+        etharp_find_addr(n, hop, &mac, &known) >= 0)
         return etharp_output(n, p, to);
+    if (ip4_addr_isany_val(asker.ip) || !ip4_addr_cmp(to, &asker.ip))
+        return resolve_first(n, p, to);
     return ethernet_output(n, p, (struct eth_addr *)n->hwaddr, &asker.mac, ETHTYPE_IP);
 }
 

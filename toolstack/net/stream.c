@@ -14,6 +14,7 @@
 #include "toolstack/net/net.h"
 #include "xenabi.h"
 #include "lwip/dns.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
 #define STREAMS_MAX 256u        /* connections at one time, both directions */
@@ -44,10 +45,11 @@ struct tcp_stream {
     bool want_room, room;       /* a write was cut; acknowledgements came since */
     size_t acked;               /* bytes, of which the owner was not told yet */
     bool accepted;              /* counts in nr_accepted */
+    bool mute;                  /* counts in nr_mute: nothing leaves any more */
     bool in_work, gone;         /* gone: free it when its work returns */
 };
 
-static unsigned int nr_streams, nr_accepted;
+static unsigned int nr_streams, nr_accepted, nr_mute;
 
 static const struct stream_ops ops;
 
@@ -124,6 +126,7 @@ static void release(struct tcp_stream *s)
     }
     nr_streams--;
     nr_accepted -= s->accepted;
+    nr_mute -= s->mute;
     free(s);
 }
 
@@ -366,6 +369,33 @@ static void op_resume(struct stream *stream)
         work_queue(&s->work);
 }
 
+static bool op_by_dma(struct stream *stream)
+{
+    struct tcp_stream *s = of(stream);
+
+    return s->pcb && link_by_dma(s->pcb->remote_ip.addr);
+}
+
+static void op_mute(struct stream *stream)
+{
+    struct tcp_stream *s = of(stream);
+
+    nr_mute += !s->mute;
+    s->mute = true;
+}
+
+bool net_is_mute(uint32_t remote_ip_be, uint16_t remote_port, uint16_t local_port)
+{
+    for (struct tcp_pcb *pcb = nr_mute ? tcp_active_pcbs : NULL; pcb; pcb = pcb->next) {
+        struct tcp_stream *s = pcb->callback_arg;
+
+        if (pcb->remote_port == remote_port && pcb->local_port == local_port &&
+            pcb->remote_ip.addr == remote_ip_be)
+            return s && s->mute;
+    }
+    return false;
+}
+
 static void op_keepalive(struct stream *stream, unsigned int idle_s, unsigned int interval_s,
                          unsigned int count)
 {
@@ -390,6 +420,8 @@ static const struct stream_ops ops = {
     .write = op_write,
     .room = op_room,
     .resume = op_resume,
+    .by_dma = op_by_dma,
+    .mute = op_mute,
     .close = op_close,
     .abort = op_abort,
     .set_events = op_set_events,

@@ -3,7 +3,8 @@
  * blkverify - writes patterns to its disk through blkfront, flushes, reads back and compares. Words on its
  * command line:
  *   disk=N          the vbd (51712: xvda)
- *   mode=verify     the whole disk is written and read back, rounds= times (3), then "blkverify: ok"
+ *   mode=verify     the whole disk is written and read back, rounds= times (3; 0: for ever), then "blkverify: ok"
+ *   mode=scribble   writes the whole disk for ever, and goes on changing the data while it is being written
  *   mode=write      writes without end; after each flush that was acknowledged "blkverify: flushed N": the
  *                   writes with sequence numbers up to N are durable
  *   mode=errors     as verify, but counts requests that fail instead of ending at the first
@@ -182,11 +183,12 @@ static void verify(uint32_t rounds)
     const struct blkfront_info *i = blkfront_info(front);
     struct blkfront_stats s;
 
-    for (uint32_t r = 1; r <= rounds; r++) {
+    for (uint32_t r = 1; r <= rounds || !rounds; r++) {
         pass(BLKFRONT_WRITE, r);
         if (i->flush)
             flush();
         pass(BLKFRONT_READ, r);
+        log_info("blkverify: round %u", r);
         if (!i->discard)
             continue;
         start(&jobs[0], BLKFRONT_DISCARD, 0, end / 2 & ~7UL, job_done);
@@ -230,6 +232,41 @@ static void count_passes(void)
     count_pass(BLKFRONT_READ, "read");
     count_pass(BLKFRONT_WRITE, "write");
     domain_shutdown(SHUTDOWN_poweroff);
+}
+
+/* ------------------------------------------------------------------ scribble */
+
+/* Into all that is under way, a word in every sector. */
+static void scribble(void)
+{
+    static uint64_t n;
+
+    for (uint32_t i = 0; i < qd; i++) {
+        for (uint64_t s = 0; jobs[i].busy && s < jobs[i].req.sectors; s++)
+            ((volatile uint64_t *)jobs[i].req.data)[s * 64 + n % 64] = n;
+        n++;
+    }
+}
+
+static void scribble_on(void)
+{
+    raw = true;
+    for (uint64_t at = 0, round = 1;;) {
+        struct job *j = idle_job();
+        uint64_t n;
+
+        if (!j) {
+            blkfront_kick(front);
+            loop_turn(false);
+            scribble();
+            continue;
+        }
+        n = some_sectors(end - at);
+        start(j, BLKFRONT_WRITE, at, n, job_done);
+        at = (at + n) % end;
+        if (!at)
+            log_info("blkverify: round %lu", round++);
+    }
 }
 
 /* ------------------------------------------------------------------ write */
@@ -357,6 +394,8 @@ void pv_main(void)
     count_errors = !strcmp(mode, "errors");
     if (!strcmp(mode, "write"))
         write_on();
+    else if (!strcmp(mode, "scribble"))
+        scribble_on();
     else if (!strcmp(mode, "count"))
         count_passes();
     else
