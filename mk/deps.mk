@@ -26,6 +26,7 @@ DEPS_CFLAGS := $(FREE) -w -fno-pic -mcmodel=kernel -Iruntime/libc -D__SLUICE_GUE
 # lwIP: TCP/IP stack of dom0. Configured by toolstack/net/lwipopts.h and toolstack/net/arch/cc.h.
 LWIP_DIR := $(DEPS)/lwip/src
 LWIP_INC := -Itoolstack/net -isystem $(LWIP_DIR)/include
+LWIP_HOST_INC := -isystem toolstack/net -isystem $(LWIP_DIR)/include -include sys/types.h
 LWIP_C   := $(addprefix $(LWIP_DIR)/core/,def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c \
               netif.c pbuf.c raw.c stats.c sys.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c) \
             $(addprefix $(LWIP_DIR)/core/ipv4/,dhcp.c etharp.c icmp.c ip4.c ip4_addr.c ip4_frag.c) \
@@ -84,10 +85,15 @@ DEPS_OBJ := $(DEPS_C:$(DEPS)/%.c=$(B)/dep/%.o)
 LWIP_CONF := toolstack/net/lwipopts.h toolstack/net/csum.h $(wildcard toolstack/net/arch/*.h)
 $(LWIP_C:$(DEPS)/%.c=$(B)/dep/%.o) $(patsubst %.c,$(B)/d0/%.o,$(wildcard toolstack/net/*.c)): $(LWIP_CONF)
 
-# The same for unit tests and fuzz targets: name build/libdecomp-host.a, build/libmbedtls-host.a in LINK.
+# The same for unit tests and fuzz targets: name build/libdecomp-host.a, build/libmbedtls-host.a, build/liblwip-host.a in LINK.
+# lwIP (with AddressSanitizer: for unit tests) takes its memory from tests/unit/fakes/lwipmem.h.
+LWIP_HOST_OBJ := $(LWIP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
+$(LWIP_HOST_OBJ): $(LWIP_CONF) tests/unit/fakes/lwipmem.h | $(B)/include/xen
+$(LWIP_HOST_OBJ): DEPS_FLAGS := $(LWIP_INC) -I. -Iinclude -isystem $(B)/include -DSLUICE_HOST=1 -fsanitize=address -fno-omit-frame-pointer -include sys/types.h \
+                                -include tests/unit/fakes/lwipmem.h
 DECOMP_HOST_OBJ := $(DECOMP_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
 MBEDTLS_HOST_OBJ := $(MBEDTLS_C:$(DEPS)/%.c=$(B)/dep-host/%.o)
-$(DECOMP_HOST_OBJ) $(MBEDTLS_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
+$(DECOMP_HOST_OBJ) $(MBEDTLS_HOST_OBJ) $(LWIP_HOST_OBJ): $(B)/dep-host/%.o: $(DEPS_READY)
 	$(call say,DEPCC)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -g -w $(DEPS_FLAGS) -MD -MP -c $(DEPS)/$*.c -o $@
 
@@ -96,6 +102,10 @@ $(B)/libdecomp-host.a: $(DECOMP_HOST_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/libmbedtls-host.a: $(MBEDTLS_HOST_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/liblwip-host.a: $(LWIP_HOST_OBJ)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -9,7 +9,7 @@ FUZZ     := $(FUZZ_C:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZ_SECONDS ?= 5
 HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -I. -Iinclude -Ihypervisor \
                -isystem $(B)/include -fno-omit-frame-pointer -DSLUICE_DEBUG=1 -DSLUICE_HOST=1 \
-               $(DECOMP_INC) $(MBEDTLS_INC)
+               $(DECOMP_INC) $(MBEDTLS_INC) $(LWIP_HOST_INC)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 links = $(shell sed -n "s|^.*LINK:||p" $(1) | sed "s|\*/||")
 

@@ -36,7 +36,7 @@ static struct {
     uint32_t isn;
 } opening;
 
-static bool injecting;
+static enum { NOTHING, ITS_SYN, ITS_SEGMENT } injecting;
 static uint64_t last_cookie_s; /* when one was given; 0: never */
 
 static const uint64_t *secret(void)
@@ -51,7 +51,7 @@ static const uint64_t *secret(void)
 uint32_t net_tcp_isn(const struct ip4_addr *local, uint16_t local_port,
                      const struct ip4_addr *remote, uint16_t remote_port)
 {
-    return injecting ? opening.isn : net_new_isn(local, local_port, remote, remote_port);
+    return injecting == ITS_SYN ? opening.isn : net_new_isn(local, local_port, remote, remote_port);
 }
 
 /* IP and TCP header with options and room for payload; link.c completes the TCP checksum. */
@@ -159,8 +159,10 @@ bool net_listener_input(const struct tcp_pcb_listen *l, const struct tcp_hdr *h,
         .seq = h->seqno,
     };
 
-    if (injecting)
+    if (injecting == ITS_SYN)
         return false;
+    if (injecting == ITS_SEGMENT)
+        return true;                /* there was no memory for its connection: as if it had been lost */
     if (flags == TCP_SYN) {
         if (l->accepts_pending < HALF_OPEN)
             return false;
@@ -178,7 +180,7 @@ bool net_listener_input(const struct tcp_pcb_listen *l, const struct tcp_hdr *h,
 
 bool net_injecting(void)
 {
-    return injecting;
+    return injecting == ITS_SYN;
 }
 
 void net_open_kept(struct netif *nif)
@@ -187,9 +189,10 @@ void net_open_kept(struct netif *nif)
 
     if (!syn)
         return;
-    injecting = true;
+    injecting = ITS_SYN;
     (void)ip4_input(syn, nif);
-    injecting = false;
+    injecting = ITS_SEGMENT;
     opening.syn = opening.segment = NULL;
     (void)ip4_input(segment, nif);
+    injecting = NOTHING;
 }

@@ -7,8 +7,8 @@
 #include "lwip/netif.h"
 #include "lwip/tcp.h"
 
-/* lwIP was called and may have started or moved a timeout: look at its clock this turn. */
-void net_touch(void);
+/* lwIP may have its first TCP connection now: the clock for them runs until there are none. */
+void net_tcp_clock(void);
 
 /* link.c: frames between the bridge and lwIP. */
 #define LINK_CAPS (PORT_CSUM | PORT_SG | PORT_TSO4)
@@ -37,6 +37,9 @@ uint16_t bigseg_size(uint32_t remote_ip_be, uint16_t remote_port, uint16_t local
 /* A first sequence number that outsiders cannot guess (isn.c); ports in host order. */
 uint32_t net_new_isn(const struct ip4_addr *local, uint16_t local_port,
                      const struct ip4_addr *remote, uint16_t remote_port);
+
+/* orphans.c: from lwIP's clock for TCP. */
+void orphans_limit(void);
 
 /* handshake.c: lwIP is being told of a connection that is open already; what it sends meanwhile is
  * not wanted. */

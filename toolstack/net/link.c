@@ -86,7 +86,7 @@ static void parse_input(struct work *w)
     NETIF_SET_CHECKSUM_CTRL(nif, CSUM_OUT);
     if (input_count)
         work_queue(&input_work);
-    net_touch();
+    net_tcp_clock();
 }
 
 static bool is_ip(const struct frame *f, uint8_t proto)

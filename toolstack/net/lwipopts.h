@@ -13,6 +13,7 @@
 #define LWIP_SOCKET          0
 #define LWIP_NETCONN         0
 #define LWIP_STATS           0
+#define LWIP_TIMERS_CUSTOM   1  /* netif.c */
 
 /* Everything from malloc; what bounds it are the limits on connections and windows. */
 #define MEM_LIBC_MALLOC 1

@@ -16,7 +16,7 @@
 #include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
-#include "lwip/sys.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 
 static struct netif nif;
@@ -24,44 +24,43 @@ static struct port port;
 static bool started, use_dhcp;
 static char hostname[32];
 
-static struct work touch_work;
-static struct timer clock;
+static struct timer clocks[8];      /* as lwip_cyclic_timers; the first is TCP's and does not run always */
 
 static void (*changed)(void *arg, const struct net_status *s);
 static void *changed_arg;
 
-u32_t sys_now(void)
+static bool tcp_has_any(void)
 {
-    return (u32_t)(now_ns() / NS_PER_MS);
-}
-
-/* lwIP's clock: run what is due, sleep until the next. */
-static void run_clock(void)
-{
-    u32_t ms;
-
-    sys_check_timeouts();
-    ms = sys_timeouts_sleeptime();
-    if (ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE)
-        timer_cancel(&clock);
-    else
-        timer_set_after(&clock, MAX((uint64_t)ms, 1UL) * NS_PER_MS);
+    return tcp_active_pcbs || tcp_tw_pcbs;
 }
 
 static void clock_due(struct timer *t)
 {
-    run_clock();
+    const struct lwip_cyclic_timer *c = &lwip_cyclic_timers[t - clocks];
+    uint64_t interval = c->interval_ms * NS_PER_MS, next = t->due + interval;
+
+    c->handler();
+    if (t == clocks)
+        orphans_limit();
+    if (t != clocks || tcp_has_any())
+        timer_set(t, next > now_ns() ? next : now_ns() + interval);
 }
 
-static void touched(struct work *w)
+/* From lwip_init(). lwIP's own timers take memory each time they are set, and without any they stop for ever. */
+void sys_timeouts_init(void)
 {
-    run_clock();
+    BUG_ON(lwip_num_cyclic_timers > (int)ARRAY_SIZE(clocks));
+    for (int i = 0; i < lwip_num_cyclic_timers; i++) {
+        timer_init(&clocks[i], clock_due);
+        if (i)
+            timer_set_after(&clocks[i], lwip_cyclic_timers[i].interval_ms * NS_PER_MS);
+    }
 }
 
-void net_touch(void)
+void net_tcp_clock(void)
 {
-    if (started)
-        work_queue_last(&touch_work);
+    if (tcp_has_any() && !timer_is_set(&clocks[0]))
+        timer_set_after(&clocks[0], lwip_cyclic_timers[0].interval_ms * NS_PER_MS);
 }
 
 /* The interface. */
@@ -155,8 +154,6 @@ int net_start(struct bridge *b, const struct net_config *c)
     memcpy(port.mac, c->mac, sizeof(port.mac));
     strlcpy(hostname, c->hostname, sizeof(hostname));
     use_dhcp = c->dhcp;
-    work_init(&touch_work, touched);
-    timer_init(&clock, clock_due);
     lwip_init();
     bigseg_init();
     if (!netif_add(&nif, NULL, NULL, NULL, NULL, init_interface, netif_input))
@@ -171,6 +168,5 @@ int net_start(struct bridge *b, const struct net_config *c)
     netif_set_default(&nif);
     netif_set_up(&nif);
     start_address(c);
-    net_touch();
     return 0;
 }

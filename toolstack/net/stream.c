@@ -142,7 +142,6 @@ static void stop(struct tcp_stream *s, bool abort)
     if (pcb && (abort || tcp_close(pcb) != ERR_OK))
         tcp_abort(pcb);
     release(s);
-    net_touch();
 }
 
 static void op_close(struct stream *s)
@@ -319,7 +318,6 @@ static void run_stream(struct work *w)
     } else if (s->pcb) {
         (void)tcp_output(s->pcb);
     }
-    net_touch();
 }
 
 /* What the owner does. */
@@ -356,7 +354,6 @@ static size_t op_write(struct stream *stream, const void *data, size_t len, unsi
         s->want_room = true;
     if (s->pcb && !s->in_work && (!(flags & STREAM_MORE) || done < len))
         (void)tcp_output(s->pcb);
-    net_touch();
     return done;
 }
 
@@ -464,7 +461,7 @@ static int net_connect(void *ctx, struct stream_addr to, const struct stream_eve
     s->arg = arg;
     s->connecting = true;
     e = tcp_connect(pcb, &ip, to.port, on_connected);
-    net_touch();
+    net_tcp_clock();
     if (e != ERR_OK) {
         stop(s, true);
         return error_of(e);
@@ -547,7 +544,6 @@ static void net_resolve(void *ctx, const char *name, void (*fn)(void *arg, int r
     }
     *l = (struct lookup){ fn, arg };
     e = dns_gethostbyname(name, &found, on_resolved, l);
-    net_touch();
     if (e == ERR_INPROGRESS)
         return;
     free(l);
