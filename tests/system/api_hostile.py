@@ -37,20 +37,21 @@ def works(role="reader"):
     return get("/v1/host", role)["software"] == "sluice"
 
 
-def heap(want=None, quiet=5):
+def heap(want=None):
     """
     dom0's heap in bytes and objects while this is the only connection: once it is what is wanted, or
-    once it was the same for so many fifths of a second. Connections that dom0 has closed first stay in
-    TIME_WAIT for 20 seconds.
+    once it was the same for a second. Connections of before are over, too: those whose client is silent go
+    after a minute, those that dom0 has closed first stay in TIME_WAIT for 20 seconds.
     """
     c = Client("reader")
     last, same = None, 0
-    for _ in range(400):
+    for _ in range(600):
         d = json.loads(c.ask("GET", "/v1/host")[2])["dom0"]
-        now = (d["heap_bytes"], d["heap_objects"]) if d["http_connections"] == 1 else None
+        alone = d["http_connections"] == 1 and (d["tcp_open"], d["tcp_closing"], d["tcp_time_wait"]) == (1, 0, 0)
+        now = (d["heap_bytes"], d["heap_objects"]) if alone else None
         same = same + 1 if now and now == last else 0
         last = now
-        if now and now == want or not want and same == quiet:
+        if now and now == want or not want and same == 5:
             break
         time.sleep(0.2)
     c.close()
@@ -273,7 +274,7 @@ ask("DELETE", "/v1/files/both")
 check("  nothing of it is left", [d["name"] for d in get("/v1/domains")] == ["bystander"], get("/v1/domains"))
 
 # ---- crowds
-before = heap(quiet=110)        # the connections of what was before have left TIME_WAIT
+before = heap()
 slow = []
 for n in range(20):             # a byte now and then, in TLS and before it
     s = tcp()

@@ -2,6 +2,7 @@
 /* routes_host.c - endpoints about the host: what it is, what it counted, what it wrote. */
 #include <stdlib.h>
 #include "toolstack/http/api.h"
+#include "toolstack/net/net.h"
 #include "version.h"
 #include "toolstack/vm/devstats.h"
 #include "toolstack/vm/hv.h"
@@ -20,6 +21,7 @@ static void write_host(struct json_out *o, const void *arg)
     struct mem_stats mem;
     struct loop_stats loop;
     struct http_stats http;
+    struct net_tcp_stats tcp;
     struct hv_host host;
     uint32_t domains = 0;
     char name[64] = "";
@@ -28,6 +30,7 @@ static void write_host(struct json_out *o, const void *arg)
     mem_get_stats(&mem);
     loop_get_stats(&loop);
     http_get_stats(&http);
+    net_get_tcp_stats(&tcp);
     vm_for_each(vm)
         domains++;
     (void)cmdline_get("hostname", name, sizeof(name));
@@ -54,6 +57,9 @@ static void write_host(struct json_out *o, const void *arg)
     json_uint(o, "http_refused", http.refused);
     json_uint(o, "http_evicted", http.evicted);
     json_uint(o, "http_connections", http.connections);
+    json_uint(o, "tcp_open", tcp.open);
+    json_uint(o, "tcp_closing", tcp.closing);
+    json_uint(o, "tcp_time_wait", tcp.waiting);
     json_close(o, '}');
     json_close(o, '}');
 }

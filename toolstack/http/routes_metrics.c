@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include "toolstack/http/api.h"
+#include "toolstack/net/net.h"
 #include "toolstack/net/tls.h"
 #include "toolstack/vm/devstats.h"
 #include "toolstack/vm/hv.h"
@@ -57,6 +58,11 @@ static void seconds(struct out *o, uint64_t ns)
 
 /* ---- host and dom0 ---- */
 
+static void tcp_state(struct out *o, const char *state, unsigned int n)
+{
+    put(o, "sluice_dom0_tcp_connections{state=\"%s\"} %u\n", state, n);
+}
+
 static void write_cpus(struct out *o, uint32_t cpus)
 {
     family(o, "cpu_idle_seconds_total", "counter", "Time that a physical CPU had nothing to run.");
@@ -88,11 +94,13 @@ static void write_dom0(struct out *o)
     struct mem_stats mem;
     struct loop_stats loop;
     struct http_stats http;
+    struct net_tcp_stats tcp;
     struct tls_stats tls;
 
     mem_get_stats(&mem);
     loop_get_stats(&loop);
     http_get_stats(&http);
+    net_get_tcp_stats(&tcp);
     tls_get_stats(&tls);
     one(o, "dom0_memory_bytes", "gauge", "Memory that dom0 has.", mem.pages_total << PAGE_SHIFT);
     one(o, "dom0_memory_free_bytes", "gauge", "Of it not allocated.", mem.pages_free << PAGE_SHIFT);
@@ -102,6 +110,10 @@ static void write_dom0(struct out *o)
     put(o, "sluice_dom0_busy_seconds_total ");
     seconds(o, loop.busy_ns);
     one(o, "dom0_loop_turns_total", "counter", "Turns of dom0's loop.", loop.turns);
+    family(o, "dom0_tcp_connections", "gauge", "TCP connections of dom0: open, closed here alone, in TIME_WAIT.");
+    tcp_state(o, "open", tcp.open);
+    tcp_state(o, "closing", tcp.closing);
+    tcp_state(o, "time_wait", tcp.waiting);
     one(o, "http_requests_total", "counter", "Requests to the API with a good head.",
         http.requests);
     one(o, "http_refused_total", "counter", "Requests refused for their form or size.",

@@ -36,6 +36,13 @@ void net_on_change(void (*fn)(void *arg, const struct net_status *s), void *arg)
 
 void net_get_status(struct net_status *s);
 
+/* TCP connections: in use or on the way there; closed here, while the peer has not agreed; in TIME_WAIT. */
+struct net_tcp_stats {
+    unsigned int open, closing, waiting;
+};
+
+void net_get_tcp_stats(struct net_tcp_stats *s);
+
 /* TCP; usable after net_start(), connections need an address. */
 struct stream_net *net_streams(void);
 

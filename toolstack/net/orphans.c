@@ -8,6 +8,7 @@
  * front in lwIP's lists; others go first.
  */
 #include "toolstack/net/internal.h"
+#include "toolstack/net/net.h"
 #include "lwip/priv/tcp_priv.h"
 
 #define ORPHANS_MAX    256u
@@ -17,6 +18,19 @@
 static bool is_orphan(const struct tcp_pcb *pcb)
 {
     return pcb->state > ESTABLISHED && !pcb->callback_arg && (pcb->flags & TF_RXCLOSED);
+}
+
+void net_get_tcp_stats(struct net_tcp_stats *s)
+{
+    *s = (struct net_tcp_stats){ 0 };
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+        if (is_orphan(pcb))
+            s->closing++;
+        else
+            s->open++;
+    }
+    for (const struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next)
+        s->waiting++;
 }
 
 void orphans_limit(void)
