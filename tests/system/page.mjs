@@ -31,7 +31,7 @@ const page = await context.newPage();
 const outside = [], errors = [];
 page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('data:')) outside.push(r.url()); });
 page.on('pageerror', e => errors.push(String(e)));
-page.on('console', m => { if (m.type() === 'error' && !/status of 4\d\d/.test(m.text())) errors.push(m.text()); });
+page.on('console', m => { if (m.type() === 'error' && !/ERR_INTERNET_DISCONNECTED|status of 4\d\d/.test(m.text())) errors.push(m.text()); });
 const shot = async name => { if (shots) await page.screenshot({ path: `${shots}/${name}.png` }); };
 const row = name => page.locator(`tr[data-domain="${name}"]`);
 const state = (name, s) => row(name).locator('.state').filter({ hasText: s }).waitFor();
@@ -78,6 +78,7 @@ await check('the right one shows the host', async () => {
 });
 await check('  and the complaint is gone', () => page.locator('#message').waitFor({ state: 'hidden' }));
 await check('no domains yet', () => page.locator('#none').waitFor());
+await shot('page-none');
 
 await create('name = "x"\nkernel = "hello"\ncolour = "red"\n');
 await check('create: what the host refuses is told in the dialog', () =>
@@ -123,6 +124,32 @@ await check('  the host\'s too', () => until(async () => await drawn(page.locato
 if (shots)
     await page.waitForTimeout(45000);
 await shot('page');
+await context.setOffline(true);
+await check('a host that does not answer: told, and what is shown is marked as old', async () => {
+    await message(/does not answer; what is below is \d+ s old/);
+    return page.locator('main.stale').waitFor();
+});
+await context.setOffline(false);
+await check('  until it answers', async () => {
+    await page.locator('#message').waitFor({ state: 'hidden' });
+    return page.locator('main:not(.stale)').waitFor();
+});
+await page.setViewportSize({ width: 390, height: 780 });
+await check('on a telephone nothing lies outside of the screen', async () => {
+    const outside = await page.evaluate(() => [...document.querySelectorAll('main *, header *')].filter(e =>
+        e.getClientRects().length && (e.getBoundingClientRect().right > innerWidth || e.getBoundingClientRect().left < 0))
+        .map(e => e.outerHTML.slice(0, 60)));
+    if (outside.length || await page.evaluate(() => document.documentElement.scrollWidth > innerWidth))
+        throw new Error(outside.join('\n'));
+});
+await button('hi', 'Pause').click();
+await check('  and buttons work there', () => state('hi', 'paused'));
+if (shots)
+    await page.waitForTimeout(3000);
+await shot('page-phone');
+await button('hi', 'Go on').click();
+await state('hi', 'running');
+await page.setViewportSize({ width: 1280, height: 720 });
 await button('deb', 'Reboot').click();
 await check('reboot: its id changes', () => until(async () => await row('deb').locator('.id').textContent() === '3'));
 await button('deb', 'Console').click();
@@ -147,6 +174,10 @@ await page.locator('#sure-yes').click();
 await check('  and does', () => row('hi').waitFor({ state: 'detached' }));
 
 await create('name = "hi"\nkernel = "hello"\nmemory = 16\nextra = "forever"\n');
+await state('hi', 'running');
+await page.getByRole('button', { name: 'Log out' }).click();
+await check('logging out forgets the token', () => page.locator('#login').waitFor());
+await logIn(admin);
 await state('hi', 'running');
 await page.reload();
 await check('a reload forgets the token', () => page.locator('#login').waitFor());

@@ -5,6 +5,8 @@ let token = '';
 
 export function setToken(t) { token = t; }
 
+export const hasToken = () => token !== '';
+
 export class ApiError extends Error {
     constructor(status, text) { super(text); this.status = status; }
 }

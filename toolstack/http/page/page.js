@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // page.js - the page: log in, look again every two seconds, show, act.
-import { ApiError, domainPath, json, metricsByDomain, request, setToken } from './api.js';
+import { ApiError, domainPath, hasToken, json, metricsByDomain, request, setToken } from './api.js';
 import { bytes, draw, duration, push } from './graph.js';
 import { openConsole } from './term.js';
 
@@ -9,7 +9,7 @@ const $ = id => document.getElementById(id);
 const main = document.querySelector('main');
 const rows = new Map();             // domain -> { tr, cpu: [], rx: [], tx: [] }
 const host = { cpu: [], memory: [] };
-let before = null, timer = 0;
+let before = null, timer = 0, seen = 0;
 
 function say(text) {
     $('message').textContent = text;
@@ -74,7 +74,8 @@ function showDomain(d, now) {
     push(r.rx, rx);
     push(r.tx, tx);
     set('cpu-now', cpu === null ? '–' : (cpu * 100).toFixed(1) + ' %');
-    set('net-now', rx === null ? '–' : bytes(rx) + 'B/s, ' + bytes(tx) + 'B/s');
+    set('net-now .in', rx === null ? '–' : '↓ ' + bytes(rx) + 'B/s');
+    set('net-now .out', rx === null ? '' : '↑ ' + bytes(tx) + 'B/s');
     draw(r.tr.querySelector('.cpu'), [r.cpu], 100 * Math.max(1, d.vcpus ?? 1));
     draw(r.tr.querySelector('.net'), [r.rx, r.tx], Math.max(1024, ...r.rx, ...r.tx));
     act('pause').hidden = d.state !== 'running';
@@ -97,13 +98,18 @@ function show(now) {
     for (const d of now.domains)
         busy += showDomain(d, now);
     $('none').hidden = now.domains.length > 0;
+    $('count').textContent = now.domains.length || '';
+    document.querySelector('table').hidden = now.domains.length === 0;
+    main.classList.remove('stale');
+    $('log-out').hidden = !hasToken();
+    seen = Date.now();
     showHost(now, before ? busy : null);
     before = now;
 }
 
 function logIn(text) {
     clearTimeout(timer);
-    $('facts').hidden = main.hidden = true;
+    $('facts').hidden = main.hidden = $('log-out').hidden = true;
     $('login').hidden = false;
     $('token').focus();
     $('message').dataset.of = 'look';
@@ -121,7 +127,8 @@ async function turn() {
         if (e instanceof ApiError && e.status === 401)
             return logIn($('token').value ? 'The host does not know this token.' : '');
         $('message').dataset.of = 'look';
-        say(e.message);
+        main.classList.add('stale');
+        say(e.message + (seen ? `; what is below is ${Math.round((Date.now() - seen) / 1000)} s old` : ''));
     }
     timer = setTimeout(turn, EVERY_MS);
 }
@@ -158,7 +165,9 @@ $('domains').addEventListener('click', async e => {
         return openConsole(name);
     if (what === 'destroy' && !await sure(`End ${name} at once? What it has not written to its disks is lost.`))
         return;
-    act('POST', domainPath(name, '/' + what));
+    e.target.classList.add('busy');
+    await act('POST', domainPath(name, '/' + what));
+    e.target.classList.remove('busy');
 });
 
 $('create-open').addEventListener('click', async () => {
@@ -185,6 +194,8 @@ $('create-yes').addEventListener('click', async () => {
     }
     $('create-yes').disabled = false;
 });
+
+$('log-out').addEventListener('click', () => location.reload());
 
 $('login').addEventListener('submit', e => {
     e.preventDefault();
