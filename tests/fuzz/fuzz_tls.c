@@ -3,7 +3,8 @@
  * TLS records from a hostile client. The first byte chooses: even, the rest is what the client sends,
  * in pieces; odd, a real client's handshake in which the rest says what to change: (place, place, mask).
  *
- * LINK: toolstack/net/tls.c toolstack/net/tls_platform.c toolstack/net/fair.c tests/unit/fakes/lower.c
+ * LINK: toolstack/net/tls.c toolstack/net/tls_io.c toolstack/net/tls_ration.c toolstack/net/tls_setup.c
+ * LINK: toolstack/net/tls_platform.c toolstack/net/fair.c tests/unit/fakes/lower.c
  * LINK: lib/why.c lib/printf.c lib/strlcpy.c build/libmbedtls-host.a
  */
 #include <stddef.h>

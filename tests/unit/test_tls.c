@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The TLS filter with mbedTLS's own client at the other end, over a stream in memory.
- * LINK: toolstack/net/tls.c toolstack/net/tls_platform.c toolstack/net/fair.c tests/unit/fakes/lower.c
+ * LINK: toolstack/net/tls.c toolstack/net/tls_io.c toolstack/net/tls_ration.c toolstack/net/tls_setup.c
+ * LINK: toolstack/net/tls_platform.c toolstack/net/fair.c tests/unit/fakes/lower.c
  * LINK: lib/why.c lib/printf.c lib/strlcpy.c build/libmbedtls-host.a
  */
 #include <setjmp.h>
