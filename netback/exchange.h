@@ -39,6 +39,7 @@ struct exchange {
     uint16_t offset, len;
     uint8_t direct;
     uint8_t copy_failed;
+    uint16_t pad;
 };
 extern struct sluice_flip_op exchange_op[EXCHANGE_BATCH];
 extern struct exchange exchange_what[EXCHANGE_BATCH];
@@ -51,31 +52,33 @@ static inline void exchange_room(unsigned int n)
         moves_run();
 }
 
-/* First half of an operation: from's page, to be or'ed with its reference in the upper half. */
-static inline uint64_t exchange_doms(domid_t from, domid_t to)
+/* The domains of an operation, as one word. */
+static inline uint32_t exchange_doms(domid_t from, domid_t to)
 {
     return from | (uint32_t)to << 16;
 }
 
 /*
- * The same from flip channel to flip channel without a struct frame, for which there is room: operation n, exchange_count or one of those that
- * follow; exchange_count is the caller's to move when the frame is complete. frag: a fragment as the sender wrote it (struct
- * netflip_frag), ref: the page that the receiver has offered instead, which stands in a slot of its ring whose head is
- * `slot`. The sender can be given its page back after moves_run(); when neither flip nor copy succeeds, slot is marked as lost.
+ * The same from flip channel to flip channel without a struct frame, for which there is room: operation op and what, exchange_op[exchange_count] and
+ * exchange_what[] or one of those that follow; exchange_count is the caller's to move when the frame is complete. from: the sender's page, place: the other half of the
+ * fragment as the sender wrote it (struct netflip_frag), to: the page that the receiver has offered instead, which stands in a slot of its ring
+ * whose head is `slot`. The sender can be given its page back after moves_run(); when neither flip nor copy succeeds, slot is marked as lost.
  */
-static __always_inline void exchange_put(unsigned int n, uint64_t doms, uint64_t frag, grant_ref_t ref,
-                                         struct netflip_head *slot)
+static __always_inline void exchange_put(struct sluice_flip_op *op, struct exchange *what, uint32_t doms, grant_ref_t from,
+                                         uint32_t place, grant_ref_t to, struct netflip_head *slot)
 {
-    struct exchange *x = &exchange_what[n];
-    uint64_t op[2] = { doms | frag << 32, ref | (uint64_t)(uint16_t)SLUICE_FLIP_from_busy << 32 };
-    uint64_t place = frag >> 32 | 1UL << 32;
+    const uint32_t busy = (uint16_t)SLUICE_FLIP_from_busy, direct = 1;
 
-    _Static_assert(offsetof(struct sluice_flip_op, from_ref) == 4 && offsetof(struct sluice_flip_op, to_ref) == 8 &&
-                   offsetof(struct sluice_flip_op, status) == 12 && offsetof(struct netflip_frag, offset) == 4 &&
-                   offsetof(struct exchange, direct) == offsetof(struct exchange, offset) + 4, "words");
-    __builtin_memcpy(&exchange_op[n], op, sizeof(op));
-    x->slot = slot;
-    __builtin_memcpy(&x->offset, &place, sizeof(place));
+    _Static_assert(offsetof(struct sluice_flip_op, status) == 12 &&
+                   offsetof(struct exchange, len) == offsetof(struct exchange, offset) + 2 &&
+                   offsetof(struct exchange, copy_failed) == offsetof(struct exchange, direct) + 1, "words");
+    __builtin_memcpy(&op->from_dom, &doms, 4);
+    op->from_ref = from;
+    op->to_ref = to;
+    __builtin_memcpy(&op->status, &busy, 4);            /* flags 0 */
+    what->slot = slot;
+    __builtin_memcpy(&what->offset, &place, 4);
+    __builtin_memcpy(&what->direct, &direct, 4);        /* copy_failed 0 */
 }
 
 struct exchange_stats {

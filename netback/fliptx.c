@@ -299,7 +299,7 @@ static __always_inline bool row_frags(struct row *r, union first_word h, unsigne
     unsigned int at = 8 + ((h.inline_len + 7u) & ~7u), sum = h.inline_len, n = r->nr_ops;
     const uint64_t *from = (const uint64_t *)(const void *)((const uint8_t *)slot + at);
     uint64_t *out = (uint64_t *)(void *)((uint8_t *)head + at);
-    uint64_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
+    uint32_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
     grant_ref_t *back = r->v->tx->ref;
     const grant_ref_t *offers = r->to->rx->ref;
     uint32_t ref_cons = r->ref_cons, ref_prod = r->ref_prod, cons = r->cons, next = r->next;
@@ -326,7 +326,7 @@ static __always_inline bool row_frags(struct row *r, union first_word h, unsigne
         ref = READ_ONCE(offers[ref_cons++ % NETFLIP_REFS]);
         *out++ = (g & ~0xffffffffUL) | ref;
         back[ref_prod++ % NETFLIP_REFS] = (grant_ref_t)g;
-        exchange_put(n, doms, g, ref, head);
+        exchange_put(&exchange_op[n], &exchange_what[n], doms, (grant_ref_t)g, (uint32_t)(g >> 32), ref, head);
     }
     if (unlikely(sum != h.len))
         return false;
@@ -384,6 +384,103 @@ static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsi
     }
     row_end(&r, n, bytes);
     return n;
+}
+
+/* How much of a row is left, as far as no ring's index wraps. */
+static unsigned int row_stretch(const struct row *r, unsigned int most)
+{
+    unsigned int n = MIN(most, r->prod - r->cons);
+
+    n = MIN(n, NETFLIP_SLOTS - r->cons % NETFLIP_SLOTS);
+    n = MIN(n, r->slots_left);
+    n = MIN(n, NETFLIP_SLOTS - r->next % NETFLIP_SLOTS);
+    n = MIN(n, r->refs_left);
+    n = MIN(n, NETFLIP_REFS - r->ref_cons % NETFLIP_REFS);
+    n = MIN(n, NETFLIP_REFS - r->ref_prod % NETFLIP_REFS);
+    return MIN(n, EXCHANGE_BATCH - r->nr_ops);
+}
+
+/* A struct netflip_frag; place: its offset and length. */
+static __always_inline void put_frag(uint8_t *to, grant_ref_t ref, uint32_t place)
+{
+    __builtin_memcpy(to, &ref, sizeof(ref));
+    __builtin_memcpy(to + sizeof(ref), &place, sizeof(place));
+}
+
+/* At most n frames of one slot and one page, not to be cut, from where no index wraps. Returns how many there were. */
+static __always_inline unsigned int single_stretch(const struct row *r, unsigned int n, uint32_t *bytes)
+{
+    const struct netflip_head *from = &r->v->tx_slot[r->cons % NETFLIP_SLOTS];
+    struct netflip_head *to = &r->to->rx_slot[r->next % NETFLIP_SLOTS];
+    const grant_ref_t *offer = &r->to->rx->ref[r->ref_cons % NETFLIP_REFS];
+    grant_ref_t *back = &r->v->tx->ref[r->ref_prod % NETFLIP_REFS];
+    struct sluice_flip_op *op = &exchange_op[r->nr_ops];
+    struct exchange *what = &exchange_what[r->nr_ops];
+    const uint64_t not_single = r->not_taken | 0xffUL << 24 |
+                                (uint64_t)(NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6 | NETFLIP_COPY) << 48;
+    const uint64_t w1 = r->w1, plain = r->plain & ~0xffffUL;
+    const uint32_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
+    unsigned int i, len_max = r->len_max;
+    uint32_t sum = 0;
+
+    for (i = 0; i < n; i++, from++, to++, op++, what++) {
+        const uint64_t *in = (const uint64_t *)(const void *)from;
+        uint64_t *out = (uint64_t *)(void *)to;
+        uint64_t w = READ_ONCE(in[0]), start = READ_ONCE(in[1]), more = READ_ONCE(in[2]), g;
+        unsigned int inline_len = (uint8_t)(w >> 16), len = (uint16_t)w, at, here;
+        grant_ref_t ref;
+        uint32_t place;
+
+        if ((w & not_single) != 1UL << 24 || start != w1 || more << 16 != plain ||
+            inline_len - 14u > NETFLIP_INLINE_MAX - 14u || len > len_max)
+            break;
+        at = 8 + ((inline_len + 7u) & ~7u);
+        g = READ_ONCE(*(const uint64_t *)(const void *)((const uint8_t *)in + at));
+        place = (uint32_t)(g >> 32);
+        here = place >> 16;
+        if (unlikely(!here || here + (uint16_t)place > PAGE_SIZE || inline_len + here != len))
+            break;
+        out[0] = w;
+        out[1] = start;
+        out[2] = more;
+        __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
+        if (inline_len > SHORT_HEAD)
+            __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
+                             NETFLIP_INLINE_MAX - SHORT_HEAD);
+        ref = READ_ONCE(offer[i]);
+        put_frag((uint8_t *)out + at, ref, place);
+        back[i] = (grant_ref_t)g;
+        exchange_put(op, what, doms, (grant_ref_t)g, place, ref, to);
+        sum += len;
+    }
+    *bytes += sum;
+    return i;
+}
+
+/* The same for frames that have one page each and are not to be cut. */
+static noinline unsigned int forward_single(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h,
+                                            struct start st)
+{
+    unsigned int done = 0, n, k;
+    uint32_t bytes = 0;
+    struct row r;
+
+    if (!row_begin(&r, v, prod, h, st))
+        return 0;
+    do {
+        n = row_stretch(&r, most - done);
+        k = single_stretch(&r, n, &bytes);
+        r.cons += k;
+        r.next += k;
+        r.slots_left -= k;
+        r.ref_cons += k;
+        r.refs_left -= k;
+        r.ref_prod += k;
+        r.nr_ops += k;
+        done += k;
+    } while (k == n && k);
+    row_end(&r, done, bytes);
+    return done;
 }
 
 /*
@@ -505,6 +602,8 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
                 hand_over(v, g);        /* what came before must not be overtaken */
             if (!h.nr_frags)
                 row = forward_small(v, prod, most);
+            else if (h.nr_frags == 1)
+                row = forward_single(v, prod, most, h, st);
             if (!row)
                 row = forward_row(v, prod, most, h, st);
             if (row) {

@@ -53,25 +53,33 @@ static void reap_to(struct netfront *nf, uint32_t prod)
 {
     struct netfront_flip *f = &nf->flip;
     const grant_ref_t *ring = f->tx->ref;
+    const struct grant_entry_v1 *entry = nf->entry;
+    uint64_t *frames = glue_frames(nf->first_pfn);
+    uint8_t *state = nf->state;
     uint32_t cons = f->tx_ref_cons, first_ref = nf->first_ref;
-    unsigned int nr_free = nf->nr_free;
+    uint16_t *to = nf->free_page + nf->nr_free;
+    unsigned int flipped = 0;
 
-    for (; cons != prod; cons++) {
-        uint32_t page = READ_ONCE(ring[cons % NETFLIP_REFS]) - first_ref;
+    while (cons != prod) {
+        uint32_t page = READ_ONCE(ring[cons++ % NETFLIP_REFS]) - first_ref;
 
-        if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_TX)) {
+        if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_TX)) {
             netfront_fault(nf, "it gives back a page that it does not have");
+            cons--;
             break;
         }
-        if (likely(page_flipped(nf, page)))
-            nf->stats.tx_flipped++;
-        else if (!page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied))
+        if (likely(!load_acquire(&entry[page].flags))) {
+            frames[page] = entry[page].frame;
+            flipped++;
+        } else if (!page_take(nf, page, &nf->stats.tx_flipped, &nf->stats.tx_copied)) {
             continue;
-        nf->state[page] = PAGE_FREE;
-        nf->free_page[nr_free++] = (uint16_t)page;
+        }
+        state[page] = PAGE_FREE;
+        *to++ = (uint16_t)page;
     }
     f->tx_ref_cons = cons;
-    nf->nr_free = nr_free;
+    nf->nr_free = (unsigned int)(to - nf->free_page);
+    nf->stats.tx_flipped += flipped;
 }
 
 static void flip_reap(struct netfront *nf, bool arm)
@@ -124,24 +132,51 @@ _Static_assert(NETFRONT_CSUM_BLANK == NETFLIP_CSUM_BLANK &&
                NETFRONT_CSUM_VALID == NETFLIP_CSUM_VALID &&
                NETFRONT_GSO_TCPV4 == NETFLIP_GSO_TCPV4 && NETFRONT_GSO_TCPV6 == NETFLIP_GSO_TCPV6,
                "flags go over as they are");
+_Static_assert(sizeof(struct netfront_frag) == sizeof(struct netflip_frag) && offsetof(struct netfront_frag, page) == 0 &&
+               offsetof(struct netflip_frag, ref) == 0 && offsetof(struct netfront_frag, offset) == 4 &&
+               offsetof(struct netflip_frag, offset) == 4,
+               "fragments go over as words, but for the difference between page and reference in the lower half");
+
+static __always_inline uint64_t frag_word(const struct netfront_frag *g)
+{
+    uint64_t w;
+
+    __builtin_memcpy(&w, g, sizeof(w));
+    return w;
+}
+
+static __always_inline void frag_set(struct netfront_frag *g, uint64_t w)
+{
+    __builtin_memcpy(g, &w, sizeof(w));
+}
+
+/* How a page is granted that is sent. */
+static inline uint16_t sent_flags(const struct netfront *nf)
+{
+    return nf->copy_flag ? GTF_permit_access | GTF_readonly : GTF_permit_access | SLUICE_GTF_flip;
+}
 
 /* Fragments behind a head, and in slots of their own. */
 static void put_frags(struct netfront *nf, const struct netfront_frame *f, struct netflip_head *h)
 {
     struct netfront_flip *r = &nf->flip;
-    struct netflip_frag *to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
+    uint64_t *to = (void *)(h->data + ((f->head_len + 7u) & ~7u));
     unsigned int here = netflip_head_frags(f->head_len);
+    struct grant_entry_v1 *entry = nf->entry;
+    uint8_t *state = nf->state;
     uint32_t first_ref = nf->first_ref;
-    uint16_t flags = nf->copy_flag ? GTF_permit_access | GTF_readonly
-                                   : GTF_permit_access | SLUICE_GTF_flip;
+    uint16_t flags = sent_flags(nf);
 
     for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
+        uint64_t w = frag_word(g);
+
         if (unlikely(!here--)) {
             to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        page_offer(nf, g->page, flags, PAGE_TX);
-        *to++ = (struct netflip_frag){ first_ref + g->page, g->offset, g->len };
+        state[(uint32_t)w] = PAGE_TX;
+        store_release(&entry[(uint32_t)w].flags, flags);
+        *to++ = w + first_ref;
     }
 }
 
@@ -182,6 +217,44 @@ static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
     return netfront_sent(nf, f);
 }
 
+/* Frames of a slot and no more than one page, as far as free slots are known and their index does not wrap. */
+static unsigned int flip_send_burst(struct netfront *nf, const struct netfront_frame *f, unsigned int n)
+{
+    struct netfront_flip *r = &nf->flip;
+    struct netflip_head *h = &r->tx_slot[r->tx_prod % NETFLIP_SLOTS];
+    const uint64_t copy_flag = (uint64_t)nf->copy_flag << 48;
+    struct grant_entry_v1 *entry = nf->entry;
+    uint8_t *state = nf->state;
+    const uint32_t first_ref = nf->first_ref;
+    const uint16_t flags = sent_flags(nf);
+    const struct netfront_frame *first = f, *end;
+    uint64_t bytes = 0;
+
+    n = MIN(n, NETFLIP_SLOTS - (r->tx_prod - r->tx_seen));
+    n = MIN(n, NETFLIP_SLOTS - r->tx_prod % NETFLIP_SLOTS);
+    for (end = f + n; f != end; f++, h++) {
+        uint64_t sizes = f->sizes;
+
+        if (unlikely(f->nr_frags > 1))
+            break;
+        *(uint64_t *)(void *)h = (sizes & ~(0xffUL << 56)) | copy_flag;
+        copy_head(h->data, f->head, f->head_len);
+        if (f->nr_frags) {
+            uint64_t w = frag_word(f->frag);
+
+            state[(uint32_t)w] = PAGE_TX;
+            store_release(&entry[(uint32_t)w].flags, flags);
+            *(uint64_t *)(void *)(h->data + ((f->head_len + 7u) & ~7u)) = w + first_ref;
+        }
+        bytes += f->len;
+    }
+    n = (unsigned int)(f - first);
+    r->tx_prod += n;
+    nf->stats.tx_frames += n;
+    nf->stats.tx_bytes += bytes;
+    return n;
+}
+
 static void flip_kick(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
@@ -198,6 +271,8 @@ static void flip_post(struct netfront *nf)
     unsigned int n = nf->nr_rx < RX_POSTED ? MIN(RX_POSTED - nf->nr_rx, nf->nr_free) : 0;
     const uint16_t *pages = nf->free_page + nf->nr_free;
     grant_ref_t *ring = f->rx->ref, first_ref = nf->first_ref;
+    struct grant_entry_v1 *entry = nf->entry;
+    uint8_t *state = nf->state;
     uint32_t prod = f->rx_ref_prod;
 
     nf->nr_free -= n;
@@ -205,7 +280,8 @@ static void flip_post(struct netfront *nf)
     for (; n; n--) {
         unsigned int page = *--pages;
 
-        page_offer(nf, page, GTF_permit_access | SLUICE_GTF_flip, PAGE_RX);
+        state[page] = PAGE_RX;
+        store_release(&entry[page].flags, (uint16_t)(GTF_permit_access | SLUICE_GTF_flip));
         ring[prod++ % NETFLIP_REFS] = first_ref + page;
     }
     f->rx_ref_prod = prod;
@@ -240,7 +316,7 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
     unsigned int sum = h->inline_len;
     struct netfront_frag *to = f->frag, *end = to + NETFRONT_FRAGS_MAX;
     const struct grant_entry_v1 *entry = nf->entry;
-    uint64_t first_pfn = nf->first_pfn;
+    uint64_t *frames = glue_frames(nf->first_pfn);
     uint32_t first_ref = nf->first_ref;
     uint8_t *state = nf->state;
     unsigned int flipped = 0;
@@ -266,7 +342,7 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
         len = (unsigned int)(g >> 48);
         if (likely(page < NETFRONT_PAGES) && likely(state[page] == PAGE_RX) &&
             likely(!load_acquire(&entry[page].flags))) {
-            glue_frame_changed(first_pfn + page, entry[page].frame);
+            frames[page] = entry[page].frame;
             state[page] = PAGE_USER;
             flipped++;
         } else if (!take_copied(nf, page)) {
@@ -274,14 +350,14 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
             continue;
         }
         sum += len;
-        if (unlikely(len - 1 >= PAGE_SIZE || offset + len > PAGE_SIZE || to == end)) {
+        if (unlikely(!len || offset + len > PAGE_SIZE || to == end)) {
             if (to != end)
                 netfront_fault(nf, "a fragment is not within its page");
             netfront_page_put(nf, page);
             good = false;
             continue;
         }
-        *to++ = (struct netfront_frag){ (uint16_t)page, (uint16_t)offset, (uint16_t)len };
+        frag_set(to++, g - first_ref);
     }
     nf->nr_rx -= flipped;
     nf->stats.rx_flipped += flipped;
@@ -319,43 +395,99 @@ static void take_frame(struct netfront *nf, const struct netflip_head *h,
     nf->ops->receive(nf->arg, f);
 }
 
+/* Any frame, by itself. */
+static noinline void receive_one(struct netfront *nf, uint32_t prod)
+{
+    struct netfront_flip *r = &nf->flip;
+    const struct netflip_head *slot = &r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
+    struct netfront_frame *f = &nf->burst[0];
+    struct netflip_head h;
+
+    f->sizes = READ_ONCE(*(const uint64_t *)(const void *)slot);
+    ring_copy_in(nf->burst_head[0], slot->data, NETFLIP_INLINE_MAX);
+    __builtin_memcpy(&h, &f->sizes, sizeof(f->sizes));  /* no more is looked at */
+    f->nr_frags = 0;
+    take_frame(nf, &h, slot, prod, f);
+}
+
+/*
+ * Frames that need no second look, one slot and no more than one page each, and no flags but those of checksums: takes them,
+ * at most n, from where the index does not wrap, up to the first that is another. Returns how many.
+ */
+static unsigned int take_burst(struct netfront *nf, unsigned int n)
+{
+    const uint64_t frags_and_flags = 0xffUL << 24 |
+                                     (0xff00UL | (uint8_t)~(NETFLIP_CSUM_VALID | NETFLIP_CSUM_BLANK)) << 48;
+    const uint64_t no_gso = ~(0xffffUL << 32);
+    struct netfront_flip *r = &nf->flip;
+    const struct netflip_head *slot = &r->rx_slot[r->rx_cons % NETFLIP_SLOTS];
+    const struct grant_entry_v1 *entry = nf->entry;
+    uint64_t *frames = glue_frames(nf->first_pfn);
+    const uint32_t first_ref = nf->first_ref;
+    uint8_t *state = nf->state, *head = nf->burst_head[0];
+    struct netfront_frame *f = nf->burst, *end;
+    unsigned int small = 0, bytes = 0;
+
+    n = MIN(n, NETFLIP_SLOTS - r->rx_cons % NETFLIP_SLOTS);
+    for (end = f + MIN(n, (unsigned int)NETFRONT_BURST); f != end; f++, slot++, head += NETFRONT_HEAD_MAX) {
+        uint64_t w = READ_ONCE(*(const uint64_t *)(const void *)slot);
+        unsigned int len = (uint16_t)w, inline_len = (uint8_t)(w >> 16);
+
+        if (unlikely(inline_len - 14u > NETFLIP_INLINE_MAX - 14u))
+            break;
+        if (likely((w & frags_and_flags) == 1UL << 24)) {
+            uint64_t g = READ_ONCE(*(const uint64_t *)(const void *)(slot->data + ((inline_len + 7u) & ~7u)));
+            unsigned int here = (unsigned int)(g >> 48);
+            uint32_t page;
+
+            if (unlikely(!here || here + (uint16_t)(g >> 32) > PAGE_SIZE || inline_len + here != len))
+                break;
+            page = (uint32_t)g - first_ref;
+            if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_RX || load_acquire(&entry[page].flags)))
+                break;
+            frames[page] = entry[page].frame;
+            state[page] = PAGE_USER;
+            frag_set(f->frag, g - first_ref);
+        } else if (unlikely((w & frags_and_flags) || inline_len != len)) {
+            break;
+        } else {
+            small++;
+        }
+        f->sizes = w & no_gso;
+        ring_copy_in(head, slot->data, HEAD_SHORT);
+        if (inline_len > HEAD_SHORT)
+            ring_copy_in(head + HEAD_SHORT, slot->data + HEAD_SHORT, NETFLIP_INLINE_MAX - HEAD_SHORT);
+        bytes += len;
+    }
+    n = (unsigned int)(f - nf->burst);
+    r->rx_cons += n;
+    nf->nr_rx -= n - small;
+    nf->stats.rx_flipped += n - small;
+    nf->stats.rx_frames += n;
+    nf->stats.rx_bytes += bytes;
+    return n;
+}
+
 static bool flip_receive(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
-    uint32_t prod = ring_read_prod(&f->rx->slot_prod);
-    const uint64_t small_not = 0xffUL << 24 | (uint64_t)(0xff00u | (uint8_t)~NETFLIP_CSUM_VALID) << 48;
-    uint64_t frames = 0, bytes = 0;
-    struct netflip_head h;
-    struct netfront_frame frame;        /* only what the frame has is set */
+    uint32_t prod = ring_read_prod(&f->rx->slot_prod), first = f->rx_cons;
 
-    frame.head = h.data;
-    if (unlikely(prod - f->rx_cons > NETFLIP_SLOTS)) {
+    if (unlikely(prod - first > NETFLIP_SLOTS)) {
         netfront_fault(nf, "it fills more slots than there are");
         return false;
     }
-    for (unsigned int n = 0; f->rx_cons != prod && n < TURN && nf->up && !nf->fault; n++) {
-        const struct netflip_head *slot = &f->rx_slot[f->rx_cons++ % NETFLIP_SLOTS];
+    while (f->rx_cons != prod && f->rx_cons - first < TURN && nf->up && !nf->fault) {
+        unsigned int n = take_burst(nf, prod - f->rx_cons);
 
-        frame.sizes = READ_ONCE(*(const uint64_t *)(const void *)slot);
-        ring_copy_in(h.data, slot->data, HEAD_SHORT);
-        if (frame.head_len > HEAD_SHORT)
-            ring_copy_in(h.data + HEAD_SHORT, slot->data + HEAD_SHORT,
-                         NETFLIP_INLINE_MAX - HEAD_SHORT);
-        /* Most frames that are all head need no second look: no fragments, and no flag but one. */
-        if (!(frame.sizes & small_not) && frame.len == frame.head_len &&
-            frame.head_len - 14u <= NETFLIP_INLINE_MAX - 14u) {
-            frame.gso_size = 0;
-            frames++;
-            bytes += frame.len;
-            nf->ops->receive(nf->arg, &frame);
-        } else {
-            __builtin_memcpy(&h, &frame.sizes, sizeof(frame.sizes));
-            frame.nr_frags = 0;
-            take_frame(nf, &h, slot, prod, &frame);
-        }
+        if (unlikely(!n))
+            receive_one(nf, prod);
+        else if (nf->ops->receive_burst)
+            nf->ops->receive_burst(nf->arg, nf->burst, n);
+        else
+            for (unsigned int i = 0; i < n; i++)
+                nf->ops->receive(nf->arg, &nf->burst[i]);
     }
-    nf->stats.rx_frames += frames;
-    nf->stats.rx_bytes += bytes;
     if (!nf->up || nf->fault)
         return false;
     if (ring_publish(&f->rx->slot_cons, &f->rx->cons_event, f->rx_cons))
@@ -366,6 +498,7 @@ static bool flip_receive(struct netfront *nf)
 const struct wire wire_flip = {
     .connect = flip_connect,
     .send = flip_send,
+    .send_burst = flip_send_burst,
     .kick = flip_kick,
     .reap = flip_reap,
     .receive = flip_receive,

@@ -45,6 +45,15 @@ static inline void glue_frame_changed(uint64_t pfn, uint32_t frame)
     p2m_change(pfn, mfn(frame));
 }
 
+/* The same for many: where the frames of pages from pfn on are kept. Until anything else of the kernel is called. */
+static inline uint64_t *glue_frames(uint64_t pfn)
+{
+    uint64_t *frames = p2m_list + pfn;
+
+    __asm__("" : "+r"(frames));         /* one register in the caller's loop, not a sum of two */
+    return frames;
+}
+
 static inline uint64_t glue_pfn(const void *va)
 {
     return virt_to_pfn(va).v;

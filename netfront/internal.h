@@ -33,6 +33,8 @@ struct wire {
     int (*connect)(struct netfront *nf);
     /* Returns netfront_sent() or netfront_no_room(). */
     bool (*send)(struct netfront *nf, const struct netfront_frame *f);
+    /* Some of the first of n frames, which are sent so for less than by send(); maybe none. NULL: never any. */
+    unsigned int (*send_burst)(struct netfront *nf, const struct netfront_frame *f, unsigned int n);
     void (*kick)(struct netfront *nf);
     /* Takes back pages that were sent. arm: have an event sent for the next that comes. */
     void (*reap)(struct netfront *nf, bool arm);
@@ -102,6 +104,10 @@ struct netfront {
     struct netfront_standard std;
     struct netfront_flip flip;
     struct netfront_stats stats;
+
+    /* Frames that were received together. */
+    struct netfront_frame burst[NETFRONT_BURST];
+    uint8_t burst_head[NETFRONT_BURST][NETFRONT_HEAD_MAX] __aligned(16);
 };
 
 /*

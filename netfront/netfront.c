@@ -153,6 +153,65 @@ void netfront_page_put(struct netfront *nf, unsigned int page)
         work_queue(&nf->work);
 }
 
+static __always_inline void put_one(uint8_t *state, uint16_t **to, uint32_t page)
+{
+    BUG_ON(page >= NETFRONT_PAGES || state[page] != PAGE_USER);
+    state[page] = PAGE_FREE;
+    *(*to)++ = (uint16_t)page;
+}
+
+void netfront_frames_put(struct netfront *nf, const struct netfront_frame *f, unsigned int n)
+{
+    unsigned int was = nf->nr_free;
+    uint16_t *to = nf->free_page + was;
+    uint8_t *state = nf->state;
+
+    for (const struct netfront_frame *end = f + n; f != end; f++) {
+        if (likely(f->nr_frags == 1))
+            put_one(state, &to, f->frag[0].page);
+        else
+            for (const struct netfront_frag *g = f->frag, *last = g + f->nr_frags; g != last; g++)
+                put_one(state, &to, g->page);
+    }
+    nf->nr_free = (unsigned int)(to - nf->free_page);
+    if (unlikely(!was && nf->nr_free))      /* as above */
+        work_queue(&nf->work);
+}
+
+/* Pages for frames [f, end), as long as there are some; the frame that has none. */
+static struct netfront_frame *frames_fill(struct netfront *nf, struct netfront_frame *f, const struct netfront_frame *end)
+{
+    unsigned int nr_free = nf->nr_free;
+    const uint16_t *pages = nf->free_page;
+    uint8_t *state = nf->state;
+
+    for (; f != end && likely(f->nr_frags <= nr_free); f++) {
+        for (struct netfront_frag *g = f->frag, *last = g + f->nr_frags; g != last; g++) {
+            uint32_t page = pages[--nr_free];
+
+            state[page] = PAGE_USER;
+            g->page = page;
+        }
+    }
+    nf->nr_free = nr_free;
+    return f;
+}
+
+unsigned int netfront_frames_get(struct netfront *nf, struct netfront_frame *f, unsigned int n)
+{
+    struct netfront_frame *end = f + n, *done;
+
+    if (nf->nr_free < n + NETFRONT_FRAGS_MAX && nf->up)
+        nf->wire->reap(nf, false);
+    done = frames_fill(nf, f, end);
+    if (unlikely(done != end) && nf->up) {
+        nf->wire->reap(nf, true);
+        done = frames_fill(nf, done, end);
+    }
+    nf->wants_room |= done != end;
+    return (unsigned int)(done - f);
+}
+
 void *netfront_page_va(const struct netfront *nf, unsigned int page)
 {
     return page_at(nf, page);
@@ -175,6 +234,20 @@ bool netfront_send(struct netfront *nf, const struct netfront_frame *f)
     if (unlikely(!nf->kick_owed || !nf->up))
         return send_first(nf, f);
     return nf->wire->send(nf, f);
+}
+
+unsigned int netfront_send_burst(struct netfront *nf, const struct netfront_frame *f, unsigned int n)
+{
+    unsigned int done = 0;
+
+    while (done != n) {
+        if (likely(nf->kick_owed && nf->up) && nf->wire->send_burst)
+            done += nf->wire->send_burst(nf, f + done, n - done);
+        /* One by the way that every frame can go. */
+        if (done != n && !netfront_send(nf, &f[done++]))
+            return done - 1;
+    }
+    return done;
 }
 
 void netfront_kick(struct netfront *nf)
@@ -427,6 +500,8 @@ struct netfront *netfront_open(unsigned int handle, unsigned int flags,
     nf->arg = arg;
     nf->flags = flags;
     nf->copy_flag = flags & NETFRONT_COPY ? NETFLIP_COPY : 0;
+    for (unsigned int i = 0; i < NETFRONT_BURST; i++)
+        nf->burst[i].head = nf->burst_head[i];
     work_init(&nf->work, turn);
     work_init(&nf->kick_work, kick_work);
     timer_init(&nf->held_timer, held_timer);

@@ -22,13 +22,14 @@
 
 #define NETFRONT_PAGES     512          /* of the pool */
 #define NETFRONT_HEAD_MAX  112          /* bytes of a frame in head */
+#define NETFRONT_BURST     32
 #define NETFRONT_FRAGS_MAX 17           /* pages that follow it: 64 KiB from any offset */
 
 struct netfront;
 
 /* A piece of a frame. */
 struct netfront_frag {
-    uint16_t page;
+    uint32_t page;
     uint16_t offset;
     uint16_t len;                       /* 1..PAGE_SIZE - offset */
 };
@@ -59,6 +60,8 @@ struct netfront_frame {
 struct netfront_ops {
     /* A frame has come; its pages are the user's now. */
     void (*receive)(void *arg, const struct netfront_frame *f);
+    /* The same of n of them in a row, at most NETFRONT_BURST. NULL: receive() is called for each. */
+    void (*receive_burst)(void *arg, const struct netfront_frame *f, unsigned int n);
     /* All frames of this batch were given to receive(). May be NULL. */
     void (*batch_end)(void *arg);
     /* After a send() or page_get() in vain: try again. May be NULL. */
@@ -87,6 +90,9 @@ void netfront_mac(const struct netfront *nf, uint8_t mac[6]);
 /* The pool. A page without contents; -1: none left now, room() will be called. */
 int netfront_page_get(struct netfront *nf);
 void netfront_page_put(struct netfront *nf, unsigned int page);
+/* The same for all nr_frags fragments of each of n frames. How many frames have their pages; the others have none. */
+unsigned int netfront_frames_get(struct netfront *nf, struct netfront_frame *f, unsigned int n);
+void netfront_frames_put(struct netfront *nf, const struct netfront_frame *f, unsigned int n);
 void *netfront_page_va(const struct netfront *nf, unsigned int page);  /* each follows the one before */
 
 /*
@@ -95,6 +101,8 @@ void *netfront_page_va(const struct netfront *nf, unsigned int page);  /* each f
  * at the end of a turn of the run loop.
  */
 bool netfront_send(struct netfront *nf, const struct netfront_frame *f);
+/* The same for n frames, in order, which costs less for each; how many were sent. */
+unsigned int netfront_send_burst(struct netfront *nf, const struct netfront_frame *f, unsigned int n);
 void netfront_kick(struct netfront *nf);
 
 /*

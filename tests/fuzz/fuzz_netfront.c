@@ -76,7 +76,10 @@ static void act(struct netpeer *p, unsigned int kind, unsigned int a, unsigned i
         (void)front_flip(ref, 0x55);
         break;
     case 2:
-        (void)netpeer_send(p, a % (NETFRONT_FRAGS_MAX + 1));
+        if (b & 1)
+            (void)netpeer_send_burst(p, b % (NETFRONT_BURST + 1), a % (NETFRONT_FRAGS_MAX + 1));
+        else
+            (void)netpeer_send(p, a % (NETFRONT_FRAGS_MAX + 1));
         break;
     case 3:
         snprintf(text, sizeof(text), "%u", a % 10);

@@ -289,7 +289,105 @@ static void flip_any_order(void **unused)
     assert_int_equal(netpeer_pages(p, PAGE_TX), 200);
 }
 
+/* Bursts of frames with no, one or more pages, until nothing more goes: in order, with the pages that they were given. */
+static void flip_bursts(void **unused)
+{
+    for (unsigned int round = 0; round < 60; round++) {
+        unsigned int pages = round % 4 == 3 ? 9 : round % 4, frames = 1 + round * 7 % NETFRONT_BURST, first = p->nr_sent, sent = 0, n;
+        grant_ref_t ref[NETFLIP_REFS];
+        unsigned int nr_refs = 0;
+
+        do {
+            n = netpeer_send_burst(p, frames, pages);
+            sent += n;
+        } while (n == frames && sent < 300);
+        assert_true(sent && sent <= NETFLIP_SLOTS);
+        assert_int_equal(p->nr_sent, first + sent);
+        assert_true(netpeer_pages_right(p));
+        assert_int_equal(netpeer_pages(p, PAGE_TX), sent * pages);
+        netpeer_event(p);
+        for (unsigned int i = 0; i < sent; i++) {
+            const struct netflip_head *h = &p->tx_slot[p->tx_cons++ % NETFLIP_SLOTS];
+            const struct netflip_frag *g = netpeer_frag((struct netflip_head *)(uintptr_t)h);
+
+            assert_int_equal(h->data[0], (uint8_t)(first + i));
+            assert_int_equal(h->nr_frags, pages);
+            assert_int_equal(h->len, 66 + 100 * pages);
+            for (unsigned int k = 0; k < pages; k++) {
+                if (k == netflip_head_frags(66))
+                    g = (const void *)&p->tx_slot[p->tx_cons++ % NETFLIP_SLOTS];
+                assert_int_equal(g->offset, 8);
+                assert_int_equal(g->len, 100);
+                assert_int_equal(*((uint8_t *)front_page(g->ref) + 8), 0x33);
+                ref[nr_refs++] = g++->ref;
+            }
+        }
+        assert_int_equal(p->tx_cons, p->tx->slot_prod);
+        store_release(&p->tx->slot_cons, p->tx_cons);
+        while (nr_refs)
+            netpeer_give_back(p, ref[--nr_refs]);
+        netpeer_event(p);
+        assert_int_equal(netpeer_pages(p, PAGE_TX), 0);
+    }
+}
+
+static unsigned int order[100], nr_order;
+static void note(struct netpeer *peer) { order[nr_order++] = peer->last.len; }
+
+/* Frames of every kind arrive as they were put into the ring. */
+static void flip_mixture(void **unused)
+{
+    p->on_receive = note;
+    for (unsigned int round = 0; round < 40; round++) {
+        unsigned int n = 1 + round * 11 % 60;
+
+        nr_order = 0;
+        for (unsigned int i = 0; i < n; i++) {
+            unsigned int kind = (i * (round + 3) >> 2) % 4, pages = kind < 2 ? kind : kind - 1;
+            struct netflip_head *h = netpeer_head(p, 66, pages * (100 + i));
+
+            h->nr_frags = (uint8_t)pages;
+            h->flags = kind == 3 ? NETFLIP_CSUM_BLANK | NETFLIP_GSO_TCPV4 : 0;
+            h->gso_size = kind == 3 ? 1448 : 77;
+            for (unsigned int k = 0; k < pages; k++) {
+                netpeer_frag(h)[k] = (struct netflip_frag){ netpeer_posted(p), 0, (uint16_t)(100 + i) };
+                if (round % 3)
+                    assert_true(front_flip(netpeer_frag(h)[k].ref, 0x44));
+            }
+        }
+        netpeer_push(p);
+        netpeer_event(p);
+        assert_int_equal(nr_order, n);
+        for (unsigned int i = 0; i < n; i++) {
+            unsigned int kind = (i * (round + 3) >> 2) % 4, pages = kind < 2 ? kind : kind - 1;
+
+            assert_int_equal(order[i], 66 + pages * (100 + i));
+        }
+        assert_true(netpeer_pages_right(p));
+    }
+}
+
 /* The standard protocol ---------------------------------------------------------------------- */
+
+/* Frames go one by one, but as those of a burst. */
+static void standard_bursts(void **unused)
+{
+    for (unsigned int round = 0; round < 30; round++) {
+        unsigned int frames = 1 + round * 7 % NETFRONT_BURST, sent = 0, n;
+
+        do {
+            n = netpeer_send_burst(p, frames, round % 2);
+            sent += n;
+        } while (n == frames && sent < 300);
+        assert_true(sent && sent < 256);
+        assert_true(netpeer_pages_right(p));
+        netpeer_event(p);
+        while (p->stx_cons != p->stx->req_prod)
+            netpeer_answer(p, netpeer_sent_id(p), NETIF_RSP_OKAY);
+        netpeer_event(p);
+        assert_int_equal(netpeer_pages(p, PAGE_TX), ARRAY_SIZE(p->nf->std.head_page));
+    }
+}
 
 static void standard_indices(void **unused)
 {
@@ -615,8 +713,8 @@ int main(void)
 #define S(f) cmocka_unit_test_setup_teardown(f, setup_standard, teardown)
     const struct CMUnitTest tests[] = {
         F(flip_indices), F(flip_events), F(flip_frames), F(flip_frame_without_end), F(flip_page_twice),
-        F(flip_lost_frames), F(flip_given_back), F(flip_any_order),
-        S(standard_indices), S(standard_answers), S(standard_answers_twice), S(standard_pieces),
+        F(flip_lost_frames), F(flip_given_back), F(flip_any_order), F(flip_bursts), F(flip_mixture),
+        S(standard_bursts), S(standard_indices), S(standard_answers), S(standard_answers_twice), S(standard_pieces),
         S(standard_extra), S(standard_lost_frames),
         F(keys), S(keys), F(no_such_vif), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
         F(rings_kept), S(rings_kept), F(pages_kept),

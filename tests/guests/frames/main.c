@@ -183,6 +183,9 @@ static bool is_sink;
 static struct source {
     uint8_t mac[6];
     uint32_t next;              /* number that should come */
+    uint32_t left;              /* as many may be right, before anything else is to be done but count them */
+    uint64_t begin;             /* how the message of such a frame begins: magic, kind, window */
+    uint32_t given;             /* left, as it was set */
     uint32_t good, bad, lost;
     uint32_t owed;              /* frames for which no credit was sent */
     bool credit_due, tally_due, due;
@@ -235,11 +238,22 @@ static bool check(const struct netfront_frame *f, const struct msg *m, unsigned 
     return ok && k == total;
 }
 
+/* Adds the frames that were only counted down. */
+static void settle(struct source *s)
+{
+    uint32_t n = s->given - s->left;
+
+    s->good += n;
+    s->owed += n;
+    s->given = s->left = 0;
+}
+
 static void count(struct source *s, const struct netfront_frame *f, const struct msg *m,
                   unsigned int at)
 {
     bool ok = check(f, m, at, m->kind == DATA_FULL);
 
+    settle(s);
     if (m->seq == 0) {
         memcpy(s->mac, f->head + 6, 6);
         s->next = s->good = s->bad = s->lost = s->owed = 0;
@@ -256,52 +270,82 @@ static void count(struct source *s, const struct netfront_frame *f, const struct
         s->credit_due = true;
         set_due(s);
     }
+    if (m->kind == DATA && s->owed + 1 < m->window / 2u)
+        s->given = s->left = m->window / 2u - 1 - s->owed;
+    __builtin_memcpy(&s->begin, m, sizeof(s->begin));
 }
 
-/* The same for a frame that is right, and no reason to do anything but count it: one that is all head; any. */
-static __always_inline bool count_small(const struct netfront_frame *f)
+/*
+ * The same for a frame that is right, and no reason to do anything but count it: all head or with one page; with more. What is
+ * looked at is the same: magic, kind, protocol, number, both lengths, the first word, and the first and last one of each page.
+ */
+static __always_inline bool in_order(const struct source *s, const struct netfront_frame *f, unsigned int at, uint32_t seq)
 {
-    struct source *s = source_of(f);
-    uint64_t kind;
-    struct msg m;
+    uint64_t begin;
     uint16_t len;
 
-    _Static_assert(offsetof(struct msg, kind) == 4 && offsetof(struct msg, window) == 6, "one word");
-    __builtin_memcpy(&m, f->head + UDP_MSG, sizeof(m));
-    __builtin_memcpy(&kind, &m, sizeof(kind));
+    _Static_assert(offsetof(struct msg, kind) == 4 && offsetof(struct msg, window) == 6, "what begin is");
+    __builtin_memcpy(&begin, f->head + at, sizeof(begin));
     __builtin_memcpy(&len, f->head + 16, sizeof(len));
-    if (f->len < UDP_MSG + sizeof(m) || (kind & 0xffffffffffffUL) != (MAGIC | (uint64_t)DATA << 32) || f->head[23] != 17 || m.seq != s->next || !m.seq ||
-        s->owed + 1 >= m.window / 2u || f->len != __builtin_bswap16(len) + 14u ||
-        (f->head_len >= UDP_MSG + sizeof(m) + 8 &&
-         !right_word(f->head + UDP_MSG + sizeof(m), f->head_len - UDP_MSG - (unsigned int)sizeof(m), m.seq, 0, 0)))
+    return begin == s->begin && seq == s->next && f->len == __builtin_bswap16(len) + 14u && s->left;
+}
+
+static __always_inline uint32_t seq_of(const struct netfront_frame *f, unsigned int at)
+{
+    uint32_t seq;
+
+    __builtin_memcpy(&seq, f->head + at + offsetof(struct msg, seq), sizeof(seq));
+    return seq;
+}
+
+static __always_inline bool count_udp(const struct netfront_frame *f, const uint8_t *pages)
+{
+    const unsigned int rest = UDP_MSG + sizeof(struct msg);
+    struct source *s = source_of(f);
+    uint32_t seq = seq_of(f, UDP_MSG);
+
+    /* The message is the last that is in the head of a frame with a page. */
+    if (likely(f->head_len == rest && f->nr_frags == 1)) {
+        const struct netfront_frag *g = f->frag;
+        const uint8_t *p = pages + (size_t)g->page * PAGE_SIZE + g->offset;
+        uint64_t first = word_of(seq, 0), w, v;
+
+        if (g->len < 16)
+            return false;
+        __builtin_memcpy(&w, p, 8);
+        __builtin_memcpy(&v, p + (g->len / 8u - 1) * 8u, 8);
+        if (w != first || v != first + word_of(0, g->len / 8u - 1))
+            return false;
+    } else if (f->nr_frags || f->head_len < rest ||
+               (f->head_len >= rest + 8 && !right_word(f->head + rest, f->head_len - rest, seq, 0, 0))) {
+        return false;
+    }
+    if (f->head[23] != 17 || !in_order(s, f, UDP_MSG, seq))
         return false;
     s->next++;
-    s->good++;
-    s->owed++;
+    s->left--;
     return true;
 }
 
-static noinline bool count_right(const struct netfront_frame *f, const struct msg *m, unsigned int at)
+static noinline bool count_tcp(const struct netfront_frame *f)
 {
-    unsigned int rest = at + (unsigned int)sizeof(*m);
-    uint32_t total = f->len - rest, k = f->head_len - rest;
+    const unsigned int rest = TCP_MSG + sizeof(struct msg);
+    uint32_t total = f->len - rest, k = f->head_len - rest, seq = seq_of(f, TCP_MSG);
     struct source *s = source_of(f);
 
-    if (m->seq != s->next || !m->seq || s->owed + 1 >= m->window / 2u ||
-        f->len != (unsigned int)(f->head[16] << 8 | f->head[17]) + 14 ||
-        (k >= 8 && !right_word(f->head + rest, k, m->seq, 0, 0)))
+    if (f->head_len < rest || f->head[23] != 6 || !in_order(s, f, TCP_MSG, seq) ||
+        (k >= 8 && !right_word(f->head + rest, k, seq, 0, 0)))
         return false;
     for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
         unsigned int len = g->len;
 
         if (k % PAGE_SIZE || len != MIN(total - k, (uint32_t)PAGE_SIZE) || len < 16 ||
-            !ends_right(page_va(g->page) + g->offset, len, m->seq, k))
+            !ends_right(page_va(g->page) + g->offset, len, seq, k))
             return false;
         k += len;
     }
     s->next++;
-    s->good++;
-    s->owed++;
+    s->left--;
     return k == total;
 }
 
@@ -415,76 +459,114 @@ static bool send_data(void)
     return true;
 }
 
-/* Frames that are all head: what is in out_head stays, but for the number and a word made from it. */
-static void send_small(void)
-{
-    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size,
-                                .head_len = (uint8_t)src.size };
-    struct msg *m = (struct msg *)(void *)(out_head + src.at);
-    uint32_t end = MIN(src.count, src.credit + src.window);
-    bool word = src.size >= src.at + sizeof(*m) + 8;
+/* Frames that are sent together: what is in their heads stays, but for the number and a word made from it. */
+static struct {
+    struct netfront_frame frame[NETFRONT_BURST];
+    uint8_t head[NETFRONT_BURST][NETFRONT_HEAD_MAX] __aligned(16);
+    unsigned int n;             /* frames that are made */
+} burst;
 
-    _Static_assert(offsetof(struct msg, seq) == 8, "aligned to 2, like the rest of a frame");
-    for (; src.sent < end; src.sent++) {
-        __builtin_memcpy(&m->seq, &src.sent, sizeof(m->seq));
-        if (word)
-            put_word(out_head + src.at + sizeof(*m), src.sent, 0);
-        if (!netfront_send(nf, &f))
-            break;
+/* Makes them like the first, which was sent. */
+static void make_burst(void)
+{
+    unsigned int head = src.at + (unsigned int)sizeof(struct msg), data = src.size - head;
+    struct netfront_frame f = { .len = (uint16_t)src.size, .head_len = (uint8_t)head };
+
+    if (src.size <= NETFRONT_HEAD_MAX) {
+        f.head_len = (uint8_t)src.size;
+        data = 0;
     }
-}
-
-/* Frames with pages: the same, and each page has the words at its ends. */
-static void send_paged(void)
-{
-    struct msg *m = (struct msg *)(void *)(out_head + src.at);
-    unsigned int head = src.at + (unsigned int)sizeof(*m), data = src.size - head;
-    uint32_t end = MIN(src.count, src.credit + src.window);
-    struct netfront_frame f = { .head = out_head, .len = (uint16_t)src.size, .head_len = (uint8_t)head,
-                                .nr_frags = (uint8_t)((data + PAGE_SIZE - 1) / PAGE_SIZE) };
-
     if (src.size > FRAME_MTU) {
         f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
         f.gso_size = MSS;
     }
-    for (unsigned int i = 0; i < f.nr_frags; i++)
-        f.frag[i].len = (uint16_t)MIN(data - i * (unsigned int)PAGE_SIZE, (unsigned int)PAGE_SIZE);
-    for (; src.sent < end; src.sent++) {
-        __builtin_memcpy(&m->seq, &src.sent, sizeof(m->seq));
-        for (unsigned int i = 0; i < f.nr_frags; i++) {
-            struct netfront_frag *g = &f.frag[i];
-            unsigned int last = g->len / 8u * 8u;
-            int page = netfront_page_get(nf);
+    for (; data; data -= f.frag[f.nr_frags++].len)
+        f.frag[f.nr_frags].len = (uint16_t)MIN(data, (unsigned int)PAGE_SIZE);
+    burst.n = f.nr_frags > 1 ? 1 : NETFRONT_BURST;
+    for (unsigned int i = 0; i < burst.n; i++) {
+        memcpy(burst.head[i], out_head, NETFRONT_HEAD_MAX);
+        burst.frame[i] = f;
+        burst.frame[i].head = burst.head[i];
+    }
+}
 
-            if (unlikely(page < 0)) {
-                f.nr_frags = (uint8_t)i;
-                put_pages(&f);
-                return;
-            }
-            g->page = (uint16_t)page;
-            if (last)
-                put_word(page_va((unsigned int)page), src.sent, i * (unsigned int)PAGE_SIZE);
-            if (last > 8)
-                put_word(page_va((unsigned int)page) + last - 8, src.sent, i * (unsigned int)PAGE_SIZE + last - 8);
+/* The words at the ends of each page. */
+static void fill_pages(const struct netfront_frame *f, uint32_t seq)
+{
+    uint32_t k = 0;
+
+    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
+        unsigned int last = g->len & ~7u;
+
+        if (last)
+            put_word(page_va(g->page), seq, k);
+        if (last > 8)
+            put_word(page_va(g->page) + last - 8, seq, k + last - 8);
+        k += g->len;
+    }
+}
+
+/* Makes the first n of burst.frame, which have their pages. */
+static void fill_frames(unsigned int n)
+{
+    unsigned int at = src.at + (unsigned int)offsetof(struct msg, seq);
+    unsigned int word = src.at + (unsigned int)sizeof(struct msg), last = burst.frame[0].frag[0].len & ~7u;
+    bool small = src.size >= word + 8 && src.size <= NETFRONT_HEAD_MAX;
+    uint32_t seq = src.sent;
+    uint8_t *pages = pool;
+
+    if (burst.frame[0].nr_frags == 1 && last > 8) {
+        const uint64_t end_word = word_of(0, last / 8 - 1);
+
+        for (unsigned int i = 0; i < n; i++, seq++) {
+            uint8_t *p = pages + (size_t)burst.frame[i].frag[0].page * PAGE_SIZE;
+            uint64_t w = word_of(seq, 0), v = w + end_word;
+
+            __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
+            __builtin_memcpy(p, &w, sizeof(w));
+            __builtin_memcpy(p + last - 8, &v, sizeof(v));
         }
-        if (!netfront_send(nf, &f)) {
-            put_pages(&f);
-            return;
-        }
+        return;
+    }
+    for (unsigned int i = 0; i < n; i++, seq++) {
+        fill_pages(&burst.frame[i], seq);
+        __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
+        if (small)
+            put_word(burst.head[i] + word, seq, 0);
+    }
+}
+
+static void send_bursts(void)
+{
+    uint32_t end = MIN(src.count, src.credit + src.window);
+
+    while (src.sent < end) {
+        unsigned int most = MIN(end - src.sent, burst.n), n = most, sent;
+
+        if (burst.frame[0].nr_frags)
+            n = netfront_frames_get(nf, burst.frame, n);
+        fill_frames(n);
+        sent = netfront_send_burst(nf, burst.frame, n);
+        if (unlikely(sent != n))
+            netfront_frames_put(nf, burst.frame + sent, n - sent);
+        src.sent += sent;
+        if (sent != most)
+            break;
     }
 }
 
 static void source_work(struct work *w)
 {
-    if (!src.all && src.sent) {
-        if (src.size <= NETFRONT_HEAD_MAX)
-            send_small();
-        else
-            send_paged();
-        return;
+    while (src.sent < src.count && src.sent - src.credit < src.window && (src.all || !src.sent)) {
+        if (!send_data())
+            return;
+        burst.n = 0;
     }
-    while (src.sent < src.count && src.sent - src.credit < src.window && send_data())
-        ;
+    if (src.all)
+        return;
+    if (!burst.n)
+        make_burst();
+    send_bursts();
 }
 
 static struct source came_back = { .due = true };   /* nobody is to be told */
@@ -530,10 +612,6 @@ static noinline void receive(void *arg, const struct netfront_frame *f)
         put_pages(f);
         return;
     }
-    if (m.kind == DATA && is_sink && !holds && count_right(f, &m, at)) {
-        put_pages(f);
-        return;
-    }
     if (is_reflect) {
         reflect(f);
         return;
@@ -545,6 +623,7 @@ static noinline void receive(void *arg, const struct netfront_frame *f)
     } else if (m.kind == END) {
         struct source *s = source_of(f);
 
+        settle(s);
         memcpy(s->mac, f->head + 6, 6);
         s->lost += m.value - s->next;
         s->tally_due = true;
@@ -558,10 +637,28 @@ static noinline void receive(void *arg, const struct netfront_frame *f)
         put_pages(f);
 }
 
-/* A sink's. */
-static void receive_small(void *arg, const struct netfront_frame *f)
+/* A sink's. Pages of frames that are in order go back together. */
+static void receive_burst(void *arg, const struct netfront_frame *f, unsigned int n)
 {
-    if (f->nr_frags || !count_small(f))
+    const struct netfront_frame *first = f, *end = f + n;
+    const uint8_t *pages = pool;
+
+    for (; f != end; f++) {
+        if (unlikely(!count_udp(f, pages))) {
+            netfront_frames_put(nf, first, (unsigned int)(f - first));
+            receive(arg, f);
+            first = f + 1;
+        }
+    }
+    netfront_frames_put(nf, first, (unsigned int)(f - first));
+}
+
+/* Others: with more pages, or by the standard protocol. */
+static void receive_sink(void *arg, const struct netfront_frame *f)
+{
+    if (likely(count_tcp(f)) || count_udp(f, pool))
+        netfront_frames_put(nf, f, 1);
+    else
         receive(arg, f);
 }
 
@@ -766,11 +863,13 @@ void pv_main(void)
     BUG_ON(xenbus_init());
     (void)cmdline_get("role", role, sizeof(role));
     is_sink = !strcmp(role, "sink");
-    if (is_sink)
-        ops.receive = receive_small;
+    holds = cmdline_get("hold", text, sizeof(text));
+    if (is_sink && !holds) {
+        ops.receive_burst = receive_burst;
+        ops.receive = receive_sink;
+    }
     is_reflect = !strcmp(role, "reflect");
     comes_back = cmdline_get("back", text, sizeof(text));
-    holds = cmdline_get("hold", text, sizeof(text));
     timer_init(&hold_timer, let_go);
     nf = netfront_open(0, mode(), &ops, NULL);
     if (!nf)

@@ -39,6 +39,42 @@ static void receive(void *arg, const struct netfront_frame *f)
         p->on_receive(p);
 }
 
+static void receive_burst(void *arg, const struct netfront_frame *f, unsigned int n)
+{
+    if (!n || n > NETFRONT_BURST)
+        abort();
+    for (unsigned int i = 0; i < n; i++)
+        receive(arg, &f[i]);
+}
+
+unsigned int netpeer_send_burst(struct netpeer *p, unsigned int frames, unsigned int pages)
+{
+    static uint8_t head[NETFRONT_BURST][NETFRONT_HEAD_MAX];
+    static struct netfront_frame f[NETFRONT_BURST];
+    unsigned int ready, sent;
+
+    for (unsigned int i = 0; i < frames; i++) {
+        memset(&f[i], 0xff, sizeof(f[i]));
+        f[i].head = head[i];
+        f[i].sizes = 0;
+        f[i].head_len = 66;
+        f[i].len = (uint16_t)(66 + pages * 100);
+        f[i].nr_frags = (uint8_t)pages;
+        head[i][0] = (uint8_t)p->nr_sent++;
+        for (unsigned int k = 0; k < pages; k++) {
+            f[i].frag[k].offset = 8;
+            f[i].frag[k].len = 100;
+        }
+    }
+    ready = netfront_frames_get(p->nf, f, frames);
+    for (unsigned int i = 0; i < ready * pages; i++)
+        memset(netfront_page_va(p->nf, f[i / pages].frag[i % pages].page), 0x33, PAGE_SIZE);
+    sent = netfront_send_burst(p->nf, f, ready);
+    netfront_frames_put(p->nf, f + sent, ready - sent);
+    p->nr_sent -= frames - sent;
+    return sent;
+}
+
 bool netpeer_send(struct netpeer *p, unsigned int n)
 {
     uint8_t head[NETFRONT_HEAD_MAX] = { 2 };
@@ -65,7 +101,8 @@ bool netpeer_send(struct netpeer *p, unsigned int n)
 
 void netpeer_init(void)
 {
-    static const struct netfront_ops ops = { .receive = receive };
+    static const struct netfront_ops ops[2] = { { .receive = receive, .receive_burst = receive_burst },
+                                                { .receive = receive } };
 
     fake_world_reset();
     for (unsigned int i = 0; i < 2; i++) {
@@ -81,7 +118,7 @@ void netpeer_init(void)
         snprintf(path, sizeof(path), "%s/mac", p->front);
         fake_write(path, "00:16:3e:00:00:01");
         netpeer_write(p, "state", "1");
-        p->nf = netfront_open(i, i ? NETFRONT_NO_FLIP : 0, &ops, p);
+        p->nf = netfront_open(i, i ? NETFRONT_NO_FLIP : 0, &ops[i], p);
         if (!p->nf)
             abort();
     }

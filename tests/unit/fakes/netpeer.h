@@ -23,6 +23,7 @@ struct netpeer {
     struct netif_rx_sring *srx;
     uint32_t stx_cons, stx_prod, srx_prod;
 
+    unsigned int nr_sent;                   /* by netpeer_send_burst(): what the next frame begins with */
     unsigned int got;                       /* frames that the frontend's user received */
     struct netfront_frame last;
     void (*on_receive)(struct netpeer *p);  /* while it does; NULL */
@@ -48,6 +49,8 @@ void netpeer_push(struct netpeer *p);       /* publishes what was put into the r
 
 /* The user of the frontend sends a frame with n pages. */
 bool netpeer_send(struct netpeer *p, unsigned int n);
+/* Or several with so many pages each: how many were sent. */
+unsigned int netpeer_send_burst(struct netpeer *p, unsigned int frames, unsigned int pages);
 
 /* Flip channel: a head slot to be filled in, of inline_len bytes and len more; its fragments; the next page on offer. */
 struct netflip_head *netpeer_head(struct netpeer *p, unsigned int inline_len, unsigned int len);
