@@ -2,6 +2,7 @@
 """machine.py - what the programs of tests/apps share: results, ports, disks over NBD, QEMU's machine, ab."""
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -88,6 +89,23 @@ def fetch_pages(name, port, n):
           all(re.search(line, done.stdout, re.M) for line in (
               r"^Complete requests: +%d$" % n, r"^Failed requests: +0$", r"^Document Length: +6144 bytes$",
               r"^HTML transferred: +%d bytes$" % (6144 * n))))
+
+
+class Pages:
+    """ab from outside gets the server's page again and again, until end()."""
+    def __init__(self, name, port):
+        self.name = name
+        self.child = subprocess.Popen(["ab", "-q", "-n", "10000000", "-c", "8", "-s", "120",
+                                       "http://127.0.0.1:%d/page.html" % port],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def end(self):
+        self.child.send_signal(signal.SIGINT)       # it prints what it did
+        text = self.child.communicate()[0]
+        write("%s/%s.ab" % (WORK, self.name), text)
+        check("%s: ab from outside: pages of 6144 bytes, none failed" % self.name,
+              all(re.search(line, text, re.M) for line in (
+                  r"^Failed requests: +0$", r"^Document Length: +6144 bytes$")))
 
 
 def work_results(name, text, loads):

@@ -4,10 +4,10 @@
 # work.sh - runs in the server: the loads that tests/apps/run asked for on the kernel's command line
 # (apps=oltp,queries,...), each between two looks at the host's counters. Checks results itself.
 set -u
-apps= ip= scale=1
+apps= ip= scale=1 go= window=
 for w in $(cat /proc/cmdline); do
     case $w in
-    apps=*|ip=*|scale=*) declare "${w%%=*}=${w#*=}" ;;
+    apps=*|ip=*|scale=*|go=*|window=*) declare "${w%%=*}=${w#*=}" ;;
     esac
 done
 nic=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)
@@ -38,6 +38,29 @@ measure() {
     echo "BEFORE $before"
     echo "AFTER $after"
 }
+# With go=HOST:PORT/PATH all of that begins when this page is there, and with window=SECONDS it is done for so
+# long: window NAME COUNT COMMAND..., where COMMAND takes that time and COUNT prints how many were done.
+await_go() {
+    [ -n "$go" ] || return
+    echo "APPS ready"
+    until curl -sf "http://$go" > /dev/null; do sleep 0.2; done
+}
+window() {
+    local name=$1 count=$2 first last rc before after start end
+    shift 2
+    sync
+    before=$(counters); curl -s "http://10.0.2.254/v1/domains" > /run/domains.before
+    first=$($count); start=$(date +%s%N)
+    "$@" > "/run/$name.out" 2>&1; rc=$?
+    last=$($count); end=$(date +%s%N)
+    curl -s "http://10.0.2.254/v1/domains" > /run/domains.after; after=$(counters)
+    echo "APPS $name n=$((last - first)) rc=$rc"
+    echo "BEFORE $before"
+    echo "AFTER $after"
+    echo "WINDOW $((end - start)) ns"
+    echo "DOMAINS $(cat /run/domains.before)"
+    echo "DOMAINS $(cat /run/domains.after)"
+}
 verify() {  # what, is, should be
     if [ "$2" = "$3" ]; then echo "APPS verified $1: $2"; else echo "APPS WRONG $1: is '$2', not '$3'"; fi
 }
@@ -47,8 +70,14 @@ prepare_pg() {
     runuser -u postgres -- createdb bench && runuser -u postgres -- pgbench -q -i -s 2 bench > /run/pginit.out 2>&1 ||
         sed 's/^/APPS-LOG /' /run/pginit.out
 }
+pgbench_done() { sed -n 's|^number of transactions actually processed: \([0-9]*\).*|\1|p' /run/oltp.out 2> /dev/null | grep . || echo 0; }
 do_oltp() {
     local t=$((100 * scale))
+    if [ -n "$window" ]; then
+        window oltp pgbench_done runuser -u postgres -- pgbench -n -c 4 -T "$window" bench
+        verify "history rows" "$(psql_value 'select count(*) from pgbench_history')" "$(pgbench_done)"
+        return
+    fi
     measure oltp $((4 * t)) runuser -u postgres -- pgbench -n -c 4 -t $t bench
     verify "history rows" "$(psql_value 'select count(*) from pgbench_history')" $((4 * t))
     verify "balances" "$(psql_value 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)
@@ -87,17 +116,27 @@ do_build() {
 # The client is outside: it comes when it reads this line, and is done when the log says so.
 web_wait() {
     echo "APPS web is ready" > /dev/console
-    until [ "$(grep -c 'GET /page.html' /var/log/apache2/access.log)" -ge "$1" ]; do sleep 0.2; done
+    until [ "$(pages_served)" -ge "$1" ]; do sleep 0.2; done
 }
+pages_served() { grep -c 'GET /page.html' /var/log/apache2/access.log; }
+prepare_web() { head -c 6000 /dev/urandom | base64 -w 76 | head -c 6144 > /var/www/html/page.html; }
 do_web() {
     local n=$((1000 * scale))
-    head -c 6000 /dev/urandom | base64 -w 76 | head -c 6144 > /var/www/html/page.html
+    if [ -n "$window" ]; then
+        web_wait 100        # the client is at it
+        window web pages_served sleep "$window"
+        # The client shall find nothing wrong: it goes first.
+        until [ "$(pages_served)" = "${seen:-}" ]; do seen=$(pages_served); sleep 1; done
+        return
+    fi
     measure web $n web_wait $n
     verify "pages served" "$(grep -cE 'GET /page.html HTTP/1\.[01]" 200 ' /var/log/apache2/access.log)" $n
 }
 
 echo "APPS up"
 case ,$apps, in *,oltp,*|*,queries,*) prepare_pg ;; esac
+case ,$apps, in *,web,*) prepare_web ;; esac
+await_go
 for a in ${apps//,/ }; do "do_$a"; done
 echo "APPS end"
 systemctl poweroff
