@@ -79,10 +79,11 @@ struct interrupted {
     struct vcpu_info *info;
 };
 
-static __always_inline struct interrupted bounce_begin(struct vcpu *v, struct cpu_user_regs *regs)
+/* mask: of events, as it was. */
+static __always_inline struct interrupted bounce_begin(struct vcpu *v, struct cpu_user_regs *regs,
+                                                       uint64_t mask)
 {
     struct interrupted i = { .info = v->info };
-    uint64_t mask = READ_ONCE(i.info->evtchn_upcall_mask) != 0;
 
     if (v->kernel_mode) {
         i.top = (uint64_t *)(regs->rsp & ~15UL);
@@ -109,11 +110,16 @@ static __always_inline void bounce_end(struct cpu_user_regs *regs, const struct 
     regs->ss = SEL_GUEST_DS;
 }
 
-static __always_inline void bounce(struct vcpu *v, uint64_t eip, bool mask_events, bool has_error,
-                                   uint32_t error_code)
+static inline bool events_masked(const struct vcpu *v)
+{
+    return READ_ONCE(v->info->evtchn_upcall_mask) != 0;
+}
+
+static __always_inline void bounce(struct vcpu *v, uint64_t eip, bool masked, bool mask_events,
+                                   bool has_error, uint32_t error_code)
 {
     struct cpu_user_regs *regs = guest_regs();
-    struct interrupted i = bounce_begin(v, regs);
+    struct interrupted i = bounce_begin(v, regs, masked);
     uint64_t *p = i.top;
 
     if (unlikely(!frame_range_ok((uint64_t)p)))
@@ -149,8 +155,8 @@ void guest_inject_exception(struct vcpu *v, uint8_t vector, uint32_t error_code)
     if (unlikely(!t->address))
         no_handler(v, vector, error_code);
     else
-        bounce(v, t->address, TI_GET_IF(t) != 0, vector < 32 && (HAS_ERROR_CODE >> vector & 1),
-               error_code);
+        bounce(v, t->address, events_masked(v), TI_GET_IF(t) != 0,
+               vector < 32 && (HAS_ERROR_CODE >> vector & 1), error_code);
 }
 
 void guest_inject_pagefault(struct vcpu *v, uint64_t va, uint32_t error_code)
@@ -163,7 +169,7 @@ void guest_inject_pagefault(struct vcpu *v, uint64_t va, uint32_t error_code)
     if (unlikely(!t->address))
         no_handler(v, 14, error_code);
     else
-        bounce(v, t->address, TI_GET_IF(t) != 0, true, error_code);
+        bounce(v, t->address, events_masked(v), TI_GET_IF(t) != 0, true, error_code);
 }
 
 void guest_inject_gp(struct vcpu *v, uint32_t error_code)
@@ -173,7 +179,12 @@ void guest_inject_gp(struct vcpu *v, uint32_t error_code)
 
 void guest_inject_callback(struct vcpu *v, uint64_t eip, bool mask_events)
 {
-    bounce(v, eip, mask_events, false, 0);
+    bounce(v, eip, events_masked(v), mask_events, false, 0);
+}
+
+void guest_inject_upcall(struct vcpu *v)
+{
+    bounce(v, v->event_cb.eip, false, true, false, 0);
 }
 
 void guest_inject_failsafe(struct vcpu *v)
@@ -186,7 +197,7 @@ void guest_inject_failsafe(struct vcpu *v)
         domain_crash(v->domain, "a segment register cannot be reloaded, and no failsafe callback");
         return;
     }
-    i = bounce_begin(v, regs);
+    i = bounce_begin(v, regs, events_masked(v));
     p = i.top;
     if (!frame_range_ok((uint64_t)p))
         goto fault;

@@ -172,13 +172,11 @@ long do_fpu_taskswitch(uint64_t set)
 {
     struct vcpu *v = current;
 
-    if (set) {
+    if (set)
         v->guest_cr0 |= CR0_TS;
-        write_cr0(read_cr0() | CR0_TS);
-    } else {
+    else
         v->guest_cr0 &= ~CR0_TS;
-        clts();
-    }
+    vcpu_load_control(v);
     return 0;
 }
 

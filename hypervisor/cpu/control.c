@@ -3,6 +3,7 @@
 #include "cpu/control.h"
 
 #include "cpu/asm.h"
+#include "cpu/percpu.h"
 #include "mm/tlb.h"
 
 #define FEATURE7_B_SMEP (1u << 7)
@@ -13,7 +14,9 @@ void control_init_cpu(void)
 
     if (cpuid(0, 0).a >= 7 && (cpuid(7, 0).b & FEATURE7_B_SMEP))
         cr4 |= CR4_SMEP;
-    write_cr4(cr4 & ~CR4_SMAP);
+    cr4 &= ~CR4_SMAP;
+    write_cr4(cr4);
+    this_cpu_info()->cr4 = cr4;
     wrmsr(MSR_PAT, PAT_VALUE);
     wbinvd();
     tlb_flush_local(FLUSH_TLB_GLOBAL, 0);

@@ -91,6 +91,7 @@ void desc_load_gdt(uint64_t base)
 
 void desc_load_ldt(uint64_t base, uint32_t ents)
 {
+    this_cpu_info()->ldt_loaded = ents != 0;
     if (!ents) {
         lldt(0);
         return;

@@ -10,6 +10,7 @@
 
 #include "cpu/asm.h"
 #include "cpu/asm_vcpu.h"
+#include "cpu/vcpu_regs.h"
 #include "dev/console.h"
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -31,7 +32,7 @@
 struct fpu_state {
     void *block;                /* what was allocated */
     uint8_t *area;              /* 64-byte aligned: FXSAVE or XSAVE (standard form) */
-    uint32_t cpu;               /* whose registers still hold it, if fpu_owner there agrees */
+    uint32_t cpu;               /* whose registers hold it, if fpu_owner there agrees */
 };
 
 uint64_t fpu_xcr0_mask;
@@ -88,10 +89,8 @@ bool fpu_xcr0_valid(uint64_t v)
     return true;
 }
 
-static void load_xcr0(uint64_t v)
+static inline void load_xcr0(struct cpu_info *ci, uint64_t v)
 {
-    struct cpu_info *ci = this_cpu_info();
-
     if (ci->xcr0 != v) {
         ci->xcr0 = v;
         write_xcr0(v);
@@ -101,7 +100,7 @@ static void load_xcr0(uint64_t v)
 void fpu_set_xcr0(struct vcpu *v, uint64_t xcr0)
 {
     v->xcr0 = xcr0;
-    load_xcr0(xcr0);
+    load_xcr0(this_cpu_info(), xcr0);
 }
 
 static void set_initial(uint8_t *area)
@@ -156,6 +155,7 @@ void fpu_set_fxsave(struct vcpu *v, const void *image)
     memcpy(f->area, image, FXSAVE_BYTES);
     *(uint32_t *)(f->area + FXSAVE_MXCSR) &= mxcsr_mask;
     f->cpu = NR_CPUS;
+    v->fpu_used = true;
 }
 
 void fpu_get_fxsave(const struct vcpu *v, void *image)
@@ -163,25 +163,35 @@ void fpu_get_fxsave(const struct vcpu *v, void *image)
     memcpy(image, v->fpu->area, FXSAVE_BYTES);
 }
 
+/* v's registers are in this CPU since fpu_load(), which noted that. */
 void fpu_save(struct vcpu *v)
 {
-    struct cpu_info *ci = this_cpu_info();
-    struct fpu_state *f = v->fpu;
+    uint8_t *area = v->fpu->area;
 
     clts();
     if (!fpu_xcr0_mask) {
-        __asm__ volatile("fxsaveq %0" : "=m"(*(uint8_t (*)[FXSAVE_BYTES])f->area));
-    } else {
-        load_xcr0(fpu_xcr0_mask);
-        if (use_xsaveopt)
-            __asm__ volatile("xsaveopt64 %0" : "+m"(*f->area)
-                             : "a"((uint32_t)~0u), "d"((uint32_t)~0u) : "memory");
-        else
-            __asm__ volatile("xsave64 %0" : "+m"(*f->area)
-                             : "a"((uint32_t)~0u), "d"((uint32_t)~0u) : "memory");
+        __asm__ volatile("fxsaveq %0" : "=m"(*(uint8_t (*)[FXSAVE_BYTES])area));
+        return;
     }
-    f->cpu = ci->cpu;
-    ci->fpu_owner = v;
+    load_xcr0(this_cpu_info(), fpu_xcr0_mask);
+    if (use_xsaveopt)
+        __asm__ volatile("xsaveopt64 %0" : "+m"(*area)
+                         : "a"((uint32_t)~0u), "d"((uint32_t)~0u) : "memory");
+    else
+        __asm__ volatile("xsave64 %0" : "+m"(*area)
+                         : "a"((uint32_t)~0u), "d"((uint32_t)~0u) : "memory");
+}
+
+static void load_registers(struct cpu_info *ci, const uint8_t *area)
+{
+    clts();
+    if (!fpu_xcr0_mask) {
+        __asm__ volatile("fxrstorq %0" :: "m"(*(const uint8_t (*)[FXSAVE_BYTES])area));
+        return;
+    }
+    load_xcr0(ci, fpu_xcr0_mask);
+    __asm__ volatile("xrstor64 %0" :: "m"(*area), "a"((uint32_t)~0u), "d"((uint32_t)~0u)
+                     : "memory");
 }
 
 void fpu_load(struct vcpu *v)
@@ -189,18 +199,21 @@ void fpu_load(struct vcpu *v)
     struct cpu_info *ci = this_cpu_info();
     struct fpu_state *f = v->fpu;
 
-    if (ci->fpu_owner != v || f->cpu != ci->cpu) {
-        clts();
-        if (!fpu_xcr0_mask) {
-            __asm__ volatile("fxrstorq %0" :: "m"(*(uint8_t (*)[FXSAVE_BYTES])f->area));
-        } else {
-            load_xcr0(fpu_xcr0_mask);
-            __asm__ volatile("xrstor64 %0" :: "m"(*f->area), "a"((uint32_t)~0u),
-                             "d"((uint32_t)~0u) : "memory");
-        }
+    if (v->fpu_used && (ci->fpu_owner != v || f->cpu != ci->cpu)) {
+        load_registers(ci, f->area);
         ci->fpu_owner = v;
         f->cpu = ci->cpu;
     }
     if (fpu_xcr0_mask)
-        load_xcr0(v->xcr0);
+        load_xcr0(ci, v->xcr0);
+}
+
+bool fpu_first_use(struct vcpu *v)
+{
+    if (v->fpu_used)
+        return false;
+    v->fpu_used = true;
+    fpu_load(v);
+    vcpu_load_control(v);
+    return true;
 }

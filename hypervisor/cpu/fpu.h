@@ -4,7 +4,10 @@
  *
  * Saved whenever a vCPU leaves its CPU, loaded when another one comes: the registers of one
  * guest are never there for another. The hypervisor itself uses none of them, so a vCPU that
- * comes back to the CPU it left, with only idling in between, finds them as they were.
+ * comes back to the CPU it left, with none in between that uses them, finds them as they were.
+ *
+ * A vCPU that never used them (dom0 and mini guests are compiled without) has nothing to be saved
+ * or loaded: it runs with CR0.TS set, and its first use traps and ends that for good.
  */
 #ifndef CPU_FPU_H
 #define CPU_FPU_H
@@ -29,8 +32,11 @@ void fpu_vcpu_destroy(struct vcpu *v);
 void fpu_set_fxsave(struct vcpu *v, const void *image);
 void fpu_get_fxsave(const struct vcpu *v, void *image);
 
-/* context_switch(): registers to v->fpu, and back. Leaves CR0.TS clear. Interrupts off. */
+/* context_switch(): registers to v->fpu, if v->fpu_used; and back, with XCR0, after which CR0.TS has
+ * to be set as v needs it (vcpu_load_control()). Interrupts off. */
 void fpu_save(struct vcpu *v);
 void fpu_load(struct vcpu *v);
+/* #NM of the current vCPU: was it its first use of these registers? They are loaded then. */
+bool fpu_first_use(struct vcpu *v);
 
 #endif

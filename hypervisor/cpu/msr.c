@@ -36,8 +36,6 @@
 #define MISC_FAST_STRING        (1UL << 0)
 #define MISC_TCC                (1UL << 3)      /* NetBSD sets it when it is clear */
 
-static uint32_t loaded_tsc_aux[NR_CPUS];
-
 static bool has_rdtscp(void)
 {
     static int8_t known = -1;
@@ -49,12 +47,11 @@ static bool has_rdtscp(void)
 
 void vcpu_load_tsc_aux(const struct vcpu *v)
 {
-    uint32_t cpu = this_cpu();
+    struct cpu_info *ci = this_cpu_info();
 
-    if (loaded_tsc_aux[cpu] != v->tsc_aux && has_rdtscp()) {
-        loaded_tsc_aux[cpu] = v->tsc_aux;
+    if (ci->tsc_aux != v->tsc_aux && has_rdtscp())
         wrmsr(MSR_TSC_AUX, v->tsc_aux);
-    }
+    ci->tsc_aux = v->tsc_aux;
 }
 
 uint64_t vcpu_cr4_settable(void)
@@ -66,11 +63,6 @@ uint64_t vcpu_read_cr4(const struct vcpu *v)
 {
     return (v->guest_cr4 & vcpu_cr4_settable()) |
            (read_cr4() & (CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT));
-}
-
-uint64_t vcpu_hw_cr4(const struct vcpu *v, uint64_t now)
-{
-    return (now & ~CR4_TSD) | (v->guest_cr4 & CR4_TSD);       /* DE is always set */
 }
 
 void vcpu_write_cr4(struct vcpu *v, uint64_t value)

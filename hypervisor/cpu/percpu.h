@@ -35,7 +35,9 @@ struct cpu_info {
     struct vcpu *fpu_owner;     /* whose state the FPU holds; NULL: nobody's (cpu/fpu.c) */
     uint64_t xcr0;              /* what XCR0 holds */
     uint64_t cr4;               /* what CR4 holds */
-    uint64_t counters[24];      /* cpu/counters.h */
+    uint32_t tsc_aux;           /* what TSC_AUX holds, if there is one */
+    bool ldt_loaded;            /* LDTR is not null */
+    uint64_t counters[25];      /* cpu/counters.h */
 };
 
 static __always_inline struct cpu_info *this_cpu_info(void)

@@ -13,6 +13,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/desc.h"
 #include "cpu/extable.h"
+#include "cpu/fpu.h"
 #include "dev/console.h"
 #include "dev/panic.h"
 #include "emul/privop.h"
@@ -268,10 +269,15 @@ static void guest_debug(struct vcpu *v)
 
 static void guest_no_device(struct vcpu *v)
 {
-    clts();
-    if (!(v->guest_cr0 & CR0_TS))
+    bool first = fpu_first_use(v);
+
+    if (!(v->guest_cr0 & CR0_TS)) {
+        if (!first)
+            clts();
         return;
+    }
     v->guest_cr0 &= ~CR0_TS;
+    clts();
     guest_inject_exception(v, 7, 0);
 }
 
@@ -341,17 +347,26 @@ static void deliver_nmi(struct vcpu *v)
 
 void exit_to_guest_work(void)
 {
+    struct cpu_info *ci = this_cpu_info();
+
     for (;;) {
         struct vcpu *v;
+        uint32_t pending = READ_ONCE(ci->softirqs);
 
-        softirq_run();
-        v = current;
+        /* Mostly a vCPU that goes to sleep. */
+        if (pending == 1u << SOFTIRQ_SCHEDULE) {
+            atomic_and(&ci->softirqs, ~(1u << SOFTIRQ_SCHEDULE));
+            schedule();
+        } else if (pending) {
+            softirq_run();
+        }
+        v = ci->vcpu;
         if (v->is_idle)
             enter_idle();
         deliver_nmi(v);
         if (vcpu_event_deliverable(v) && v->event_cb.eip)
             vcpu_deliver_upcall(v);
-        if (!softirq_pending())
+        if (likely(!READ_ONCE(ci->softirqs)))
             return;
     }
 }

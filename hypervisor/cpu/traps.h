@@ -24,6 +24,8 @@ void guest_inject_pagefault(struct vcpu *v, uint64_t va, uint32_t error_code);
 void guest_inject_gp(struct vcpu *v, uint32_t error_code);
 /* The same for a handler that is not an exception's: event upcall, 32-bit system call. */
 void guest_inject_callback(struct vcpu *v, uint64_t eip, bool mask_events);
+/* The event callback; events are not masked, but are then. */
+void guest_inject_upcall(struct vcpu *v);
 /* The failsafe callback, frame of PV-ABI 3.6: a saved segment selector could not be loaded. */
 void guest_inject_failsafe(struct vcpu *v);
 

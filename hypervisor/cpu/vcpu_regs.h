@@ -6,6 +6,7 @@
 #ifndef CPU_VCPU_REGS_H
 #define CPU_VCPU_REGS_H
 
+#include "cpu/asm.h"
 #include "domain/domain.h"
 
 /* CR4 bits that guests may change: the first two always, the others as CPUID offers them. */
@@ -15,10 +16,14 @@ uint64_t vcpu_read_cr4(const struct vcpu *v);
 /* Takes over the bits that are the guest's, drops the rest, never fails. Loaded if current. */
 void vcpu_write_cr4(struct vcpu *v, uint64_t value);
 /* CR4 for the CPU while v runs, made from the one that is loaded. */
-uint64_t vcpu_hw_cr4(const struct vcpu *v, uint64_t now);
+static inline uint64_t vcpu_hw_cr4(const struct vcpu *v, uint64_t now)
+{
+    return (now & ~CR4_TSD) | (v->guest_cr4 & CR4_TSD);       /* DE is always set */
+}
 
-/* context_switch(): CR0.TS and CR4; TSC_AUX. */
+/* CR0.TS and CR4 of v, which is current. */
 void vcpu_load_control(const struct vcpu *v);
+/* context_switch(): TSC_AUX is not v's. */
 void vcpu_load_tsc_aux(const struct vcpu *v);
 /* Breakpoints of v into the CPU. */
 void debugregs_load(const struct vcpu *v);

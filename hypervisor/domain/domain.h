@@ -74,7 +74,7 @@ struct vcpu {
     bool nmi_pending;                   /* VCPUOP_send_nmi; any CPU sets it */
     bool nmi_masked;                    /* its handler runs: until iret */
     struct fpu_state *fpu;              /* XSAVE area, cpu/fpu.c */
-    bool fpu_loaded;                    /* registers of this CPU hold it */
+    bool fpu_used;                      /* false: initial, and CR0.TS is set while it runs */
 
     /* Descriptor tables: frames are PGT_SEG_DESC; mapped in the per-domain area. */
     mfn_t gdt_frames[FIRST_RESERVED_GDT_PAGE];
@@ -82,6 +82,7 @@ struct vcpu {
     uint64_t ldt_base;                  /* guest virtual, page aligned */
     uint32_t ldt_ents;                  /* 0: none */
     uint16_t ldt_mapped;                /* pages of it that are mapped; under mmu_lock */
+    uint32_t gdt_of_cpu;                /* whose GDT page the window has, + 1; 0: none */
 
     /* ---- Shared with the guest. */
     struct vcpu_info *info;             /* ours to write through the direct map; never NULL */

@@ -13,5 +13,5 @@
 void vcpu_deliver_upcall(struct vcpu *v)
 {
     count(CNT_UPCALL);
-    guest_inject_callback(v, v->event_cb.eip, true);
+    guest_inject_upcall(v);
 }

@@ -43,6 +43,12 @@ struct evtchn {
 #define PORTS_PER_BUCKET    128u
 #define NR_BUCKETS          (EVTCHN_MAX_PORTS / PORTS_PER_BUCKET)
 
+/* The record of a port that is in use. */
+static inline struct evtchn *port_at(const struct domain *d, evtchn_port_t port)
+{
+    return &d->evtchn_bucket[port / PORTS_PER_BUCKET][port % PORTS_PER_BUCKET];
+}
+
 /* The port's record; NULL for a number that was never in use. */
 static struct evtchn *port_lookup(const struct domain *d, evtchn_port_t port)
 {
@@ -56,13 +62,13 @@ static struct evtchn *port_lookup(const struct domain *d, evtchn_port_t port)
 
 /* ------------------------------------------------------------------ raising */
 
-static void mark_upcall_pending(struct vcpu *v)
+static inline void mark_upcall_pending(struct vcpu *v)
 {
     if (!atomic_xchg(&v->info->evtchn_upcall_pending, 1))
         vcpu_kick(v);
 }
 
-static void wake_pollers(struct domain *d, evtchn_port_t port)
+static noinline void wake_pollers(struct domain *d, evtchn_port_t port)
 {
     uint32_t waiting = load_relaxed(&d->poll_mask);
 
@@ -81,7 +87,7 @@ static void wake_pollers(struct domain *d, evtchn_port_t port)
 }
 
 /* Sets the port's pending bit and tells vCPU v as far as the guest's masks allow. */
-static void raise(struct domain *d, struct vcpu *v, evtchn_port_t port)
+static __always_inline void raise_inline(struct domain *d, struct vcpu *v, evtchn_port_t port)
 {
     struct shared_info *s = d->shared;
 
@@ -95,6 +101,11 @@ static void raise(struct domain *d, struct vcpu *v, evtchn_port_t port)
      * the locked operation above pairs with the one in SCHEDOP_poll. */
     if (unlikely(load_relaxed(&d->poll_mask)))
         wake_pollers(d, port);
+}
+
+static noinline void raise(struct domain *d, struct vcpu *v, evtchn_port_t port)
+{
+    raise_inline(d, v, port);
 }
 
 /* Pending but not announced, after its mask or vCPU changed: announce it to v. */
@@ -418,23 +429,21 @@ static long op_bind_pirq(struct evtchn_bind_pirq *b)
     return rc;
 }
 
-static long op_send(evtchn_port_t port)
+static inline long op_send(evtchn_port_t port)
 {
-    struct domain *d = current->domain;
-    struct evtchn *chn = port_lookup(d, port);
+    struct domain *d = current->domain, *to;
+    const struct evtchn *chn = port_lookup(d, port), *end;
     long rc = 0;
 
     if (unlikely(!chn))
         return -XEN_EINVAL;
     spin_lock(&d->event_lock);
     switch (chn->state) {
-    case PORT_INTERDOMAIN: {
-        struct domain *remote = chn->remote;
-        struct evtchn *other = port_lookup(remote, chn->number);
-
-        raise(remote, port_vcpu(remote, other), chn->number);
+    case PORT_INTERDOMAIN:
+        to = chn->remote;
+        end = port_at(to, chn->number);
+        raise_inline(to, port_vcpu(to, end), chn->number);
         break;
-    }
     case PORT_IPI:
         raise(d, port_vcpu(d, chn), port);
         break;
@@ -664,18 +673,13 @@ static long do_op(uint64_t cmd, union evtchn_arg *a)
     return -XEN_ENOSYS;
 }
 
-long do_event_channel_op(uint64_t cmd, guest_ptr_t arg)
+static noinline long other_op(uint64_t cmd, guest_ptr_t arg)
 {
     union evtchn_arg a;
     bool writes;
-    size_t size;
+    size_t size = arg_size(cmd, &writes);
     long rc;
 
-    if (likely(cmd == EVTCHNOP_send)) {
-        struct evtchn_send s;
-        return copy_from_guest(&s, arg, sizeof(s)) ? -XEN_EFAULT : op_send(s.port);
-    }
-    size = arg_size(cmd, &writes);
     if (!size)
         return -XEN_ENOSYS;
     if (copy_from_guest(&a, arg, size))
@@ -684,6 +688,15 @@ long do_event_channel_op(uint64_t cmd, guest_ptr_t arg)
     if (!rc && writes && copy_to_guest(arg, &a, size))
         rc = -XEN_EFAULT;
     return rc;
+}
+
+long do_event_channel_op(uint64_t cmd, guest_ptr_t arg)
+{
+    evtchn_port_t port;         /* all there is in struct evtchn_send */
+
+    if (likely(cmd == EVTCHNOP_send))
+        return read_guest_u32(&port, arg) ? -XEN_EFAULT : op_send(port);
+    return other_op(cmd, arg);
 }
 
 /* Hypercall 16, for kernels of interface version 0: { u32 cmd; union at +4 }. */

@@ -240,7 +240,8 @@ void map_init(void)
     map_section(hv_ro_start, hv_ro_end, FLAGS_RO);
     map_section(hv_data_start, hv_end, FLAGS_DATA);
 
-    tlb_switch_cr3(virt_to_paddr(idle_l4));
+    write_cr3(virt_to_paddr(idle_l4));
+    this_cpu_info()->cr3 = virt_to_paddr(idle_l4);
     tlb_flush_local(FLUSH_TLB_GLOBAL, 0);
     bootmem_set_limit(DIRECTMAP_SIZE);
     map_m2p();

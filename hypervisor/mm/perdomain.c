@@ -50,6 +50,7 @@ pte_t *perdomain_ldt_ptes(const struct vcpu *v)
 /* The vCPU is not running yet, or interrupts are off: nobody uses the window. */
 void vcpu_gdt_use_cpu(struct vcpu *v, uint32_t cpu)
 {
+    v->gdt_of_cpu = cpu + 1;
     WRITE_ONCE(perdomain_gdt_ptes(v)[FIRST_RESERVED_GDT_PAGE],
                pte_make(desc_gdt_mfn(cpu), PERDOMAIN_FLAGS));
 }

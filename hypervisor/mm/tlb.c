@@ -41,14 +41,14 @@ void tlb_switch_cr3(uint64_t cr3)
 {
     struct cpu_info *ci = this_cpu_info();
     uint32_t now = load_relaxed(&tlb_clock);
-    uint64_t cr4 = read_cr4();
+    uint64_t cr4 = ci->cr4;
 
     write_cr4(cr4 & ~CR4_PGE);
     write_cr3(cr3);
     ci->cr3 = cr3;
     ci->counters[CNT_CR3]++;
     write_cr4(cr4);
-    note_full_flush(now);
+    store_relaxed(&last_flush[ci->cpu].time, now);
 }
 
 void tlb_flush_local(unsigned int flags, uint64_t va)

@@ -63,6 +63,21 @@ fault:
     return false;
 }
 
+/* The short arguments that are read most often. */
+static __always_inline int __must_check read_guest_u32(uint32_t *dst, guest_ptr_t src)
+{
+    uint32_t a;
+
+    if (unlikely(src.v > GUEST_LOWER_END - 4 && (src.v < HV_VIRT_END || src.v > -4UL)))
+        return -XEN_EFAULT;
+    __asm__ goto volatile("1: movl (%[p]), %[a]\n\t" EXTABLE("1b", "%l[fault]")
+                          : [a] "=r"(a) : [p] "r"(src.v) : "memory" : fault);
+    *dst = a;
+    return 0;
+fault:
+    return -XEN_EFAULT;
+}
+
 /* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
 static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
 {

@@ -39,6 +39,8 @@ struct reference {
 
 static struct {
     struct clock_point p;
+    uint64_t mul;               /* for now_ns(): p.scale as ((tsc << up) * mul) >> 64 */
+    uint8_t up;
 } __aligned(64) point[NR_CPUS];
 static struct clock_scale apic_scale;       /* APIC timer ticks to ns */
 static uint64_t tsc_hz;
@@ -145,11 +147,23 @@ static void calibrate(void)
            tsc_hz / 1000 % 1000, (a.apic - b.apic) * 1000000UL / elapsed_ns, r.name);
 }
 
+static void set_point(uint32_t cpu, struct clock_point p)
+{
+    int shift = p.scale.shift;
+
+    point[cpu].p = p;
+    point[cpu].mul = (uint64_t)p.scale.mul << (32 + MIN(shift, 0));
+    point[cpu].up = (uint8_t)MAX(shift, 0);
+}
+
+/* Often called: one multiplication, and no choice of the way to shift. What guests compute is less by at
+ * most one, as they lose bits when they shift right. */
 uint64_t now_ns(void)
 {
-    const struct clock_point *p = &point[this_cpu()].p;
+    const __typeof__(point[0]) *here = &point[this_cpu()];
+    uint64_t ticks = (rdtsc() - here->p.tsc) << here->up;
 
-    return p->ns + clock_scale_ticks(p->scale, rdtsc() - p->tsc);
+    return here->p.ns + (uint64_t)(((unsigned __int128)ticks * here->mul) >> 64);
 }
 
 struct clock_point clock_point_here(void)
@@ -287,7 +301,7 @@ void clock_init(void)
     uint64_t now;
 
     calibrate();
-    point[0].p = (struct clock_point){ rdtsc(), 0, clock_scale_for_hz(tsc_hz) };
+    set_point(0, (struct clock_point){ rdtsc(), 0, clock_scale_for_hz(tsc_hz) });
     tsc_in_step = tsc_invariant();
     apply_option();
     now = now_ns();
@@ -374,5 +388,5 @@ void clock_init_cpu(void)
             mine.ns = sync.ns;
         }
     }
-    point[cpu].p = tsc_in_step ? point[0].p : mine;
+    set_point(cpu, tsc_in_step ? point[0].p : mine);
 }

@@ -28,59 +28,28 @@ bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap)
     return true;
 }
 
-void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns)
+/* The bounds of what a vCPU may be ahead of a CPU's time and behind it. */
+static void clamp(struct credit_vcpu *v, uint64_t vnow, uint64_t ahead, uint64_t behind)
 {
-    uint64_t n = ns * CREDIT_WEIGHT_NORMAL + v->remainder;
-
-    /* The normal weight costs no division. */
-    if (weight == CREDIT_WEIGHT_NORMAL) {
-        v->vtime += n / CREDIT_WEIGHT_NORMAL;
-        v->remainder = (uint32_t)(n % CREDIT_WEIGHT_NORMAL);
-    } else {
-        v->vtime += n / weight;
-        v->remainder = (uint32_t)(n % weight);
-    }
+    if (vtime_before(v->vtime, vnow - ahead))
+        v->vtime = vnow - ahead;
+    else if (vtime_before(vnow + behind, v->vtime))
+        v->vtime = vnow + behind;
 }
 
-uint64_t credit_vnow(uint64_t vnow, uint64_t running_vtime, const uint64_t *waiting_vtime)
+void credit_place_behind(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
 {
-    uint64_t least = running_vtime;
-
-    if (waiting_vtime && vtime_before(*waiting_vtime, least))
-        least = *waiting_vtime;
-    return vtime_before(vnow, least) ? least : vnow;
-}
-
-static void clamp(struct credit_vcpu *v, uint32_t weight, uint64_t vnow, uint64_t behind)
-{
-    uint64_t least = vnow - behind;
-    uint64_t most = vnow + 2 * scaled(CREDIT_SLICE_NS, weight);
-
-    if (vtime_before(v->vtime, least))
-        v->vtime = least;
-    else if (vtime_before(most, v->vtime))
-        v->vtime = most;
-}
-
-void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
-{
-    clamp(v, weight, vnow, CREDIT_WAKE_BONUS_NS);
+    clamp(v, vnow, CREDIT_WAKE_BONUS_NS, 2 * scaled(CREDIT_SLICE_NS, weight));
 }
 
 void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
 {
-    clamp(v, weight, vnow, 5 * CREDIT_STEAL_NS);
+    clamp(v, vnow, 5 * CREDIT_STEAL_NS, 2 * scaled(CREDIT_SLICE_NS, weight));
 }
 
 void credit_lone(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
 {
-    uint64_t least = vnow - 5 * CREDIT_STEAL_NS;
-    uint64_t most = vnow + 10 * scaled(CREDIT_SLICE_NS, weight);
-
-    if (vtime_before(v->vtime, least))
-        v->vtime = least;
-    else if (vtime_before(most, v->vtime))
-        v->vtime = most;
+    clamp(v, vnow, 5 * CREDIT_STEAL_NS, 10 * scaled(CREDIT_SLICE_NS, weight));
 }
 
 void credit_spare_add(struct credit_spare *s, uint64_t now, uint64_t ns, bool idle)
@@ -101,27 +70,6 @@ bool credit_spare_better(const struct credit_spare *own, const struct credit_spa
 bool credit_spare_serves(const struct credit_spare *s)
 {
     return READ_ONCE(s->percent) > 5;
-}
-
-bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)
-{
-    return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);
-}
-
-bool credit_switch(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns,
-                   uint64_t *ask_again_ns)
-{
-    if (!credit_preempts(waiting_vtime, running_vtime)) {
-        /* A whole turn, then whoever is worse off; the same one may get another turn. */
-        if (ran_ns >= CREDIT_SLICE_NS && vtime_before(waiting_vtime, running_vtime))
-            return true;
-        *ask_again_ns = ran_ns < CREDIT_SLICE_NS ? CREDIT_SLICE_NS - ran_ns : CREDIT_SLICE_NS;
-        return false;
-    }
-    if (ran_ns >= CREDIT_MIN_RUN_NS)
-        return true;
-    *ask_again_ns = CREDIT_MIN_RUN_NS - ran_ns;
-    return false;
 }
 
 bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime)

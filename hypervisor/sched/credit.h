@@ -23,13 +23,18 @@
 #define CREDIT_WEIGHT_MIN       1u
 #define CREDIT_WEIGHT_MAX       65535u
 
-/* One turn, when others wait. */
+/* One turn, when others wait: of those who are lighter than normal in proportion to that, so that
+ * one turn more or less is not much of what they are due. */
 #define CREDIT_SLICE_NS         10000000u
+#define CREDIT_TURN_MIN_NS      1000000u
 /* How much a vCPU that slept is put ahead of the CPU's time: it may use that much at once. */
 #define CREDIT_WAKE_BONUS_NS    5000000u
 /* Whoever runs is not interrupted by a better-placed vCPU before it ran this long: batches the
  * work that many wake-ups would otherwise split into many switches. */
 #define CREDIT_MIN_RUN_NS       100000u
+/* ... which is less, in proportion to its weight, before one that is more than so many times as
+ * heavy: it can hold up little of what matters more; */
+#define CREDIT_MUCH_HEAVIER     8u
 /* ... and only by one that is better placed by that much: two that both do short pieces of work
  * take turns when one blocks, not at each wake-up. */
 #define CREDIT_PREEMPT_NS       1000000u
@@ -69,14 +74,42 @@ void credit_domain_init(struct credit_domain *d);
 bool credit_domain_set(struct credit_domain *d, uint32_t weight, uint32_t cap);
 
 /* v ran for ns. */
-void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns);
+static inline void credit_charge(struct credit_vcpu *v, uint32_t weight, uint64_t ns)
+{
+    uint64_t n = ns * CREDIT_WEIGHT_NORMAL + v->remainder;
+
+    /* The normal weight costs no division. */
+    if (weight == CREDIT_WEIGHT_NORMAL) {
+        v->vtime += n / CREDIT_WEIGHT_NORMAL;
+        v->remainder = (uint32_t)(n % CREDIT_WEIGHT_NORMAL);
+    } else {
+        v->vtime += n / weight;
+        v->remainder = (uint32_t)(n % weight);
+    }
+}
 
 /* The time of a CPU, so far vnow, that runs one at running_vtime while the best of those who wait
  * is at *waiting_vtime (NULL: nobody waits). */
-uint64_t credit_vnow(uint64_t vnow, uint64_t running_vtime, const uint64_t *waiting_vtime);
+static inline uint64_t credit_vnow(uint64_t vnow, uint64_t running_vtime, const uint64_t *waiting_vtime)
+{
+    uint64_t least = running_vtime;
 
-/* v wakes up on a CPU whose time is vnow. */
-void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+    if (waiting_vtime && vtime_before(*waiting_vtime, least))
+        least = *waiting_vtime;
+    return vtime_before(vnow, least) ? least : vnow;
+}
+
+/* v wakes up on a CPU whose time is vnow. What it is behind that is kept, if it is no more than two turns. */
+#define CREDIT_BEHIND_MIN_NS    (2 * (uint64_t)CREDIT_SLICE_NS * CREDIT_WEIGHT_NORMAL / CREDIT_WEIGHT_MAX)
+void credit_place_behind(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
+static inline void credit_place(struct credit_vcpu *v, uint32_t weight, uint64_t vnow)
+{
+    if (vtime_before(v->vtime, vnow - CREDIT_WAKE_BONUS_NS))
+        v->vtime = vnow - CREDIT_WAKE_BONUS_NS;
+    else if (unlikely(vtime_before(vnow + CREDIT_BEHIND_MIN_NS, v->vtime)))
+        credit_place_behind(v, weight, vnow);
+}
+
 /* v is taken over by such a CPU while it waits: what it is behind is kept, within reason. */
 void credit_migrate(struct credit_vcpu *v, uint32_t weight, uint64_t vnow);
 
@@ -104,11 +137,52 @@ bool credit_spare_better(const struct credit_spare *own, const struct credit_spa
 bool credit_spare_serves(const struct credit_spare *s);
 
 /* Is a waiting vCPU so much better placed that it interrupts the running one? */
-bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime);
-/* Of two that want this CPU, one of them running for ran_ns in this turn: shall the waiting one
- * have it? If not, *ask_again_ns is when to ask next, from now. */
-bool credit_switch(uint64_t waiting_vtime, uint64_t running_vtime, uint64_t ran_ns,
-                   uint64_t *ask_again_ns);
+static inline bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtime)
+{
+    return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);
+}
+/* How long one of weight `running` runs before another of weight `waiting` may interrupt it. */
+static inline uint64_t credit_min_run(uint32_t running, uint32_t waiting)
+{
+    if (likely(waiting <= running * CREDIT_MUCH_HEAVIER))
+        return CREDIT_MIN_RUN_NS;
+    return (uint64_t)CREDIT_MIN_RUN_NS * CREDIT_MUCH_HEAVIER * running / waiting;
+}
+
+/* A turn of one of that weight. */
+static inline uint64_t credit_turn(uint32_t weight)
+{
+    if (likely(weight >= CREDIT_WEIGHT_NORMAL))
+        return CREDIT_SLICE_NS;
+    return MAX((uint64_t)CREDIT_SLICE_NS * weight / CREDIT_WEIGHT_NORMAL, CREDIT_TURN_MIN_NS);
+}
+
+/* One that wants this CPU and how heavy it is. */
+struct credit_wants {
+    uint64_t vtime;
+    uint32_t weight;
+};
+
+/* Of two, one of them running for ran_ns in this turn: shall the waiting one have the CPU? If not,
+ * *ask_again_ns is when to ask next, from now. */
+static inline bool credit_switch(struct credit_wants waiting, struct credit_wants running,
+                                 uint64_t ran_ns, uint64_t *ask_again_ns)
+{
+    uint64_t whole;
+
+    if (credit_preempts(waiting.vtime, running.vtime)) {
+        whole = credit_min_run(running.weight, waiting.weight);
+        if (ran_ns >= whole)
+            return true;
+    } else {
+        whole = credit_turn(running.weight);
+        /* A whole turn, then whoever is worse off; the same one may get another turn. */
+        if (ran_ns >= whole && vtime_before(waiting.vtime, running.vtime))
+            return true;
+    }
+    *ask_again_ns = ran_ns < whole ? whole - ran_ns : whole;
+    return false;
+}
 
 /* Should a CPU whose best own candidate is at own_vtime take over one at other_vtime? */
 bool credit_should_steal(uint64_t own_vtime, uint64_t other_vtime);

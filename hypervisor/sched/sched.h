@@ -51,8 +51,7 @@ long do_sched_op_compat(uint64_t cmd, uint64_t arg);
 long do_set_timer_op(int64_t timeout_ns);
 long do_vcpu_op(uint64_t cmd, uint64_t vcpu_id, guest_ptr_t arg);
 
-/* Runstate accounting and guest areas. */
-void vcpu_runstate_change(struct vcpu *v, int state, uint64_t at_ns);
+/* Guest areas. */
 /* v is current and in kernel mode: writes its registered areas. vcpu_toggle_mode() calls it on
  * the way into the kernel when v->areas_stale. */
 void vcpu_update_areas(struct vcpu *v);

@@ -178,11 +178,11 @@ static long do_watchdog(guest_ptr_t arg)
 
 long do_sched_op(uint64_t cmd, guest_ptr_t arg)
 {
+    if (likely(cmd == SCHEDOP_block))
+        return do_block();
     switch (cmd) {
     case SCHEDOP_yield:
         return do_yield();
-    case SCHEDOP_block:
-        return do_block();
     case SCHEDOP_shutdown:
         return do_shutdown(arg);
     case SCHEDOP_poll:

@@ -109,11 +109,16 @@ static void start(int cpu, int i, uint64_t now)
     c->turn_start = now;
 }
 
+static struct credit_wants wants(const struct sim_vcpu *v)
+{
+    return (struct credit_wants){ v->c.vtime, v->dom->weight };
+}
+
 static void step_cpu(int cpu, uint64_t now)
 {
     struct sim_cpu *c = &cpus[cpu];
     struct sim_vcpu *v = c->curr < 0 ? NULL : &vs[c->curr];
-    bool whole_turn = now - c->turn_start >= CREDIT_SLICE_NS;
+    bool whole_turn = v && now - c->turn_start >= credit_turn(v->dom->weight);
     bool look_around = now - c->looked_around >= CREDIT_SLICE_NS;
     int head, other;
     uint64_t ask;
@@ -138,7 +143,7 @@ static void step_cpu(int cpu, uint64_t now)
     }
     head = best_waiting(cpu, now);
     if (v && head >= 0) {
-        if (credit_switch(vs[head].c.vtime, v->c.vtime, now - c->turn_start, &ask))
+        if (credit_switch(wants(&vs[head]), wants(v), now - c->turn_start, &ask))
             start(cpu, head, now);
         else if (whole_turn)
             c->turn_start = now;
@@ -267,15 +272,44 @@ static void vtime_wraps(void **state)
 
 static void wakeup_waits_for_min_run(void **state)
 {
+    struct credit_wants first = { 0, 256 }, late = { 5 * MS, 256 }, near = { CREDIT_PREEMPT_NS / 2, 256 };
     uint64_t ask = 0;
 
-    assert_false(credit_switch(0, 5 * MS, CREDIT_MIN_RUN_NS - 10, &ask));
+    assert_false(credit_switch(first, late, CREDIT_MIN_RUN_NS - 10, &ask));
     assert_int_equal(ask, 10);
-    assert_true(credit_switch(0, 5 * MS, CREDIT_MIN_RUN_NS, &ask));
+    assert_true(credit_switch(first, late, CREDIT_MIN_RUN_NS, &ask));
     /* Hardly better placed: waits for the end of the turn. */
-    assert_false(credit_switch(0, CREDIT_PREEMPT_NS / 2, 1 * MS, &ask));
+    assert_false(credit_switch(first, near, 1 * MS, &ask));
     assert_int_equal(ask, CREDIT_SLICE_NS - 1 * MS);
-    assert_true(credit_switch(0, CREDIT_PREEMPT_NS / 2, CREDIT_SLICE_NS, &ask));
+    assert_true(credit_switch(first, near, CREDIT_SLICE_NS, &ask));
+    /* Nobody is better placed than who runs. */
+    assert_false(credit_switch(late, first, CREDIT_SLICE_NS + 5, &ask));
+    assert_int_equal(ask, CREDIT_SLICE_NS);
+}
+
+static void turns_of_the_light_are_shorter(void **state)
+{
+    struct credit_wants first = { 0, 256 }, near = { CREDIT_PREEMPT_NS / 2, 128 };
+    uint64_t ask = 0;
+
+    assert_int_equal(credit_turn(256), CREDIT_SLICE_NS);
+    assert_int_equal(credit_turn(2048), CREDIT_SLICE_NS);
+    assert_int_equal(credit_turn(128), CREDIT_SLICE_NS / 2);
+    assert_int_equal(credit_turn(1), CREDIT_TURN_MIN_NS);
+    assert_true(credit_switch(first, near, CREDIT_SLICE_NS / 2, &ask));
+    assert_false(credit_switch(first, near, CREDIT_SLICE_NS / 2 - 1, &ask));
+    assert_int_equal(ask, 1);
+}
+
+/* What a hog of little weight does is not worth that others wait for it. */
+static void min_run_is_shorter_before_the_much_heavier(void **state)
+{
+    assert_int_equal(credit_min_run(256, 256), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(1024, 16), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(256, 256 * CREDIT_MUCH_HEAVIER), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(16, 16 * 2 * CREDIT_MUCH_HEAVIER), CREDIT_MIN_RUN_NS / 2);
+    assert_true(credit_min_run(16, 1024) < 20000);
+    assert_true(credit_min_run(CREDIT_WEIGHT_MIN, CREDIT_WEIGHT_MAX) < 20000);
 }
 
 static void weights_and_caps_are_checked(void **state)
@@ -501,6 +535,8 @@ int main(void)
         cmocka_unit_test(place_is_bounded_both_ways),
         cmocka_unit_test(vtime_wraps),
         cmocka_unit_test(wakeup_waits_for_min_run),
+        cmocka_unit_test(turns_of_the_light_are_shorter),
+        cmocka_unit_test(min_run_is_shorter_before_the_much_heavier),
         cmocka_unit_test(weights_and_caps_are_checked),
         cmocka_unit_test(cap_budget_refills_and_debts_are_paid),
         cmocka_unit_test(weights_1_2_4),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * processor.c - state of the processor: trap table, callbacks, descriptors, segment bases, debug
+ * processor.c - state of the processor: trap table, callbacks, descriptors, FPU, segment bases, debug
  * registers. Last, because some of it is not put back.
  */
 #include "calls.h"
+#include "runtime/time.h"
 #include "runtime/traps.h"
 
 #define PTE_RO (PTE_PRESENT)
@@ -198,6 +199,67 @@ static void descriptors(void)
     }
 }
 
+/* As nmi_entry; CR0.TS is clear on the way in. */
+extern uint64_t no_device_count;
+void no_device_entry(void);
+__asm__(".pushsection .text\n"
+        "no_device_entry:\n"
+        "    incq no_device_count(%rip)\n"
+        "    pop %rcx\n"
+        "    pop %r11\n"
+        "    push $0\n"
+        "    push %rcx\n"
+        "    push %r11\n"
+        "    push %rax\n"
+        "    mov $23, %eax\n"
+        "    syscall\n"
+        ".popsection\n");
+uint64_t no_device_count;
+
+struct fxsave {
+    uint16_t fcw, other[11];
+    uint32_t mxcsr, mask;
+    uint64_t st[16], xmm[32], rest[12];
+} __aligned(16);
+
+static void fxsave(struct fxsave *f)
+{
+    __asm__ volatile("fxsaveq %0" : "=m"(*f));
+}
+
+/* FPU and SSE registers: as after a reset at the first use, kept while others run, and guarded by CR0.TS. */
+static void fpu(void)
+{
+    struct trap_info t[2] = { { .vector = 7, .flags = 4, .cs = FLAT_KERNEL_CS,
+                                .address = (uint64_t)no_device_entry } };
+    struct sched_poll sleep = { .timeout = now_ns() + 20000000 };
+    struct fxsave f;
+    uint64_t any = 0;
+
+    MUST(hc_set_trap_table(t) == 0);
+    fxsave(&f);
+    for (unsigned int i = 0; i < 32; i++)
+        any |= f.xmm[i] | f.st[i / 2];
+    TRY(f.fcw);
+    TRY(f.mxcsr);
+    TRY(any != 0);
+    TRY(READ_ONCE(no_device_count));
+    for (unsigned int i = 0; i < 32; i++)
+        f.xmm[i] = 0x0123456789abcdefUL * (i + 1);
+    __asm__ volatile("fxrstorq %0" :: "m"(f));
+    TRY(hypercall(__HYPERVISOR_sched_op, SCHEDOP_poll, HC_PTR(&sleep), 0, 0, 0));
+    fxsave(&f);
+    for (unsigned int i = 0; i < 32; i++)
+        any |= f.xmm[i] ^ 0x0123456789abcdefUL * (i + 1);
+    TRY(any != 0);
+    TRY(hypercall(__HYPERVISOR_fpu_taskswitch, 1, 0, 0, 0, 0));
+    fxsave(&f);
+    TRY(READ_ONCE(no_device_count));
+    fxsave(&f);
+    TRY(READ_ONCE(no_device_count));
+    traps_init();
+}
+
 static void bases(void)
 {
     for (unsigned int which = 0; which < 6; which++) {
@@ -266,6 +328,7 @@ void try_processor(void)
     PART(nmis);
     PART(gdts);
     PART(descriptors);
+    PART(fpu);
     PART(bases);
     PART(debug_registers);
 }
