@@ -54,7 +54,7 @@ uint32_t net_tcp_isn(const struct ip4_addr *local, uint16_t local_port,
     return injecting == ITS_SYN ? opening.isn : net_new_isn(local, local_port, remote, remote_port);
 }
 
-/* IP and TCP header with options and room for payload; link.c completes the TCP checksum. */
+/* IP and TCP header with options and room for payload; linkout.c completes the TCP checksum. */
 static struct pbuf *segment_new(const struct way *w, const struct tcp_hdr *host_order,
                                 const void *options, size_t options_len, size_t payload)
 {

@@ -10,9 +10,10 @@
 /* lwIP may have its first TCP connection now: the clock for them runs until there are none. */
 void net_tcp_clock(void);
 
-/* link.c: frames between the bridge and lwIP. */
+/* link.c, linkout.c: frames between the bridge and lwIP. */
 #define LINK_CAPS (PORT_CSUM | PORT_SG | PORT_TSO4)
 void link_init(struct port *p, struct netif *n);
+void link_out_init(struct port *p, struct netif *n);
 bool link_input(struct port *p, struct frame *f);           /* port's send() */
 err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to);   /* netif's output */
 err_t link_output(struct netif *n, struct pbuf *p);         /* netif's linkoutput */

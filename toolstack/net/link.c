@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.c - frames between the bridge and lwIP.
+ * link.c - frames between the bridge and lwIP: what comes in, and where what goes out goes to. linkout.c makes frames of that.
  *
- * In: headers are copied, because lwIP writes into what it parses and frames may be shared; small frames
+ * In: headers are copied, because lwIP writes into what it parses and frames may be shared; small frames (and all that is not TCP)
  * are copied whole, big ones stay where they are until lwIP's reader is done with them. They are parsed from a
  * work item, so that an answer does not go back into the bridge while the bridge is still handing out the question.
- *
- * Out: TCP's checksums are left to the bridge and the card behind it, as is the cutting of what is larger
- * than a packet (bigseg.c). Headers and data of our own are copied into the frame, as TCP may want them again when
- * the frame still waits. Pinned data (runtime/pinned.h) goes as it is, and stays pinned until both are done with it: if the frame goes to a card
- * that does the rest, else it is copied, too.
  */
 #include "lib/string.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
-#include "runtime/pinned.h"
-#include "toolstack/net/csum.h"
 #include "toolstack/net/internal.h"
 #include "lwip/etharp.h"
 #include "lwip/prot/ethernet.h"
@@ -26,19 +19,17 @@
 #define INPUT_MAX    512u       /* frames waiting to be parsed */
 #define INPUT_SYNS   256u       /* of them, that ask for a connection: others get past a flood */
 #define INPUT_BUDGET 64u        /* frames parsed in one turn */
-#define HELD_MAX     256u       /* big frames that lwIP and its readers have; more are copied */
+#define HELD_MIN     512u       /* bytes of a frame with TCP's data that stays where it is; a smaller one is copied */
+#define HELD_MAX     256u       /* frames that lwIP and its readers have; more are copied */
 #define CSUM_OUT     (NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP)
 #define CSUM_OURS    (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_IP))
 #define CSUM_CHECKED (CSUM_OUT & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
-
-#define CAPS_DMA     (PORT_SG | PORT_DMA | PORT_CSUM)
 
 #define ETH  14u
 #define IP   20u                /* lwIP sends no options with TCP */
 #define TCP  20u
 
 static struct netif *nif;
-static struct port *port;
 
 /* Received and not yet parsed: a ring of buffers, with what is known of their checksums. */
 static struct {
@@ -211,6 +202,11 @@ static struct pbuf *copy(const struct frame *f)
     return p;
 }
 
+static bool may_hold(const struct frame *f)
+{
+    return f->len >= HELD_MIN && nr_held < HELD_MAX && (f->len > FRAME_ROOM || is_ip(f, IP_PROTO_TCP));
+}
+
 /* The bridge sends us a frame, of our own memory (no PORT_GRANT). */
 bool link_input(struct port *p, struct frame *f)
 {
@@ -224,7 +220,7 @@ bool link_input(struct port *p, struct frame *f)
         return true;
     }
     if (input_count < INPUT_MAX && !(syn && input_syns == INPUT_SYNS))
-        b = f->len > FRAME_ROOM && nr_held < HELD_MAX ? hold(f) : copy(f);
+        b = may_hold(f) ? hold(f) : copy(f);
     if (!b) {
         port_count_tx_drop(p, DROP_NO_ROOM);
         return true;
@@ -241,193 +237,6 @@ bool link_input(struct port *p, struct frame *f)
 }
 
 /* Out ------------------------------------------------------------------------------------- */
-
-static uint16_t be16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static bool is_tcp(const struct frame *f)
-{
-    const uint8_t *ip = f->head + ETH;
-
-    return f->head_len >= ETH + IP + TCP && be16(f->head + 12) == ETHTYPE_IP && ip[0] == 0x45 &&
-           ip[9] == IP_PROTO_TCP;
-}
-
-/* What lwIP has left out: the pseudo-header's sum. */
-static void blank_csum(struct frame *f)
-{
-    uint8_t pseudo[12] = { [9] = IP_PROTO_TCP };
-    uint16_t sum, len = lwip_htons((uint16_t)(f->len - ETH - IP));
-
-    memcpy(pseudo, f->head + ETH + 12, 8);
-    memcpy(pseudo + 10, &len, sizeof(len));
-    sum = net_chksum(pseudo, sizeof(pseudo));
-    memcpy(f->head + ETH + IP + 16, &sum, sizeof(sum));
-    f->flags = FRAME_CSUM_BLANK;
-}
-
-/* More than a packet: into how large ones it is to be cut. */
-static bool plan(struct frame *f)
-{
-    const uint8_t *tcp = f->head + ETH + IP;
-    uint32_t to;
-
-    if (f->len <= ETH + nif->mtu)
-        return true;
-    memcpy(&to, f->head + ETH + 16, sizeof(to));
-    f->gso = GSO_TCPV4;
-    f->gso_size = is_tcp(f) ? bigseg_size(to, be16(tcp + 2), be16(tcp)) : 0;
-    return f->gso_size;
-}
-
-static bool is_pinned(const struct pbuf *p)
-{
-    while (p && !pinned_is(p->payload))
-        p = p->next;
-    return p;
-}
-
-static void (*frame_done)(struct frame *f);     /* what frames are made with */
-
-static void pinned_done(struct frame *f)
-{
-    for (unsigned int i = 0; i < f->nr_frags; i++)
-        if (f->frags[i].kind == FRAG_DMA)
-            (void)pinned_put(pinned_by_id(f->frags[i].pinned));
-    f->nr_frags = 0;                /* the others are pieces of head's memory */
-    frame_done(f);
-}
-
-/* Appends memory of our own, copied behind the head. False: no room. */
-static bool add_own(struct frame *f, unsigned int *used, const struct pbuf *p)
-{
-    uint8_t *to = f->head + *used;
-
-    if (*used + p->len > FRAME_ROOM || (f->nr_frags == FRAME_FRAGS_MAX))
-        return false;
-    memcpy(to, p->payload, p->len);
-    *used += p->len;
-    if (!f->nr_frags)
-        f->head_len = (uint16_t)(f->head_len + p->len);
-    else if (p->len)
-        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_MEM, .len = p->len, .va = to };
-    return true;
-}
-
-static bool add_pinned(struct frame *f, const char *data, uint32_t len)
-{
-    while (len) {
-        uint32_t bytes;
-        paddr_t maddr;
-        struct pinned *set = pinned_find(data, &maddr, &bytes);
-
-        if (f->nr_frags == FRAME_FRAGS_MAX)
-            return false;
-        bytes = MIN(bytes, len);
-        pinned_get(set);
-        f->frags[f->nr_frags++] = (struct frag){ .kind = FRAG_DMA, .pinned = set->id, .len = (uint16_t)bytes,
-                                                 .maddr = maddr };
-        data += bytes;
-        len -= bytes;
-    }
-    return true;
-}
-
-/* A frame with pinned data in it as it is. NULL: it has too many pieces. */
-static struct frame *frame_of_pinned(const struct pbuf *p)
-{
-    struct frame *f = frame_new(port);
-    unsigned int used = 0;
-    bool fits = true;
-
-    if (!f)
-        return NULL;
-    frame_done = f->done;
-    f->done = pinned_done;
-    f->len = p->tot_len;
-    for (; p && fits; p = p->next)
-        fits = pinned_is(p->payload) ? add_pinned(f, p->payload, p->len) : add_own(f, &used, p);
-    if (fits)
-        return f;
-    frame_put(f);
-    return NULL;
-}
-
-/* Does a card take it as it is? */
-static bool goes_by_dma(const struct pbuf *p)
-{
-    uint32_t need = CAPS_DMA | (p->tot_len > ETH + nif->mtu ? PORT_TSO4 : 0);
-
-    return (port_caps_to(port, p->payload) & need) == need;
-}
-
-static struct frame *frame_of_copy(const struct pbuf *p)
-{
-    struct frame *f = p->tot_len <= FRAME_ROOM ? frame_new(port) : frame_new_big(port, p->tot_len);
-    unsigned int at;
-
-    if (!f)
-        return NULL;
-    if (p->tot_len <= FRAME_ROOM)
-        f->head_len = f->len = p->tot_len;
-    at = pbuf_copy_partial(p, f->head, f->head_len, 0);
-    for (unsigned int i = 0; i < f->nr_frags; i++)
-        at += pbuf_copy_partial(p, f->frags[i].va, f->frags[i].len, (u16_t)at);
-    return f;
-}
-
-/* It must not leave: a part of it could not be read, now or when lwIP copied it. */
-static bool is_mute(const struct frame *f)
-{
-    const uint8_t *tcp = f->head + ETH + IP;
-    uint32_t to;
-
-    memcpy(&to, f->head + ETH + 16, sizeof(to));
-    return is_tcp(f) && net_is_mute(to, be16(tcp + 2), be16(tcp));
-}
-
-err_t link_output(struct netif *n, struct pbuf *p)
-{
-    struct frame *f = NULL;
-
-    if (is_pinned(p) && goes_by_dma(p))
-        f = frame_of_pinned(p);
-    if (!f)
-        f = frame_of_copy(p);
-    if (!f)
-        return ERR_MEM;
-    if (is_tcp(f))
-        blank_csum(f);
-    if (f->done == pinned_done)
-        f->flags |= FRAME_PINNED;
-    if (plan(f) && !is_mute(f))
-        port_receive(port, &f, 1);
-    frame_put(f);
-    return ERR_OK;
-}
-
-/* lwIP copies what it cuts, probes a closed window with, or keeps until an address is known. */
-void net_copy(void *to, const void *from, size_t n)
-{
-    if (unlikely(pinned_is(from)))
-        (void)pinned_read(to, from, n);     /* if that fails, its owner mutes the stream */
-    else
-        memcpy(to, from, n);
-}
-
-bool link_by_dma(uint32_t ip_be)
-{
-    ip4_addr_t to = { ip_be };
-    const ip4_addr_t *hop = ip4_addr_netcmp(&to, netif_ip4_addr(nif), netif_ip4_netmask(nif)) ? &to :
-                                                                                              netif_ip4_gw(nif);
-    const ip4_addr_t *known;
-    struct eth_addr *mac;
-
-    return etharp_find_addr(nif, hop, &mac, &known) >= 0 &&
-           (port_caps_to(port, mac->addr) & (CAPS_DMA | PORT_TSO4)) == (CAPS_DMA | PORT_TSO4);
-}
 
 /*
  * lwIP keeps what it is to send until the address is known; but memory that was given by reference is its owner's again as soon
@@ -466,8 +275,8 @@ err_t link_output_ip(struct netif *n, struct pbuf *p, const ip4_addr_t *to)
 
 void link_init(struct port *p, struct netif *n)
 {
-    port = p;
     nif = n;
+    link_out_init(p, n);
     work_init(&input_work, parse_input);
     NETIF_SET_CHECKSUM_CTRL(n, CSUM_OUT);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * netif.c - lwIP's network interface and its address, and lwIP's clock on the run loop. What its frames
- * are made of: link.c.
+ * are made of: link.c, linkout.c.
  */
 #include "lib/list.h"
 #include "lib/string.h"

@@ -15,7 +15,7 @@
 
 #define LWIP_RAND() random_u32()
 
-/* What lwIP copies may be pinned data, which cannot be read like memory (link.c). */
+/* What lwIP copies may be pinned data, which cannot be read like memory (linkout.c). */
 #include <stddef.h>
 void net_copy(void *to, const void *from, size_t n);
 #define MEMCPY(to, from, n) net_copy(to, from, n)
