@@ -3,23 +3,26 @@
 # say nothing for a while, that are killed; guests that change what is under way, and that go while a server has not answered.
 . "$(dirname "$0")/lib.sh"
 
-make -s --no-print-directory build/guests/blkverify || exit 1
+make -s --no-print-directory build/guests/{blkverify,hello,vbd} || exit 1
 kit_port=$(free_port)
 truncate -s 8M "$tmp/a.img"
 kit() { nbdkit -f -i 127.0.0.1 -p "$kit_port" file "$tmp/a.img" >> "$tmp/kit.log" 2>&1 & kit_pid=$!; pids+=($kit_pid); }
 kit
 scribble_port=$(free_port)
 nbdkit -f -i 127.0.0.1 -p "$scribble_port" memory 8M > "$tmp/scribble.log" 2>&1 & pids+=($!)
+attack_port=$(free_port)
+cp build/guests/hello "$tmp/b.img"
+nbdkit -f -i 127.0.0.1 -p "$attack_port" file "$tmp/b.img" > "$tmp/attack.log" 2>&1 & pids+=($!)
 port=$(free_port)
 api=http://127.0.0.1:$port
 host_start h -machine q35 -m 256 -kernel build/sluice \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" build/guests/blkverify)" \
+    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" build/guests/{blkverify,vbd})" \
     -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device e1000e,netdev=n0,romfile=
 log=$tmp/h.log
 api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
 
-create() {  # name, port, words
-    printf '%s\n' "name=\"$1\"" 'kernel="blkverify"' 'memory=32' "disk=[ \"nbd:10.0.2.2:$2/,raw,xvda,w\" ]" "extra=\"$3\"" |
+create() {  # name, port, words, kernel
+    printf '%s\n' "name=\"$1\"" "kernel=\"${4:-blkverify}\"" 'on_poweroff="preserve"' 'memory=32' "disk=[ \"nbd:10.0.2.2:$2/,raw,xvda,w\" ]" "extra=\"$3\"" |
         api POST /v1/domains -m 60 --data-binary @- > "$tmp/$1.json"
 }
 rounds() { api GET "/v1/domains/$1/console" | grep -ac 'blkverify: round'; }
@@ -70,6 +73,14 @@ api DELETE /v1/domains/s > /dev/null
 check "  and it goes in the middle of it" gone s
 wait_for 30 "nbd:10.0.2.2:$scribble_port/: closed; of" "$log"
 
+create v "$attack_port" "" vbd
+check "a hostile frontend, its disk on NBD: ends by itself" api_until 120 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/v
+api GET /v1/domains/v/console > "$tmp/v.out"
+check "  and all its tricks were refused" has 'attack vbd: ok' "$tmp/v.out"
+has 'attack vbd: ok' "$tmp/v.out" || tail -n 5 "$tmp/v.out"
+api DELETE /v1/domains/v > /dev/null; gone v
+check "  the other goes on" more_rounds g 1
+
 kill -STOP "$kit_pid"
 check "silent again" stalled g
 api DELETE /v1/domains/g > /dev/null
@@ -80,7 +91,9 @@ now=$(free_pages)
 check "  no page is lost ($before free, $now)" test $((before - now)) -lt 64
 kill -CONT "$kit_pid"
 create g "$kit_port" "qd=32 rounds=2"
-check "  and the next one finds nothing amiss" wait_for 60 'g: domain [0-9]+ is gone' "$log"
+check "  and the next one finds nothing amiss" api_until 60 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/g
+api DELETE /v1/domains/g > /dev/null
+wait_for 30 "vbd[0-9.]*: removed" "$log"
 grep -a 'closed; of' "$log" | sed 's/^/# /'
 check "most of it went straight out of their pages" awk '/closed; of/ { for (i = 1; i < NF; i++) if ($i == "of" && $(i + 2) == "KiB") { all += $(i + 1); own += $(i + 6) } } END { exit !(own > all * 0.7) }' "$log"
 check "no panic in the host's log" test "$(grep -acE 'PANIC|BUG' "$log")" -eq 0

@@ -4,7 +4,7 @@
  * stay in order, nothing is lost for ever, and in between the address answers and a new connection works.
  */
 /* LINK: toolstack/net/handshake.c toolstack/net/syncookie.c toolstack/net/isn.c toolstack/net/bigseg.c toolstack/net/csum.c */
-/* LINK: toolstack/net/link.c toolstack/net/netif.c toolstack/net/stream.c toolstack/net/addr.c toolstack/net/orphans.c */
+/* LINK: toolstack/net/link.c toolstack/net/linkout.c toolstack/net/netif.c toolstack/net/stream.c toolstack/net/addr.c toolstack/net/orphans.c */
 /* LINK: netback/frame.c */
 /* LINK: runtime/loop.c lib/hash.c lib/strlcpy.c lib/printf.c build/liblwip-host.a */
 #include <setjmp.h>

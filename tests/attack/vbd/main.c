@@ -285,6 +285,42 @@ static void vanishing(void)
     }
 }
 
+/*
+ * Writes of several pages, which a backend may leave where they are for a device to read: grants that are withdrawn by force, or
+ * lead to other pages, while those are under way, and pages that change. What is written is nobody's affair but ours.
+ */
+static void withdrawn(void)
+{
+    struct grant_entry_v1 *entry;
+    grant_ref_t refs = grant_range(4, &entry);
+    uint8_t *p = pages_alloc(3);
+
+    BUG_ON(!refs || !p);
+    for (unsigned int i = 0; i < 80 && sectors > 32; i++) {
+        struct blkif_request *q = next(BLKIF_OP_WRITE, i % (sectors - 32));
+
+        for (unsigned int k = 0; k < 4; k++) {
+            entry[k].frame = (uint32_t)virt_to_mfn(p + (2 * k + i % 2) * PAGE_SIZE).v;
+            entry[k].domid = dev.peer_dom;
+            store_release(&entry[k].flags, (uint16_t)(GTF_permit_access | GTF_readonly));
+            q->seg[k] = (struct blkif_request_segment){ refs + k, 0, 7 };
+        }
+        q->nr_segments = 4;
+        store_release(&ring->req_prod, prod);
+        event_send(port);
+        for (unsigned int k = random_u32() % 4000; k; k--) {
+            ((volatile uint8_t *)p)[random_u32() % (8 * PAGE_SIZE)] ^= 1;
+            if (k % 1000 == 0)
+                store_release(&entry[k / 1000 % 4].flags, (uint16_t)0);
+            if (k % 700 == 0)
+                entry[k % 4].frame = (uint32_t)virt_to_mfn(p + k % 8 * PAGE_SIZE).v;
+        }
+        (void)answer();
+        for (unsigned int k = 0; k < 4; k++)
+            store_release(&entry[k].flags, (uint16_t)0);
+    }
+}
+
 static void bad_indices(void)
 {
     static const uint32_t steps[] = { 33, 0x10000, 0x80000000u, 0xffffffffu };
@@ -336,6 +372,7 @@ static void attack(void)
     disconnect();
     EXPECT(connect());
     read_disk(true);
+    withdrawn();
     (void)xbdev_set_state(&dev, XenbusStateClosing);
     (void)wait_peer(XenbusStateClosing);
     (void)xbdev_set_state(&dev, XenbusStateClosed);
