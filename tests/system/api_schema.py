@@ -181,6 +181,7 @@ live("post", dom + "/pause", expect=[409])
 live("post", dom + "/reboot", expect=[409])
 for path, method, good, wrong in ((dom + "/rename", "post", None, {"name": "b b"}),
                                   ("/v1/domains/web/memory", "put", {"target_kib": 16384}, {"target_kib": 1 << 50}),
+                                  ("/v1/domains/web/memory", "put", {"max_kib": 32768}, {"max_kib": 1024}),
                                   ("/v1/domains/web/vcpus", "put", {"online": 1}, {"online": 99}),
                                   ("/v1/domains/web/scheduler", "put", {"weight": 300}, {"weight": 0}),
                                   ("/v1/domains/web/networks", "post", {"vif": ""}, {"vif": "mac=zz"}),

@@ -141,6 +141,10 @@ check "  of host and domain" has '^deb +[0-9]+ +0:0' "$tmp/out"
 good "mem-set" mem-set deb 128m
 check "  the guest follows" until_json 60 '.[0].memory_kib == 131072' list deb
 fails "  beyond maxmem" 1 'maxmem' mem-set deb 2g
+good "mem-max" mem-max deb 160m
+check "  is the most now" until_json 60 '.[0].max_memory_kib == 163840' list deb
+fails "  not below what it has" 1 'less than its target' mem-max deb 64m
+fails "  nor beyond it after that" 1 'maxmem' mem-set deb 161m
 good "vcpu-list" vcpu-list deb
 check "  one of two is online" is "$(awk 'NR > 1 { print $3 $4 }' "$tmp/out" | tr -d '01' | tr '\n' ' ')" ' - '
 good "vcpu-set" vcpu-set deb 2

@@ -104,6 +104,33 @@ static void memory_follows_the_target(void **state)
     destroy(vm);
 }
 
+static void the_most_may_change(void **state)
+{
+    struct vm *vm = create("web");
+
+    assert_int_equal(vm_set_max_memory(vm, 64 * MIB - 1024, why), -XEN_EINVAL);
+    assert_string_equal(why, "web: maxmem cannot be 64512 KiB: less than its target, 65536 KiB");
+    assert_int_equal(vm_set_max_memory(vm, 100 * MIB + 1, why), -XEN_EINVAL);
+    assert_int_equal(vm_set_max_memory(vm, (1UL << 32) + 1024, why), -XEN_EINVAL);
+    assert_int_equal(vm_set_max_memory(vm, ~0UL << 10, why), -XEN_EINVAL);
+    assert_string_equal(node("/local/domain/1/memory/static-max"), "262144");
+    assert_int_equal(vm_set_max_memory(vm, 100 * MIB, why), 0);
+    assert_string_equal(node("/local/domain/1/memory/static-max"), "102400");
+    assert_int_equal(vm_set_memory(vm, 101 * MIB, why), -XEN_EINVAL);
+    assert_string_equal(why, "web: cannot have 103424 KiB: its maxmem is 102400 KiB");
+    assert_int_equal(vm_set_memory(vm, 100 * MIB, why), 0);
+
+    /* More than it began with: when it begins anew. */
+    assert_int_equal(vm_set_max_memory(vm, 512 * MIB, why), 0);
+    assert_int_equal(vm_set_memory(vm, 256 * MIB, why), 0);
+    assert_int_equal(vm_set_memory(vm, 257 * MIB, why), -XEN_EINVAL);
+    assert_string_equal(why, "web: cannot have 263168 KiB before it is created anew: it began with room for 262144 KiB");
+    assert_int_equal(vm->cfg.maxmem_mib, 512);
+    destroy(vm);
+    assert_int_equal(vm_set_max_memory(create("db"), 64 * MIB, why), 0);
+    destroy(vm_find("db"));
+}
+
 static void memory_that_is_not_there_is_refused(void **state)
 {
     struct vm *vm = create("web"), *db = create("db");
@@ -328,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memory_follows_the_target, setup, clean),
+        cmocka_unit_test_setup_teardown(the_most_may_change, setup, clean),
         cmocka_unit_test_setup_teardown(memory_that_is_not_there_is_refused, setup, clean),
         cmocka_unit_test_setup_teardown(small_domains_may_stay_small, setup, clean),
         cmocka_unit_test_setup_teardown(vcpus_come_and_go, setup, clean),

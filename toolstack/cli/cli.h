@@ -59,6 +59,7 @@ int verb_rename(struct cli *c, int argc, char **argv);
 int verb_vcpu_list(struct cli *c, int argc, char **argv);
 int verb_vcpu_set(struct cli *c, int argc, char **argv);
 int verb_mem_set(struct cli *c, int argc, char **argv);
+int verb_mem_max(struct cli *c, int argc, char **argv);
 int verb_sched_credit(struct cli *c, int argc, char **argv);
 int verb_network_list(struct cli *c, int argc, char **argv);
 int verb_network_attach(struct cli *c, int argc, char **argv);

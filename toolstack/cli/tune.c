@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tune.c - verbs for CPUs and memory: vcpu-list, vcpu-set, mem-set, sched-credit. */
+/* tune.c - verbs for CPUs and memory: vcpu-list, vcpu-set, mem-set, mem-max, sched-credit. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,7 +120,7 @@ int verb_vcpu_set(struct cli *c, int argc, char **argv)
 
 /* ------------------------------------------------------------------ memory */
 
-int verb_mem_set(struct cli *c, int argc, char **argv)
+static int set_memory(struct cli *c, int argc, char **argv, const char *key, const char *what)
 {
     uint64_t kib;
     json_t *body;
@@ -131,10 +131,20 @@ int verb_mem_set(struct cli *c, int argc, char **argv)
     if (!units_memory_kib(argv[2], &kib))
         return complain(c, CLI_USAGE, "for example 512 or 512m (MiB), 2g, 1048576k", "%s is no amount of memory",
                         argv[2]);
-    body = json_pack("{s:I}", "target_kib", (json_int_t)kib);
-    rc = domain_call(c, argv[1], "PUT", "/memory", "changing a domain's memory", body, NULL);
+    body = json_pack("{s:I}", key, (json_int_t)kib);
+    rc = domain_call(c, argv[1], "PUT", "/memory", what, body, NULL);
     json_decref(body);
     return rc;
+}
+
+int verb_mem_set(struct cli *c, int argc, char **argv)
+{
+    return set_memory(c, argc, argv, "target_kib", "changing a domain's memory");
+}
+
+int verb_mem_max(struct cli *c, int argc, char **argv)
+{
+    return set_memory(c, argc, argv, "max_kib", "changing the most that a domain may have");
 }
 
 /* ------------------------------------------------------------------ weights and caps */

@@ -40,6 +40,7 @@ static const struct verb {
     { "vcpu-list", verb_vcpu_list, "[DOMAIN ...]", "vCPUs, where they run and how long they ran", NULL, 'd' },
     { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online", NULL, 'd' },
     { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k", NULL, 'd' },
+    { "mem-max", verb_mem_max, "DOMAIN AMOUNT", "the most that mem-set may give it", NULL, 'd' },
     { "sched-credit", verb_sched_credit, "[-d DOMAIN [-w WEIGHT] [-c CAP]]", "show or change weights and caps",
       "-d DOMAIN     whose\n-w WEIGHT     its share against others, 256 is usual\n"
       "-c CAP        per cent of one CPU at most, 0 = no cap", 'd' },
@@ -78,7 +79,6 @@ static const struct {
     { "migrate", "domains cannot be moved yet: shut down here, create there" },
     { "save", "domains cannot be saved yet" },
     { "restore", "domains cannot be saved yet" },
-    { "mem-max", "set maxmem in the configuration and create the domain anew" },
     { "dump-core", "see what the guest printed: sluice console -p" },
     { "vcpu-pin", "vCPUs run on every CPU; share them with sluice sched-credit" },
     { "sched-credit2", "the scheduler is set by sluice sched-credit" },

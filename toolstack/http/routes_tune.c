@@ -32,14 +32,21 @@ static struct vm *take(struct api_call *k, struct wanted *w, bool first_needed)
     return ok ? vm : NULL;
 }
 
+/* One of the two, so that a call which is refused has changed nothing. */
 static void put_memory(struct api_call *k)
 {
-    struct wanted w = { .key = { "target_kib" } };
-    struct vm *vm = take(k, &w, true);
+    struct wanted w = { .key = { "target_kib", "max_kib" }, .value = { ~0UL, ~0UL } };
+    struct vm *vm = take(k, &w, false);
     char why[WHY_MAX] = "";
 
-    if (vm)
+    if (!vm)
+        return;
+    if ((w.value[0] == ~0UL) == (w.value[1] == ~0UL))
+        http_reply_error(k->conn, 422, "one of target_kib and max_kib is wanted");
+    else if (w.value[0] != ~0UL)
         api_reply_done(k, vm_set_memory(vm, w.value[0], why), why);
+    else
+        api_reply_done(k, vm_set_max_memory(vm, w.value[1], why), why);
 }
 
 static void write_vcpus(struct json_out *o, const void *arg)

@@ -244,6 +244,15 @@ int devices_set_memory(const struct vm *vm, uint64_t kib)
     return w.rc;
 }
 
+int devices_set_max_memory(const struct vm *vm, uint64_t kib)
+{
+    struct writer w;
+
+    writer_init(&w, vm);
+    put(&w, w.home, "memory/static-max", "%lu", kib);
+    return w.rc;
+}
+
 static void write_name(struct writer *w, const struct vm *vm, const void *name)
 {
     char path[PATH], uuid[40];

@@ -19,10 +19,11 @@ int devices_create(const struct vm *vm);
 void devices_remove(const struct vm *vm);
 
 /*
- * What a running domain follows: memory/target (KiB), cpu/N/availability of all its vCPUs, its
+ * What a running domain follows: memory/target and static-max (KiB), cpu/N/availability of all its vCPUs, its
  * name. 0 or a negative error, and then nothing was written.
  */
 int devices_set_memory(const struct vm *vm, uint64_t kib);
+int devices_set_max_memory(const struct vm *vm, uint64_t kib);
 int devices_set_vcpus(const struct vm *vm, uint32_t online);
 int devices_rename(const struct vm *vm, const char *name);
 

@@ -70,7 +70,7 @@ static int check_free(struct vm *vm, uint64_t pages, char *why)
 
 int vm_set_memory(struct vm *vm, uint64_t target_kib, char *why)
 {
-    uint64_t most = (uint64_t)vm->cfg.maxmem_mib << 10, old = vm->target_kib;
+    uint64_t most = (uint64_t)MIN(vm->cfg.maxmem_mib, vm->map_mib) << 10, old = vm->target_kib;
     uint64_t least = MIN((uint64_t)VM_MEMORY_MIN_KIB, vm->pages * KIB_PER_PAGE);
     uint64_t pages = target_kib / KIB_PER_PAGE;
     const char *name = vm->cfg.name;
@@ -78,6 +78,9 @@ int vm_set_memory(struct vm *vm, uint64_t target_kib, char *why)
 
     if (!lives(vm))
         return not_now(vm, "change its memory", why);
+    if (target_kib > most && most < (uint64_t)vm->cfg.maxmem_mib << 10)
+        return why_set(why, -XEN_EINVAL, "%s: cannot have %lu KiB before it is created anew: it began with room for %lu KiB",
+                       name, target_kib, most);
     if (target_kib > most)
         return why_set(why, -XEN_EINVAL, "%s: cannot have %lu KiB: its maxmem is %lu KiB", name,
                        target_kib, most);
@@ -100,6 +103,27 @@ int vm_set_memory(struct vm *vm, uint64_t target_kib, char *why)
     vm->retargeted = true;
     vm->cfg.memory_mib = (uint32_t)DIV_ROUND_UP(vm->target_kib, 1024UL);
     log_info("%s: memory target %lu KiB", name, vm->target_kib);
+    return 0;
+}
+
+int vm_set_max_memory(struct vm *vm, uint64_t max_kib, char *why)
+{
+    const char *name = vm->cfg.name;
+    int rc;
+
+    if (!lives(vm))
+        return not_now(vm, "change its maxmem", why);
+    if (max_kib % 1024 || max_kib >> 10 > VM_MEMORY_MAX_MIB)
+        return why_set(why, -XEN_EINVAL, "%s: maxmem cannot be %lu KiB: whole MiB, up to %lu", name, max_kib,
+                       VM_MEMORY_MAX_MIB);
+    if (max_kib < vm->target_kib)
+        return why_set(why, -XEN_EINVAL, "%s: maxmem cannot be %lu KiB: less than its target, %lu KiB", name, max_kib,
+                       vm->target_kib);
+    rc = devices_set_max_memory(vm, max_kib);
+    if (rc)
+        return why_set(why, rc, "%s: cannot write memory/static-max (error %d)", name, -rc);
+    vm->cfg.maxmem_mib = (uint32_t)(max_kib >> 10);
+    log_info("%s: maxmem %lu KiB", name, max_kib);
     return 0;
 }
 

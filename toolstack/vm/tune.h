@@ -20,6 +20,13 @@
  */
 int vm_set_memory(struct vm *vm, uint64_t target_kib, char *why);
 
+/*
+ * How far it can be asked to go: whole MiB, not below its target. Beyond what it began with only from its next creation or
+ * restart on: its memory map has no more room.
+ */
+#define VM_MEMORY_MAX_MIB (1UL << 22)
+int vm_set_max_memory(struct vm *vm, uint64_t max_kib, char *why);
+
 /* Pages that domains may still take because their target was set to more than they have. */
 uint64_t vm_promised_pages(void);
 

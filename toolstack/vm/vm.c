@@ -275,6 +275,7 @@ static int start_build(struct vm *vm, char *why)
     vm->build = build_start(&r, &vm->domid, &rc, why);
     vm->has_domid = vm->build != NULL;
     vm->pages = r.pages;
+    vm->map_mib = c->maxmem_mib;
     vm->target_kib = r.pages << (PAGE_SHIFT - 10);
     vm->retargeted = false;
     return rc ? rc : 1;

@@ -43,6 +43,7 @@ struct vm {
     evtchn_port_t store_port, console_port;
     uint64_t pages;             /* memory at creation */
     uint64_t target_kib;        /* memory that it is asked to have (tune.h) */
+    uint32_t map_mib;           /* maxmem when it was built: its memory map ends there */
     uint64_t asked_ns, created_ns;      /* system time: vm_create(), and when it ran */
 
     uint32_t shutdown_reason;   /* SHUTDOWN_xxx in VM_SHUTDOWN and VM_DYING; or VM_NO_REASON */
