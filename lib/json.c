@@ -331,22 +331,41 @@ static void emit(struct json_out *o, char c)
     o->len++;
 }
 
+static void emit_bytes(struct json_out *o, const char *s, size_t n)
+{
+    if (o->len < o->size)
+        memcpy(o->buf + o->len, s, MIN(n, o->size - o->len));
+    o->len += n;
+}
+
 static void emit_text(struct json_out *o, const char *s)
 {
-    while (*s)
-        emit(o, *s++);
+    emit_bytes(o, s, strlen(s));
+}
+
+/* How many of its first bytes stand for themselves. */
+static size_t plain_bytes(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
 }
 
 static void emit_string(struct json_out *o, const char *s)
 {
-    size_t left = strlen(s);
-
     emit(o, '"');
-    while (left) {
+    for (;;) {
         uint32_t cp;
-        size_t n = utf8_decode(s, left, &cp);
+        size_t n = plain_bytes(s);
         char esc[8];
 
+        emit_bytes(o, s, n);
+        s += n;
+        if (!*s)
+            break;
+        n = utf8_decode(s, strnlen(s, 4), &cp);
         if (!n) {               /* not UTF-8 (a guest's bytes): the replacement character */
             emit_text(o, "\\ufffd");
             n = 1;
@@ -357,11 +376,9 @@ static void emit_string(struct json_out *o, const char *s)
             snprintf(esc, sizeof(esc), "\\u%04x", cp);
             emit_text(o, esc);
         } else {
-            for (size_t i = 0; i < n; i++)
-                emit(o, s[i]);
+            emit_bytes(o, s, n);
         }
         s += n;
-        left -= n;
     }
     emit(o, '"');
 }
@@ -403,11 +420,13 @@ void json_string(struct json_out *o, const char *key, const char *s)
 
 void json_uint(struct json_out *o, const char *key, uint64_t v)
 {
-    char tmp[24];
+    char tmp[20], *p = tmp + sizeof(tmp);
 
     before_value(o, key);
-    snprintf(tmp, sizeof(tmp), "%lu", v);
-    emit_text(o, tmp);
+    do
+        *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    emit_bytes(o, p, (size_t)(tmp + sizeof(tmp) - p));
 }
 
 void json_seconds(struct json_out *o, const char *key, uint64_t ns)

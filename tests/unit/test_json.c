@@ -85,6 +85,24 @@ static void writes(void **state)
     assert_string_equal(buf, "{\"s\":\"a\\\"\\\\\\u000a\xc3\xa9\\ufffd\",\"n\":18446744073709551615,\"l\":[true,null,{}]}");
     assert_non_null(parse("{\"s\":1}"));
 
+    for (size_t size = 0; size < 120; size++) {     /* no room: measured, and nothing is written beyond */
+        char small[128], whole[128];
+
+        memset(small, 'x', sizeof(small));
+        for (unsigned int i = 0; i < 2; i++) {
+            json_begin(&o, i ? whole : small, i ? sizeof(whole) : size);
+            json_open(&o, NULL, '{');
+            json_string(&o, "key", "plain \x1f\x7f \xe2\x82\xac \xe2\x82");
+            json_uint(&o, "zero", 0);
+            json_uint(&o, "ten", 10);
+            json_string(&o, "", "");
+            json_close(&o, '}');
+            assert_int_equal(o.len, 69);
+        }
+        assert_memory_equal(small, whole, size < 69 ? size : 69);
+        assert_int_equal(small[size < 69 ? size : 69], 'x');
+    }
+
     json_begin(&o, buf, 3);
     buf[3] = 'x';
     json_string(&o, NULL, "long text");

@@ -10,12 +10,18 @@
 void api_reply_json(struct http_conn *c, int status,
                     void (*write)(struct json_out *o, const void *arg), const void *arg)
 {
+    static char small[2048];
     struct json_out o;
     char *buf;
     size_t size;
 
-    json_begin(&o, NULL, 0);
+    json_begin(&o, small, sizeof(small));
     write(&o, arg);
+    if (o.len < sizeof(small)) {
+        small[o.len] = '\n';
+        http_reply(c, status, NULL, small, o.len + 1);
+        return;
+    }
     size = o.len + 1 + LIVE_VALUES;
     buf = malloc(size);
     if (!buf) {
