@@ -52,18 +52,28 @@ static void answer(struct vif_queue *q, uint16_t id, int16_t status)
     rsp->status = status;
 }
 
+/* Has the guest asked for events behind answer n - 1: does it know all before n? */
+static bool has_seen(const struct vif_queue *q, uint32_t n)
+{
+    return (int32_t)(READ_ONCE(q->tx->rsp_event) - n) > 0;
+}
+
 /*
  * Answers are published at once, but the event that the guest asked for may wait: frontends look
  * for answers whenever they send, so in a dialogue nobody needs waking just to free a buffer. Many
- * answers, or TX_QUIET_NS, end the wait, if the guest has not seen them by then.
+ * answers that the guest has not seen, or TX_QUIET_NS without a look of its own, end the wait.
  */
 static void tell(struct vif_queue *q)
 {
     q->tx_owed = false;
-    q->tx_untold = 0;
-    /* It re-armed behind the last answer: it has seen them all. */
-    if ((int32_t)(READ_ONCE(q->tx->rsp_event) - q->tx_published) <= 0)
+    if (!has_seen(q, q->tx_published))
         event_send(q->tx_port);
+}
+
+static void tell_later(struct vif_queue *q)
+{
+    q->tx_quiet = q->tx_published;
+    timer_set_after(&q->tell_timer, TX_QUIET_NS);
 }
 
 void vif_tx_flush(struct vif_queue *q)
@@ -72,22 +82,32 @@ void vif_tx_flush(struct vif_queue *q)
 
     if (!n || q->vif->failed)
         return;
+    /* What it has not seen: these, and those before unless it has looked since. */
+    if (q->tx_owed && !has_seen(q, q->tx_published))
+        n += q->tx_untold;
+    else
+        q->tx_owed = false;
+    q->tx_untold = n;
     q->tx_published = q->tx_rsp;
-    q->tx_untold = q->tx_owed ? q->tx_untold + n : n;
     q->tx_owed |= ring_publish(&q->tx->rsp_prod, &q->tx->rsp_event, q->tx_rsp);
     if (!q->tx_owed)
         return;
-    if (q->tx_untold >= TX_QUIET_ANSWERS)
+    if (n >= TX_QUIET_ANSWERS)
         tell(q);
     else if (!timer_is_set(&q->tell_timer))
-        timer_set_after(&q->tell_timer, TX_QUIET_NS);
+        tell_later(q);
 }
 
 void vif_tx_tell_timer(struct timer *t)
 {
     struct vif_queue *q = container_of(t, struct vif_queue, tell_timer);
 
-    if (q->tx_owed && !q->vif->failed)
+    if (!q->tx_owed || q->vif->failed)
+        return;
+    /* It has looked since the timer was set: what is left came later and has its own time. */
+    if (has_seen(q, q->tx_quiet) && !has_seen(q, q->tx_published))
+        tell_later(q);
+    else
         tell(q);
 }
 

@@ -61,7 +61,8 @@ struct vif_queue {
     uint32_t tx_rsp;                /* next answer to write */
     uint32_t tx_published;          /* answers that the guest can see */
     bool tx_owed;                   /* the guest asked for an event that was not sent yet */
-    uint32_t tx_untold;             /* answers published since the last event */
+    uint32_t tx_untold;             /* answers published that the guest was not told of and has not seen */
+    uint32_t tx_quiet;              /* tx_published when tell_timer was set */
     unsigned int nr_frames;         /* vif_frames in use */
     struct work tx_work;
     struct timer rate_timer, tell_timer;

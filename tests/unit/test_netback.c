@@ -269,6 +269,26 @@ static void events_for_answers(void **unused)
     expect_answers(&a, 20, NETIF_RSP_OKAY);
 }
 
+/* One that looks whenever it sends is never told, one that stops looking is, within two waits. */
+static void no_events_for_one_who_looks(void **unused)
+{
+    rx_post(&b, 64);
+    for (unsigned int i = 0; i < 50; i++) {
+        fill(&a, 0, 2, 100);
+        a.tx->rsp_event = a.tx->rsp_prod + 1;
+        tx_slot(&a, 100, 0, 100, 0);
+        tx_push(&a);
+        expect_answers(&a, 1, NETIF_RSP_OKAY);
+        fake_advance(130000);
+        assert_int_equal(fake_signalled(1, 7), 0);
+    }
+    fake_advance(400000);
+    fake_advance(400000);
+    assert_int_equal(fake_signalled(1, 7), 1);
+    fake_advance(10000000);
+    assert_int_equal(fake_signalled(1, 7), 0);
+}
+
 /* Many packets, few hypercalls: one for the heads and one for the payload of a turn. */
 static void batches_copies(void **unused)
 {
@@ -894,7 +914,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_and_full_frames), T(events_for_answers), T(batches_copies), T(scattered_frame),
+        T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(batches_copies), T(scattered_frame),
         T(big_frame_stays_whole),
         T(fragments_keep_their_places),
         T(big_frame_is_cut), T(completes_checksum_where_needed),
