@@ -8,13 +8,7 @@ attacks=$(cd tests/attack && ls -d */ | tr -d /)
 make -s --no-print-directory guests || exit 1
 files=()
 for g in hello $attacks; do cp "build/guests/$g" "$tmp/"; files+=("$tmp/$g"); done
-port=$(free_port)
-api=http://127.0.0.1:$port
-host_start h -machine q35 -m 1024 -smp 2 -kernel build/sluice \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "${files[@]}")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-log=$tmp/h.log
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
+api_host 1024 "${files[@]}"
 
 # create NAME KERNEL EXTRA [MORE LINES]: a domain that stays when it ends, so that its end can be seen
 create() {
@@ -22,10 +16,7 @@ create() {
         'on_poweroff="preserve"' 'on_reboot="preserve"' 'on_crash="preserve"' |
         api POST /v1/domains --data-binary @- > /dev/null
 }
-gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
 ended() { api_until "$2" '.state == "shutdown"' "/v1/domains/$1"; }
-remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
 ticks() { api GET /v1/domains/healthy/console | grep -c 'hello: tick'; }
 healthy() { local a; a=$(ticks); for _ in $(seq 40); do [ "$(ticks)" -gt "$a" ] && return 0; sleep 0.25; done; return 1; }
 

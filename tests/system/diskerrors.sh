@@ -85,7 +85,6 @@ host_start h -machine q35 -m 256 -kernel build/sluice -append debugexit \
     -drive "if=none,id=d,format=raw,file=nbd://127.0.0.1:$port" -device virtio-blk-pci,drive=d
 api_until 30 '.software == "sluice"' /v1/host || flunk "the host starts"
 wait_for 20 'vda: virtio' "$tmp/h.log"
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
 before=$(free_pages)
 config g phy:/dev/vda "mode=write qd=16" | api POST /v1/domains --data-binary @- > /dev/null
 wait_for 20 'vbd1.51712: connected' "$tmp/h.log"

@@ -21,33 +21,12 @@ for cpus in 1 2; do
     host_stop "$host_pid"
 done
 
-port=$(free_port)
-api=http://127.0.0.1:$port
-rm -f "$tmp"/h.*
-host_start h -machine q35 -m 512 -smp 2 -kernel build/sluice -append debugexit \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/flip")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
+api_host 512 "$tmp/flip"
 
 # create NAME ROLE [VCPUS]
 create() {
     printf 'name = "%s"\nkernel = "flip"\nmemory = 16\nextra = "role=%s"\non_crash = "preserve"\nvcpus = %s\n' "$1" "$2" "${3:-1}" |
         api POST /v1/domains --data-binary @- > /dev/null
-}
-gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
-remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
-number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
-# more NAME WORD: that number goes on rising
-more() {
-    local a b i
-    a=$(number "$1" "$2")
-    for ((i = 0; i < 80; i++)); do
-        b=$(number "$1" "$2")
-        [ "${b:-0}" -gt "${a:-0}" ] && return 0
-        sleep 0.25
-    done
-    return 1
 }
 
 # Two of the four have a spy.

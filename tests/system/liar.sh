@@ -5,31 +5,11 @@
 
 make -s --no-print-directory guests || exit 1
 cp build/guests/liar "$tmp/liar"
-port=$(free_port)
-api=http://127.0.0.1:$port
-host_start h -machine q35 -m 256 -smp 2 -kernel build/sluice -append debugexit \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/liar")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
+api_host 256 "$tmp/liar"
 
 create() {  # NAME WORDS
     printf 'name = "%s"\nkernel = "liar"\nmemory = 16\nextra = "%s"\non_crash = "preserve"\n' "$1" "$2" |
         api POST /v1/domains --data-binary @- > /dev/null
-}
-gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
-remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
-number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
-# more NAME WORD BY: that number rises by so much
-more() {
-    local a b i
-    a=$(number "$1" "$2")
-    for ((i = 0; i < 480; i++)); do
-        b=$(number "$1" "$2")
-        [ "${b:-0}" -ge $((${a:-0} + $3)) ] && return 0
-        sleep 0.25
-    done
-    return 1
 }
 
 create front role=netfront; create back role=netback

@@ -73,3 +73,32 @@ api_until() {
     done
     return 1
 }
+
+# api_host MIB FILE...: a host with so much memory, the files as modules and an open API at $api, its log $log; the test
+# ends if there is none.
+api_host() {
+    local mib=$1 port; shift
+    port=$(free_port)
+    api=http://127.0.0.1:$port
+    log=$tmp/h.log
+    host_start h -machine q35 -m "$mib" -smp 2 -kernel build/sluice -append debugexit \
+        -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$@")" \
+        -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
+    api_until 60 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
+}
+# Domains by name: until it is gone; destroyed and gone; the last number in front of WORD on its console.
+gone() { api_until 60 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
+remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
+number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
+# more NAME WORD [BY]: until that number has risen by so much
+more() {
+    local a b i
+    a=$(number "$1" "$2")
+    for ((i = 0; i < 480; i++)); do
+        b=$(number "$1" "$2")
+        [ "${b:-0}" -ge $((${a:-0} + ${3:-1})) ] && return 0
+        sleep 0.25
+    done
+    return 1
+}
+free_pages() { api GET /v1/host | jq .memory_free_pages; }

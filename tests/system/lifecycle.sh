@@ -7,18 +7,10 @@ make -s --no-print-directory build/guests/hello || exit 1
 cp build/guests/hello "$tmp/hello"
 cp "$kernel" "$tmp/vmlinuz"
 cp "$initramfs" "$tmp/initramfs"
-port=$(free_port)
-api=http://127.0.0.1:$port
-host_start h -machine q35 -m 1024 -smp 2 -kernel build/sluice \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/hello" "$tmp/vmlinuz" "$tmp/initramfs")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-log=$tmp/h.log
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
+api_host 1024 "$tmp/hello" "$tmp/vmlinuz" "$tmp/initramfs"
 
 config() { printf '%s\n' "name=\"$1\"" 'kernel="hello"' 'memory=16' "${@:2}"; }
 create() { config "$@" | api POST /v1/domains --data-binary @- ; }
-gone() { api_until 20 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
 heap() { api GET /v1/host | jq .dom0.heap_bytes; }
 ipis() { api GET /v1/counters | jq '."ipis sent"'; }
 

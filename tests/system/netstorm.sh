@@ -5,33 +5,13 @@
 
 make -s --no-print-directory guests || exit 1
 cp build/guests/netstorm "$tmp/netstorm"
-port=$(free_port)
-api=http://127.0.0.1:$port
-host_start h -machine q35 -m 768 -smp 2 -kernel build/sluice -append debugexit \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/netstorm")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$tmp/h.log"; finish; }
+api_host 768 "$tmp/netstorm"
 
 mac() { printf '00:16:3e:00:01:%02x' "$1"; }
 # create NAME NUMBER WORDS [on_crash]
 create() {
     printf 'name = "%s"\nkernel = "netstorm"\nmemory = 12\nextra = "%s"\nvif = [ "mac=%s" ]\non_crash = "%s"\n' \
         "$1" "$3" "$(mac "$2")" "${4:-preserve}" | api POST /v1/domains --data-binary @- > /dev/null
-}
-gone() { api_until 30 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
-remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }
-free_pages() { api GET /v1/host | jq .memory_free_pages; }
-number() { api GET "/v1/domains/$1/console" | grep -aoE "[0-9]+ $2" | tail -n 1 | grep -oE '^[0-9]+'; }
-# more NAME WORD [BY]: that number rises by so much
-more() {
-    local a b i
-    a=$(number "$1" "$2")
-    for ((i = 0; i < 480; i++)); do
-        b=$(number "$1" "$2")
-        [ "${b:-0}" -ge $((${a:-0} + ${3:-1})) ] && return 0
-        sleep 0.25
-    done
-    return 1
 }
 all="flips standard renews changes"
 start_all() {

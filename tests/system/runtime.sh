@@ -5,13 +5,7 @@
 cp "$kernel" "$tmp/vmlinuz"
 cp "$initramfs" "$tmp/initramfs"
 truncate -s 8M "$tmp/image"
-port=$(free_port)
-api=http://127.0.0.1:$port
-host_start h -machine q35 -m 1024 -smp 2 -kernel build/sluice \
-    -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$tmp/vmlinuz" "$tmp/initramfs" "$tmp/image")" \
-    -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
-log=$tmp/h.log
-api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
+api_host 1024 "$tmp/vmlinuz" "$tmp/initramfs" "$tmp/image"
 
 json() { local m=$1 p=$2 body=$3; shift 3; api "$m" "$p" -H 'Content-Type: application/json' -d "$body" "$@"; }
 status() { local m=$1 p=$2; shift 2; api_status "$m" "$p" -H 'Content-Type: application/json' "$@"; }

@@ -19,6 +19,7 @@
  */
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "netback/filter.h"
 #include "netfront/netfront.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
@@ -838,20 +839,6 @@ static unsigned int mode(void)
     return 0;
 }
 
-static bool parse_mac(const char *s, uint8_t *m)
-{
-    for (unsigned int i = 0; i < 12; i++) {
-        char c = *s++;
-
-        if (c == ':' && i % 2 == 0)
-            c = *s++;
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        m[i / 2] = (uint8_t)(m[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
-    }
-    return true;
-}
-
 void pv_main(void)
 {
     static struct netfront_ops ops = { .receive = receive, .batch_end = batch_end, .room = room,
@@ -878,7 +865,7 @@ void pv_main(void)
     pool = netfront_page_va(nf, 0);
     if (strcmp(role, "source"))
         loop_run();
-    if (!cmdline_get("peer", text, sizeof(text)) || !parse_mac(text, peer)) {
+    if (!cmdline_get("peer", text, sizeof(text)) || !filter_parse_mac(peer, text)) {
         log_error("frames: peer=MAC is missing");
         domain_shutdown(SHUTDOWN_crash);
     }

@@ -14,6 +14,7 @@
  */
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "netback/filter.h"
 #include "netfront/internal.h"
 #include "runtime/log.h"
 #include "runtime/start.h"
@@ -214,24 +215,10 @@ static void say(struct timer *t)
     timer_set_after(t, NS_PER_S / 4);
 }
 
-static bool parse_mac(const char *s, uint8_t *m)
-{
-    for (unsigned int i = 0; i < 12; i++) {
-        char c = *s++;
-
-        if (c == ':' && i % 2 == 0)
-            c = *s++;
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        m[i / 2] = (uint8_t)(m[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
-    }
-    return true;
-}
-
 void pv_main(void)
 {
     static const struct netfront_ops ops = { .receive = receive, .link = link_changed };
-    char text[PEERS_MAX * 18 + 1] = "";
+    char text[PEERS_MAX * 18 + 2] = "";
     bool standard;
 
     BUG_ON(xenbus_init());
@@ -241,8 +228,10 @@ void pv_main(void)
     die = cmdline_get_u64("die", 0);
     text[0] = '\0';
     (void)cmdline_get("peers", text, sizeof(text));
-    for (const char *p = text; strlen(p) >= 17 && nr_peers < PEERS_MAX; p += p[17] ? 18 : 17)
-        CHECK(parse_mac(p, peers[nr_peers++]));
+    for (char *p = text; strlen(p) >= 17 && nr_peers < PEERS_MAX; p += 18) {
+        p[17] = '\0';
+        CHECK(filter_parse_mac(peers[nr_peers++], p));
+    }
     nf = netfront_open(0, standard ? NETFRONT_NO_FLIP : 0, &ops, NULL);
     CHECK(nf);
     netfront_mac(nf, mac);
