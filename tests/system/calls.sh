@@ -4,8 +4,10 @@
 # same but where tests/system/data/calls.differ says why not, and everything there must be true.
 . "$(dirname "$0")/lib.sh"
 
-cp build/guests/calls "$tmp/calls"
-printf 'name = "calls"\nkernel = "calls"\nmemory = 16\nvcpus = 2\n' > "$tmp/calls.cfg"
+cp build/guests/{calls,netbsd} "$tmp/"
+for g in calls netbsd; do
+    printf 'name = "%s"\nkernel = "%s"\nmemory = 16\nvcpus = 2\n' $g $g > "$tmp/$g.cfg"
+done
 echo 'autostart = [ "calls.cfg" ]' > "$tmp/host.cfg"
 answers() {
     check "$1: all calls are made" wait_for 240 'calls: end' "$tmp/h.com2"
@@ -17,11 +19,20 @@ host_start h -machine q35 -m 256 -smp 2 -kernel build/sluice -append debugexit \
 answers sluice
 check "  no rule of ours broken" sh -c "! grep -aqE 'BUG|ASSERT|PANIC' '$tmp/h.log'"
 mk/kernel.sh xen || { flunk "fetch the reference hypervisor"; finish; }
-(cd "$tmp" && printf '%s\n' host.cfg calls.cfg calls | cpio --quiet -o -H newc) > "$tmp/files.cpio"
-rm -f "$tmp"/h.*
-host_start h -machine q35 -m 1024 -kernel build/kernels/xen/vmlinuz \
-    -append "com1=115200,8n1 console=com1 dom0_mem=256M noreboot pv-l1tf=false" -initrd "$top/build/dom0 console=com2,$tmp/files.cpio"
+# Debian's package of it under our dom0: one guest.
+reference() {
+    echo "autostart = [ \"$1.cfg\" ]" > "$tmp/host.cfg"
+    (cd "$tmp" && printf '%s\n' host.cfg "$1.cfg" "$1" | cpio --quiet -o -H newc) > "$tmp/files.cpio"
+    host_start h -machine q35 -m 1024 -smp 2 -kernel build/kernels/xen/vmlinuz \
+        -append "com1=115200,8n1 console=com1 dom0_mem=256M noreboot pv-l1tf=false" -initrd "$top/build/dom0 console=com2,$tmp/files.cpio"
+}
+reference calls
 answers xen
+reference netbsd
+wait_for 240 'netbsd: (ok|FAILED)' "$tmp/h.com2"
+check "what NetBSD's kernel does works there, too (here: guest.sh)" has 'netbsd: ok' "$tmp/h.com2"
+grep -a 'netbsd: line' "$tmp/h.com2"
+host_stop "$host_pid"
 
 # Calls that differ, as "CALL: the reference's result, ours".
 check "both make the same calls" test "$(wc -l < "$tmp/xen")" -eq "$(wc -l < "$tmp/sluice")"

@@ -25,6 +25,7 @@ for pair in 1:1 2:1 2:2 4:2 4:4; do
         --extra "console=hvc0 quiet test=stress,cpu" "$kernel" "$initramfs"
 done
 runs "Ways between a kernel and its users that Linux does not use" "usermode: ok" --memory 64 build/guests/usermode
+runs "What NetBSD's kernel does and Linux' does not" "netbsd: ok" --vcpus 2 --host-cpus 2 --memory 64 build/guests/netbsd
 runs "Segments in LDTs, on 2 CPUs" "test ldt: ok|||guest: power off" \
     --vcpus 2 --host-cpus 2 --memory 256 --extra "console=hvc0 quiet test=ldt" "$kernel" "$initramfs"
 runs "The store as a stock guest sees it" "test xenstore: ok|||guest: power off" \
