@@ -29,6 +29,7 @@
  */
 struct pool {
 	struct page *pages;
+	const pte_t *pte;	/* of its first page; the others follow, all in one table */
 	unsigned int nr;
 	grant_ref_t first_ref;
 	struct grant_entry_v1 *entry;
@@ -53,6 +54,11 @@ static inline struct page *pool_page(const struct pool *p, unsigned int i)
 
 /* The page is the backend's, to be flipped or copied. */
 void pool_offer(struct pool *p, unsigned int i, domid_t dom);
+/* Writes to it since it came, by a flip, are possible. */
+static inline bool pool_written(const struct pool *p, unsigned int i)
+{
+	return native_pte_val(READ_ONCE(p->pte[i])) & _PAGE_DIRTY;
+}
 /* It comes back: 1 flipped, 0 not, -EBUSY the backend would not let go. */
 int pool_take(struct pool *p, unsigned int i);
 
@@ -68,7 +74,8 @@ struct vif {
 	struct napi_struct napi;
 	evtchn_port_t port;
 	int irq;
-	bool up;		/* rings are connected */
+	bool rings;		/* there are some, that the backend was told of or will be */
+	bool up;		/* and it has connected them */
 	bool broken;		/* the backend broke the protocol: nothing moves any more */
 
 	struct half tx, rx;
@@ -89,6 +96,8 @@ struct vif {
 	u16 free[RX_PAGES];
 	unsigned int nr_free;
 	bool posted[RX_PAGES];
+	bool stale[RX_PAGES];	/* what is in there came from another backend */
+	domid_t backend;	/* the one before */
 
 	u64 rx_flipped, rx_copied, rx_lost, tx_flipped, tx_copied;
 };

@@ -44,25 +44,31 @@ static int half_init(struct vif *v, struct half *h, char *refs, size_t size)
 	return 0;
 }
 
-/* Pages that the backend still maps stay allocated. */
-static void half_exit(struct half *h)
+/* False: the backend still maps some of them. They stay, until it has let go and this is tried again. */
+static bool half_exit(struct half *h)
 {
-	bool all = true;
-	unsigned int i;
+	unsigned int i, kept = 0;
 
 	if (!h->index)
-		return;
-	for (i = 0; i < NETFLIP_PAGES; i++)
-		all &= !h->ref[i] || gnttab_try_end_foreign_access(h->ref[i]);
-	if (all)
-		free_pages((unsigned long)h->index, HALF_ORDER);
+		return true;
+	for (i = 0; i < NETFLIP_PAGES; i++) {
+		if (h->ref[i] && !gnttab_try_end_foreign_access(h->ref[i]))
+			kept++;
+		else
+			h->ref[i] = 0;
+	}
+	if (kept)
+		return false;
+	free_pages((unsigned long)h->index, HALF_ORDER);
 	memset(h, 0, sizeof(*h));
+	return true;
 }
 
 static void vif_disconnect(struct vif *v)
 {
-	if (!v->tx.index)
+	if (!v->rings)
 		return;
+	v->rings = false;
 	netif_carrier_off(v->net);
 	netif_tx_lock_bh(v->net);
 	v->up = false;
@@ -75,7 +81,11 @@ static void vif_disconnect(struct vif *v)
 		xenbus_free_evtchn(v->dev, v->port);
 	}
 	v->port = 0;
-	napi_synchronize(&v->napi);
+	/* One that is disabled would be waited for for ever. */
+	rtnl_lock();
+	if (netif_running(v->net))
+		napi_synchronize(&v->napi);
+	rtnl_unlock();
 	ring_stop(v);
 	half_exit(&v->tx);
 	half_exit(&v->rx);
@@ -122,6 +132,16 @@ static int vif_connect(struct vif *v)
 	char tx_refs[NETFLIP_PAGES * 11 + 1], rx_refs[NETFLIP_PAGES * 11 + 1];
 	int rc;
 
+	/* One that keeps rings gets no others, whatever states it goes through. */
+	if (!half_exit(&v->tx) || !half_exit(&v->rx)) {
+		net_err_ratelimited("%s: backend: still maps the rings of the last connection\n", v->net->name);
+		return -EBUSY;
+	}
+	if (xenbus_read_unsigned(v->dev->otherend, "feature-sluice-flip", 0) < NETFLIP_VERSION) {
+		net_err_ratelimited("%s: backend: has come back without flips\n", v->net->name);
+		return -ENODEV;
+	}
+	v->rings = true;
 	rc = half_init(v, &v->tx, tx_refs, sizeof(tx_refs));
 	if (!rc)
 		rc = half_init(v, &v->rx, rx_refs, sizeof(rx_refs));
@@ -130,7 +150,7 @@ static int vif_connect(struct vif *v)
 	rc = xenbus_alloc_evtchn(v->dev, &v->port);
 	if (rc)
 		goto fail;
-	rc = bind_evtchn_to_irqhandler(v->port, vif_interrupt, 0, v->net->name, v);
+	rc = bind_evtchn_to_irqhandler_lateeoi(v->port, vif_interrupt, 0, v->net->name, v);
 	if (rc < 0)
 		goto fail;
 	v->irq = rc;
@@ -318,8 +338,8 @@ static void vif_remove(struct xenbus_device *dev)
 {
 	struct vif *v = dev_get_drvdata(&dev->dev);
 
+	vif_disconnect(v);		/* first: the carrier of a device that is gone must not change */
 	unregister_netdev(v->net);
-	vif_disconnect(v);
 	netif_napi_del(&v->napi);
 	vif_free(v);
 }
@@ -330,7 +350,8 @@ static void vif_backend_changed(struct xenbus_device *dev, enum xenbus_state sta
 
 	switch (state) {
 	case XenbusStateInitWait:
-		if (dev->state == XenbusStateConnected) {
+		/* It has come back, or begins anew. */
+		if (dev->state == XenbusStateConnected || dev->state == XenbusStateClosed) {
 			vif_disconnect(v);
 			xenbus_switch_state(dev, XenbusStateInitialising);
 		}
@@ -338,7 +359,7 @@ static void vif_backend_changed(struct xenbus_device *dev, enum xenbus_state sta
 			vif_connect(v);
 		break;
 	case XenbusStateConnected:
-		if (dev->state == XenbusStateConnected && v->tx.index && !v->up)
+		if (dev->state == XenbusStateConnected && v->rings && !v->up)
 			vif_come_up(v);
 		break;
 	case XenbusStateClosing:

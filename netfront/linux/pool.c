@@ -89,7 +89,7 @@ struct grant_entry_v1 *grants_entry(grant_ref_t ref)
 int pool_init(struct pool *p, unsigned int order)
 {
 	struct sluice_flip_window w = { .slots = 1u << order };
-	unsigned int i;
+	unsigned int i, level;
 	int rc;
 
 	p->nr = w.slots;
@@ -101,8 +101,9 @@ int pool_init(struct pool *p, unsigned int order)
 	if (rc < 0)
 		goto free_pages;
 	p->entry = grants_entry(p->first_ref);
+	p->pte = lookup_address((unsigned long)page_address(p->pages), &level);
 	rc = -ERANGE;
-	if (!p->entry || !grants_entry(p->first_ref + p->nr - 1))
+	if (!p->pte || level != PG_LEVEL_4K || !p->entry || !grants_entry(p->first_ref + p->nr - 1))
 		goto free_refs;
 	w.va = (unsigned long)page_address(p->pages);
 	w.first_ref = p->first_ref;

@@ -10,6 +10,7 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/mm.h>
 #include <xen/events.h>
 #include <net/ip.h>
@@ -246,6 +247,11 @@ static void rx_post(struct vif *v)
 	while (v->nr_posted < POSTED && v->nr_free) {
 		u16 i = v->free[--v->nr_free];
 
+		/* The backend sees what is in there: only what it brought, nothing that was done to that here. */
+		if (v->stale[i] || pool_written(&v->pool, i)) {
+			clear_page(page_address(pool_page(&v->pool, i)));
+			v->stale[i] = false;
+		}
 		pool_offer(&v->pool, i, v->dev->otherend_id);
 		v->posted[i] = true;
 		v->nr_posted++;
@@ -351,10 +357,19 @@ static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_he
 	return good;
 }
 
+static bool is_tcp(const struct sk_buff *skb, bool ipv4)
+{
+	if (ipv4)
+		return skb->protocol == htons(ETH_P_IP) && skb_headlen(skb) >= sizeof(struct iphdr) &&
+		       ip_hdr(skb)->protocol == IPPROTO_TCP;
+	return skb->protocol == htons(ETH_P_IPV6) && skb_headlen(skb) >= sizeof(struct ipv6hdr) &&
+	       ipv6_hdr(skb)->nexthdr == IPPROTO_TCP;
+}
+
 static bool rx_offloads(struct vif *v, struct sk_buff *skb, const struct netflip_head *h)
 {
 	if (h->flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)) {
-		if (!h->gso_size)
+		if (!h->gso_size || !(h->flags & NETFLIP_CSUM_BLANK) || !is_tcp(skb, h->flags & NETFLIP_GSO_TCPV4))
 			return false;
 		skb_shinfo(skb)->gso_size = h->gso_size;
 		skb_shinfo(skb)->gso_type = (h->flags & NETFLIP_GSO_TCPV4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6) |
@@ -460,12 +475,20 @@ int vif_poll(struct napi_struct *napi, int budget)
 	return done;
 }
 
+/* Events for nothing slow down those that follow. */
 irqreturn_t vif_interrupt(int irq, void *arg)
 {
 	struct vif *v = arg;
+	unsigned int flags = XEN_EOI_FLAG_SPURIOUS;
 
+	if (v->broken)
+		return IRQ_HANDLED;	/* no more of them */
+	if (READ_ONCE(v->rx.index->slot_prod) != v->rx_cons || READ_ONCE(v->tx.index->ref_prod) != v->tx_ref_cons ||
+	    READ_ONCE(v->tx.index->slot_cons) != v->tx_cons)
+		flags = 0;
 	if (v->up)
 		napi_schedule(&v->napi);
+	xen_irq_lateeoi(irq, flags);
 	return IRQ_HANDLED;
 }
 
@@ -475,6 +498,9 @@ void ring_start(struct vif *v)
 {
 	/* What an earlier backend has kept so long may be there now. */
 	ring_stop(v);
+	if (v->backend != v->dev->otherend_id)
+		memset(v->stale, true, sizeof(v->stale));
+	v->backend = v->dev->otherend_id;
 	v->tx_prod = v->tx_sent = v->tx_cons = v->tx_ref_cons = 0;
 	v->rx_cons = v->rx_ref_prod = 0;
 	v->tx.index->slot_event = v->rx.index->slot_event = 1;

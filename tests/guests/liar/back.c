@@ -34,9 +34,13 @@ void back_begin(void)
 
 void back_find_front(void)
 {
-    while (!(front_dom = find_domain("data/front/backend")))
+    char where[24] = "data/front", backend[40];
+
+    (void)cmdline_get("front", where, sizeof(where));
+    (void)snprintf(backend, sizeof(backend), "%s/backend", where);
+    while (!(front_dom = find_domain(backend)))
         loop_turn(false);
-    (void)snprintf(front, sizeof(front), "/local/domain/%u/data/front", front_dom);
+    (void)snprintf(front, sizeof(front), "/local/domain/%u/%s", front_dom, where);
 }
 
 void set_state(const char *s)

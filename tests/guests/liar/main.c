@@ -5,6 +5,7 @@
  *   role=netfront        our netfront; looks after its pages
  *   role=netback         lies: noise on the rings, flips and copies to whatever the frontend may have granted, grants kept
  *                        mapped, states in any order
+ *     front=DIRECTORY    of a frontend elsewhere than in data/front: a stock guest's
  *   role=netback honest  sends each frame back in another page
  *   role=blkfront, role=blkback, role=blkback honest       the same for disks
  */
