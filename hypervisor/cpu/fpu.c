@@ -127,6 +127,7 @@ int fpu_vcpu_init(struct vcpu *v)
     f->cpu = NR_CPUS;
     set_initial(f->area);
     v->fpu = f;
+    v->fpu_used = !v->domain->privileged;
     v->xcr0 = fpu_xcr0_mask ? XCR0_X87 : 0;
     return 0;
 }

@@ -4,10 +4,11 @@
  *
  * Saved whenever a vCPU leaves its CPU, loaded when another one comes: the registers of one
  * guest are never there for another. The hypervisor itself uses none of them, so a vCPU that
- * comes back to the CPU it left, with none in between that uses them, finds them as they were.
+ * comes back to the CPU it left, with only dom0 or idling in between, finds them as they were.
  *
- * A vCPU that never used them (dom0 and mini guests are compiled without) has nothing to be saved
- * or loaded: it runs with CR0.TS set, and its first use traps and ends that for good.
+ * dom0 is compiled without them: as long as it never used them it has nothing to be saved or loaded, and
+ * runs with CR0.TS set; its first use traps and ends that for good. Guests always have their own loaded: a
+ * processor that runs ahead may read registers in spite of CR0.TS (CVE-2018-3665).
  */
 #ifndef CPU_FPU_H
 #define CPU_FPU_H

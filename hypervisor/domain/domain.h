@@ -74,7 +74,7 @@ struct vcpu {
     bool nmi_pending;                   /* VCPUOP_send_nmi; any CPU sets it */
     bool nmi_masked;                    /* its handler runs: until iret */
     struct fpu_state *fpu;              /* XSAVE area, cpu/fpu.c */
-    bool fpu_used;                      /* false: initial, and CR0.TS is set while it runs */
+    bool fpu_used;                      /* false: dom0's, initial, and CR0.TS is set */
 
     /* Descriptor tables: frames are PGT_SEG_DESC; mapped in the per-domain area. */
     mfn_t gdt_frames[FIRST_RESERVED_GDT_PAGE];
