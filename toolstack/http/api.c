@@ -35,6 +35,28 @@ void api_reply_json(struct http_conn *c, int status,
     free(buf);
 }
 
+struct http_deferred *api_defer(struct api_call *k)
+{
+    struct http_deferred *d = http_defer(k->conn);
+
+    if (!d)
+        http_reply_error(k->conn, 503, "out of memory");
+    return d;
+}
+
+void api_created(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
+                 const struct vm *vm)
+{
+    struct http_conn *c = http_deferred_conn(d);
+
+    if (!c)
+        return;
+    if (rc)
+        http_reply_error(c, api_status_of(rc), why);
+    else
+        api_reply_json(c, 201, write, vm);
+}
+
 int api_status_of(int rc)
 {
     switch (-rc) {

@@ -51,10 +51,19 @@ extern const struct api_table routes_host, routes_files, routes_domain, routes_t
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 
-/* Answers with what write() puts out. It runs twice; clocks and counters may have more digits the
+/* Answers with what write() puts out. For long answers it runs twice; clocks and counters may have more digits the
  * second time. */
 void api_reply_json(struct http_conn *c, int status,
                     void (*write)(struct json_out *o, const void *arg), const void *arg);
+
+/*
+ * An answer that comes later: api_defer() gives what api_created() is called with, once, when the work has ended, or was
+ * refused at once (vm NULL then). 201 and what write() puts out of vm, or the error; nothing if the client has gone.
+ * api_defer() is NULL after answering 503.
+ */
+struct http_deferred *api_defer(struct api_call *k);
+void api_created(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
+                 const struct vm *vm);
 
 /* For connections of our own. */
 struct stream_net *api_net(void);

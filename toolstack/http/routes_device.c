@@ -136,14 +136,7 @@ static void write_last_disk(struct json_out *o, const void *arg)
 
 static void disk_attached(void *arg, struct vm *vm, int rc, const char *why)
 {
-    struct http_conn *c = http_deferred_conn(arg);
-
-    if (!c)
-        return;
-    if (rc)
-        http_reply_error(c, api_status_of(rc), why);
-    else
-        api_reply_json(c, 201, write_last_disk, vm);
+    api_created(arg, rc, why, write_last_disk, vm);
 }
 
 /* The answer comes when the disk has been opened, or cannot be. */
@@ -158,14 +151,12 @@ static void attach_disk(struct api_call *k, struct vm *vm, const char *spec)
         http_reply_error(k->conn, api_status_of(rc), why);
         return;
     }
-    later = http_defer(k->conn);
-    if (!later) {
-        http_reply_error(k->conn, 503, "out of memory");
+    later = api_defer(k);
+    if (!later)
         return;
-    }
     rc = vm_attach_disk(vm, &d, disk_attached, later, why);
     if (rc)
-        http_reply_error(http_deferred_conn(later), api_status_of(rc), why);
+        api_created(later, rc, why, NULL, NULL);
 }
 
 /* Both --------------------------------------------------------------------------------------- */

@@ -123,14 +123,7 @@ static void get_domain(struct api_call *k)
 
 static void created(void *arg, struct vm *vm, int rc, const char *why)
 {
-    struct http_conn *c = http_deferred_conn(arg);
-
-    if (!c)
-        return;
-    if (rc)
-        http_reply_error(c, api_status_of(rc), why);
-    else
-        api_reply_json(c, 201, api_write_domain, vm);
+    api_created(arg, rc, why, api_write_domain, vm);
 }
 
 static void log_warning(void *arg, const char *line)
@@ -168,14 +161,12 @@ static void create(struct api_call *k)
         http_reply_error(k->conn, api_status_of(rc), why);
         return;
     }
-    d = http_defer(k->conn);
-    if (!d) {
-        http_reply_error(k->conn, 503, "out of memory");
+    d = api_defer(k);
+    if (!d)
         return;
-    }
     rc = vm_create(&cfg, paused, created, d, &vm, why);
     if (rc)
-        http_reply_error(http_deferred_conn(d), api_status_of(rc), why);
+        api_created(d, rc, why, NULL, NULL);
 }
 
 static void act(struct api_call *k, int (*fn)(struct vm *vm, char *why))
