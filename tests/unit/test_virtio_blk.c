@@ -2,7 +2,7 @@
 /* virtio_blk.c with a device that the test plays, also one that lies, hangs or goes away. */
 /* LINK: blkback/drv/virtio_blk.c runtime/virtio.c blkback/disk.c runtime/loop.c runtime/cmdline.c */
 /* LINK: runtime/xs.c lib/strlcpy.c lib/why.c tests/unit/fakes/diskuser.c */
-/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
+/* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c tests/unit/fakes/virtiopci.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "runtime/time.h"
 #include "tests/unit/fakes/diskuser.h"
 #include "tests/unit/fakes/guest.h"
+#include "tests/unit/fakes/virtiopci.h"
 
 #define SECTORS 4096u
 #define F(n) (1u << (n))
@@ -23,30 +24,9 @@
 
 /* ------------------------------------------------------------------ around the driver */
 
-static uint8_t space[5][4096] __aligned(4096);      /* by kind of capability: common, notify, isr, device */
 static struct pci_dev pci;
 static event_fn irq;
 static void *irq_arg;
-
-unsigned int pci_find_cap(const struct pci_dev *d, uint8_t id, unsigned int after)
-{
-    return after == 0 ? 0x40 : after < 0x70 ? after + 0x10 : 0;
-}
-
-uint8_t pci_read8(const struct pci_dev *d, unsigned int reg)
-{
-    return (uint8_t)((reg - 0x30) / 0x10);          /* kind, and the BAR has the same number */
-}
-
-uint32_t pci_read32(const struct pci_dev *d, unsigned int reg)
-{
-    return reg % 16 == 12 ? 4096 : 0;
-}
-
-volatile void *pci_map_bar(struct pci_dev *d, unsigned int n, uint64_t offset, uint64_t len)
-{
-    return space[n];
-}
 
 int pci_irq_alloc(struct pci_dev *d, struct pci_irq *irqs, unsigned int want, const event_fn *fn,
                   void *const *arg)
@@ -73,7 +53,7 @@ static struct {
     unsigned int served;
 } dev;
 
-#define COMMON(type, off) (*(type *)(void *)(space[1] + (off)))
+#define COMMON(type, off) (*(type *)(void *)(fake_virtio[1] + (off)))
 
 static uint16_t *avail(void)
 {
@@ -171,19 +151,19 @@ static int setup(void **state)
     uint32_t v;
 
     fake_reset();
-    memset(space, 0, sizeof(space));
+    memset(fake_virtio, 0, sizeof(fake_virtio));
     memset(&dev, 0, sizeof(dev));
     COMMON(uint32_t, 4) = FEATURES | INDIRECT;
     COMMON(uint16_t, 18) = 1;
     COMMON(uint16_t, 24) = 256;
-    memcpy(space[4], &sectors, 8);
+    memcpy(fake_virtio[4], &sectors, 8);
     v = 254;
-    memcpy(space[4] + 12, &v, 4);
+    memcpy(fake_virtio[4] + 12, &v, 4);
     v = 512;
-    memcpy(space[4] + 20, &v, 4);
+    memcpy(fake_virtio[4] + 20, &v, 4);
     v = 2048;
-    memcpy(space[4] + 36, &v, 4);
-    memcpy(space[4] + 48, &v, 4);
+    memcpy(fake_virtio[4] + 36, &v, 4);
+    memcpy(fake_virtio[4] + 48, &v, 4);
     pci = (struct pci_dev){ .vendor = 0x1af4, .device = 0x1042 };
     disk_user_reset();
     return 0;
@@ -272,7 +252,7 @@ static void it_grows(void **state)
     uint64_t sectors = 2 * SECTORS;
 
     start();
-    memcpy(space[4], &sectors, 8);
+    memcpy(fake_virtio[4], &sectors, 8);
     step();
     assert_int_equal(resized, 2 * SECTORS);
 }
@@ -332,7 +312,7 @@ static void it_is_pulled_out(void **state)
     for (unsigned int i = 0; i < REQS; i++)
         go(i, DISK_READ, 0, 8, 0);
     disk_kick(&user.disk);
-    memset(space[1], 0xff, 64);
+    memset(fake_virtio[1], 0xff, 64);
     fake_advance(NS_PER_S);
     for (unsigned int i = 0; i < REQS; i++)
         assert_true(reqs[i].done == 1 && reqs[i].rc == -XEN_EIO);
@@ -347,7 +327,7 @@ static void impossible_disks(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         setup(NULL);
-        memcpy(space[4] + cases[i].at, &cases[i].value, 4);
+        memcpy(fake_virtio[4] + cases[i].at, &cases[i].value, 4);
         assert_int_not_equal(virtio_blk_probe(&pci, 0), 0);
         assert_null(disk);
     }

@@ -4,7 +4,7 @@
  * sleeps while there is something to do, whatever is lost on the way and however short memory is.
  */
 /* LINK: netback/drv/virtio_net.c netback/frame.c netback/rxpool.c netback/headers.c netback/csum.c runtime/virtio.c runtime/loop.c */
-/* LINK: lib/strlcpy.c */
+/* LINK: lib/strlcpy.c tests/unit/fakes/virtiopci.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@
 #include "runtime/log.h"
 #include "runtime/mem.h"
 #include "runtime/pagetable.h"
+#include "tests/unit/fakes/virtiopci.h"
 
 #define SIZE     256u
 #define HDR      12u
@@ -29,7 +30,6 @@
 
 /* ------------------------------------------------------------------ around the driver */
 
-static uint8_t space[5][4096] __aligned(4096);      /* by kind of capability: common, notify, isr, device */
 static struct pci_dev pci = { .vendor = 0x1af4, .device = 0x1041, .msix_cap = 1 };
 static event_fn irq;
 static void *irq_arg;
@@ -120,26 +120,6 @@ paddr_t virt_to_maddr(const void *p)
 mfn_t virt_to_mfn(const void *p)
 {
     return mfn((uint64_t)p >> PAGE_SHIFT);
-}
-
-unsigned int pci_find_cap(const struct pci_dev *d, uint8_t id, unsigned int after)
-{
-    return after == 0 ? 0x40 : after < 0x70 ? after + 0x10 : 0;
-}
-
-uint8_t pci_read8(const struct pci_dev *d, unsigned int reg)
-{
-    return (uint8_t)((reg - 0x30) / 0x10);          /* kind, and the BAR has the same number */
-}
-
-uint32_t pci_read32(const struct pci_dev *d, unsigned int reg)
-{
-    return reg % 16 == 12 ? 4096 : 0;
-}
-
-volatile void *pci_map_bar(struct pci_dev *d, unsigned int n, uint64_t offset, uint64_t len)
-{
-    return space[n];
 }
 
 void pci_enable(struct pci_dev *d)
@@ -319,7 +299,7 @@ static void card_works(void)
 
 static bool rung(void)
 {
-    uint16_t *bell = (uint16_t *)space[2], was = *bell;
+    uint16_t *bell = (uint16_t *)fake_virtio[2], was = *bell;
 
     *bell = 0xffff;
     return was != 0xffff;
@@ -349,7 +329,7 @@ static void before_sleep(void)
     assert_true(may_sleep);
     sleeps++;
     if (bell || irq_pending) {
-        *(uint16_t *)space[2] = bell ? 0 : 0xffff;
+        *(uint16_t *)fake_virtio[2] = bell ? 0 : 0xffff;
         return;
     }
     assert_int_equal(received, card.delivered);
@@ -370,11 +350,11 @@ static void start(void)
 
     work_init(&flush_work, flush);
     pages_max = 1000;
-    memset(space[1], 0, 64);
-    memcpy(space[1] + 4, &v, sizeof(v));
-    *(uint16_t *)(space[1] + 18) = 2;               /* queues */
-    *(uint16_t *)(space[1] + 24) = SIZE;
-    *(uint16_t *)space[2] = 0xffff;
+    memset(fake_virtio[1], 0, 64);
+    memcpy(fake_virtio[1] + 4, &v, sizeof(v));
+    *(uint16_t *)(fake_virtio[1] + 18) = 2;               /* queues */
+    *(uint16_t *)(fake_virtio[1] + 24) = SIZE;
+    *(uint16_t *)fake_virtio[2] = 0xffff;
     card.size = 1;
     assert_int_equal(virtio_net_probe(&pci, "nic0", &port), 0);
     assert_int_equal(nr_zeroed >= 5, 1);
