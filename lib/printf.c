@@ -20,6 +20,13 @@ static void put(struct out *o, char c)
     o->len++;
 }
 
+static void put_bytes(struct out *o, const char *s, size_t n)
+{
+    if (o->len + 1 < o->size)
+        memcpy(o->buf + o->len, s, MIN(n, o->size - 1 - o->len));
+    o->len += n;
+}
+
 static void put_padded(struct out *o, const struct spec *s, const char *prefix, const char *text,
                        size_t n, size_t zeros)
 {
@@ -28,12 +35,10 @@ static void put_padded(struct out *o, const struct spec *s, const char *prefix, 
 
     for (; !s->left && pad; pad--)
         put(o, ' ');
-    while (*prefix)
-        put(o, *prefix++);
+    put_bytes(o, prefix, strlen(prefix));
     for (; zeros; zeros--)
         put(o, '0');
-    for (size_t i = 0; i < n; i++)
-        put(o, text[i]);
+    put_bytes(o, text, n);
     for (; pad; pad--)
         put(o, ' ');
 }
@@ -138,14 +143,16 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
     va_list ap;
 
     va_copy(ap, args);
-    for (const char *f = fmt; *f; f++) {
+    for (const char *f = fmt;; f++) {
         struct spec s = { .precision = -1 };
+        const char *text = f;
         int len;
 
-        if (*f != '%') {
-            put(&o, *f);
-            continue;
-        }
+        while (*f && *f != '%')
+            f++;
+        put_bytes(&o, text, (size_t)(f - text));
+        if (!*f)
+            break;
         f = parse_length(parse_spec(f + 1, &s, &ap), &len);
         switch (*f) {
         case 'd':
