@@ -2,8 +2,8 @@
 # powercut.sh - what a guest wrote and flushed is there after the host lost its power. ROUNDS (6) times a host is
 # killed at some moment in the midst of writes and flushes, together with the storage behind it: nbdkit with
 # a cache that holds what was not flushed in memory, so that a flush which got lost anywhere on the way shows. The
-# image is then compared with what the guest said on its console. The disk is behind dom0's own NBD client, a
-# virtio disk and an NVMe disk in turn. At last the same with a cache that ignores flushes: there the
+# image is then compared with what the guest said on its console. The disk is behind dom0's own NBD client (with a card that
+# reads guests' pages, too), a virtio disk and an NVMe disk in turn. At last the same with a cache that ignores flushes: there the
 # comparison has to find losses, or it would be worth nothing.
 . "$(dirname "$0")/lib.sh"
 
@@ -21,13 +21,14 @@ round() {
     pids+=("$server")
     until [ -n "$(ss -Hltn "sport = :$port")" ]; do kill -0 $server || return 2; sleep 0.05; done
     case $backend in
-    nbd)
+    nbd|nbd-dma)
         target=nbd:10.0.2.2:$port/
-        net=(-netdev user,id=n0 -device virtio-net-pci,netdev=n0,romfile=) ;;
+        [ "$backend" = nbd ] && net=(virtio-net-pci) || net=(e1000e)
+        net=(-netdev user,id=n0 -device "${net[0]},netdev=n0,romfile=") ;;
     virtio) drive=(-device virtio-blk-pci,drive=d) ;;
     nvme) drive=(-device nvme,serial=d,drive=d) target=phy:/dev/nvme0n1 ;;
     esac
-    [ "$backend" = nbd ] || drive+=(-drive "if=none,id=d,format=raw,file=nbd://127.0.0.1:$port,cache=writeback")
+    [[ $backend = nbd* ]] || drive+=(-drive "if=none,id=d,format=raw,file=nbd://127.0.0.1:$port,cache=writeback")
     printf '%s\n' 'name="g"' 'kernel="blkverify"' 'memory=32' "disk=[ '$target,raw,xvda,w' ]" \
         "extra=\"mode=write epoch=$n qd=$((2 + RANDOM % 30))\"" > "$tmp/g.cfg"
     host_start h -machine q35 -m 256 -kernel build/sluice \
@@ -39,10 +40,10 @@ round() {
     python3 tests/system/powercut.py "$tmp/image" "$tmp/h.com2" "$n"
 }
 
-backends=(nbd virtio nvme)
+backends=(nbd virtio nvme nbd-dma)
 lost=0 moot=0
 for ((i = 1; i <= rounds; i++)); do
-    backend=${backends[i % 3]}
+    backend=${backends[i % ${#backends[@]}]}
     out=$(round $i "$backend" writeback)
     rc=$?
     echo "# $i, $backend: $out"
