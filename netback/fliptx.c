@@ -288,6 +288,39 @@ static __always_inline void row_end(const struct row *r, unsigned int n, uint32_
         port_touch(&to->vif->port);
 }
 
+/* A struct netflip_frag; place: its offset and length. */
+static __always_inline void put_frag(uint64_t *to, grant_ref_t ref, uint32_t place)
+{
+    uint32_t w[2] = { ref, place };
+
+    __builtin_memcpy(&((uint32_t *)(void *)to)[0], &w[0], 4);
+    __builtin_memcpy(&((uint32_t *)(void *)to)[1], &w[1], 4);
+}
+
+/* Where pages of a row are put, as far as no index wraps. */
+struct row_pages {
+    const grant_ref_t *offer;
+    grant_ref_t *back;
+    struct sluice_flip_op *op;
+    struct exchange *what;
+    uint32_t doms;
+};
+
+static __always_inline struct row_pages row_pages(const struct row *r)
+{
+    return (struct row_pages){ .offer = &r->to->rx->ref[r->ref_cons % NETFLIP_REFS],
+                               .back = &r->v->tx->ref[r->ref_prod % NETFLIP_REFS],
+                               .op = &exchange_op[r->nr_ops], .what = &exchange_what[r->nr_ops],
+                               .doms = exchange_doms(r->v->vif->dom, r->to->vif->dom) };
+}
+
+/* How many they are, of n. */
+static __always_inline unsigned int row_pages_max(const struct row *r, unsigned int n)
+{
+    n = MIN(n, NETFLIP_REFS - r->ref_cons % NETFLIP_REFS);
+    return MIN(n, NETFLIP_REFS - r->ref_prod % NETFLIP_REFS);
+}
+
 /*
  * The fragments of a frame with that many slots go into slots of the receiver, laid out as in the sender's; each page is
  * queued to be flipped. False: something is wrong with it; nothing has happened.
@@ -296,43 +329,52 @@ static __always_inline bool row_frags(struct row *r, union first_word h, unsigne
 {
     const struct netflip_head *slot = &r->v->tx_slot[r->cons % NETFLIP_SLOTS];
     struct netflip_head *head = &r->to->rx_slot[r->next % NETFLIP_SLOTS];
-    unsigned int at = 8 + ((h.inline_len + 7u) & ~7u), sum = h.inline_len, n = r->nr_ops;
+    unsigned int at = 8 + ((h.inline_len + 7u) & ~7u), sum = h.inline_len, left = h.nr_frags;
     const uint64_t *from = (const uint64_t *)(const void *)((const uint8_t *)slot + at);
     uint64_t *out = (uint64_t *)(void *)((uint8_t *)head + at);
-    uint32_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
-    grant_ref_t *back = r->v->tx->ref;
-    const grant_ref_t *offers = r->to->rx->ref;
-    uint32_t ref_cons = r->ref_cons, ref_prod = r->ref_prod, cons = r->cons, next = r->next;
     unsigned int here = (NETFLIP_SLOT_BYTES - at) / 8u;
+    uint32_t cons = r->cons, next = r->next;
+    struct row to = *r;
 
     if (unlikely(r->prod - cons < slots))
         return false;
-    for (unsigned int end = n + h.nr_frags; n != end; n++) {
-        unsigned int offset, len;
-        grant_ref_t ref;
-        uint64_t g;
+    while (left) {
+        struct row_pages p = row_pages(&to);
+        unsigned int n;
 
-        if (unlikely(!here--)) {
+        if (!here) {
             from = (const uint64_t *)(const void *)&r->v->tx_slot[++cons % NETFLIP_SLOTS];
             out = (uint64_t *)(void *)&r->to->rx_slot[++next % NETFLIP_SLOTS];
-            here = NETFLIP_FRAGS_PER_SLOT - 1;
+            here = NETFLIP_FRAGS_PER_SLOT;
         }
-        g = READ_ONCE(*from++);
-        offset = (uint16_t)(g >> 32);
-        len = (unsigned int)(g >> 48);
-        if (unlikely(len - 1 >= PAGE_SIZE || offset + len > PAGE_SIZE))
-            return false;
-        sum += len;
-        ref = READ_ONCE(offers[ref_cons++ % NETFLIP_REFS]);
-        *out++ = (g & ~0xffffffffUL) | ref;
-        back[ref_prod++ % NETFLIP_REFS] = (grant_ref_t)g;
-        exchange_put(&exchange_op[n], &exchange_what[n], doms, (grant_ref_t)g, (uint32_t)(g >> 32), ref, head);
+        n = row_pages_max(&to, MIN(left, here));
+        for (unsigned int i = 0; i < n; i++) {
+            uint64_t g = READ_ONCE(from[i]);
+            uint32_t place = (uint32_t)(g >> 32);
+            unsigned int len = place >> 16;
+            grant_ref_t ref;
+
+            if (unlikely(!len || (uint16_t)place + len > PAGE_SIZE))
+                return false;
+            sum += len;
+            ref = READ_ONCE(p.offer[i]);
+            put_frag(&out[i], ref, place);
+            p.back[i] = (grant_ref_t)g;
+            exchange_put(&p.op[i], &p.what[i], p.doms, (grant_ref_t)g, place, ref, head);
+        }
+        from += n;
+        out += n;
+        here -= n;
+        left -= n;
+        to.ref_cons += n;
+        to.ref_prod += n;
+        to.nr_ops += n;
     }
     if (unlikely(sum != h.len))
         return false;
-    r->nr_ops = n;
-    r->ref_cons = ref_cons;
-    r->ref_prod = ref_prod;
+    r->nr_ops = to.nr_ops;
+    r->ref_cons = to.ref_cons;
+    r->ref_prod = to.ref_prod;
     return true;
 }
 
@@ -395,16 +437,7 @@ static unsigned int row_stretch(const struct row *r, unsigned int most)
     n = MIN(n, r->slots_left);
     n = MIN(n, NETFLIP_SLOTS - r->next % NETFLIP_SLOTS);
     n = MIN(n, r->refs_left);
-    n = MIN(n, NETFLIP_REFS - r->ref_cons % NETFLIP_REFS);
-    n = MIN(n, NETFLIP_REFS - r->ref_prod % NETFLIP_REFS);
-    return MIN(n, EXCHANGE_BATCH - r->nr_ops);
-}
-
-/* A struct netflip_frag; place: its offset and length. */
-static __always_inline void put_frag(uint8_t *to, grant_ref_t ref, uint32_t place)
-{
-    __builtin_memcpy(to, &ref, sizeof(ref));
-    __builtin_memcpy(to + sizeof(ref), &place, sizeof(place));
+    return row_pages_max(r, MIN(n, EXCHANGE_BATCH - r->nr_ops));
 }
 
 /* At most n frames of one slot and one page, not to be cut, from where no index wraps. Returns how many there were. */
@@ -412,14 +445,12 @@ static __always_inline unsigned int single_stretch(const struct row *r, unsigned
 {
     const struct netflip_head *from = &r->v->tx_slot[r->cons % NETFLIP_SLOTS];
     struct netflip_head *to = &r->to->rx_slot[r->next % NETFLIP_SLOTS];
-    const grant_ref_t *offer = &r->to->rx->ref[r->ref_cons % NETFLIP_REFS];
-    grant_ref_t *back = &r->v->tx->ref[r->ref_prod % NETFLIP_REFS];
-    struct sluice_flip_op *op = &exchange_op[r->nr_ops];
-    struct exchange *what = &exchange_what[r->nr_ops];
+    const struct row_pages p = row_pages(r);
+    struct sluice_flip_op *op = p.op;
+    struct exchange *what = p.what;
     const uint64_t not_single = r->not_taken | 0xffUL << 24 |
                                 (uint64_t)(NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6 | NETFLIP_COPY) << 48;
     const uint64_t w1 = r->w1, plain = r->plain & ~0xffffUL;
-    const uint32_t doms = exchange_doms(r->v->vif->dom, r->to->vif->dom);
     unsigned int i, len_max = r->len_max;
     uint32_t sum = 0;
 
@@ -447,10 +478,10 @@ static __always_inline unsigned int single_stretch(const struct row *r, unsigned
         if (inline_len > SHORT_HEAD)
             __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
                              NETFLIP_INLINE_MAX - SHORT_HEAD);
-        ref = READ_ONCE(offer[i]);
-        put_frag((uint8_t *)out + at, ref, place);
-        back[i] = (grant_ref_t)g;
-        exchange_put(op, what, doms, (grant_ref_t)g, place, ref, to);
+        ref = READ_ONCE(p.offer[i]);
+        put_frag((uint64_t *)(void *)((uint8_t *)out + at), ref, place);
+        p.back[i] = (grant_ref_t)g;
+        exchange_put(op, what, p.doms, (grant_ref_t)g, place, ref, to);
         sum += len;
     }
     *bytes += sum;

@@ -49,7 +49,7 @@ static int flip_connect(struct netfront *nf)
 /* Sending ---------------------------------------------------------------------------------- */
 
 /* Pages that came back, up to prod. */
-static void reap_to(struct netfront *nf, uint32_t prod)
+static noinline void reap_to(struct netfront *nf, uint32_t prod)
 {
     struct netfront_flip *f = &nf->flip;
     const grant_ref_t *ring = f->tx->ref;
@@ -93,7 +93,8 @@ static void flip_reap(struct netfront *nf, bool arm)
             netfront_fault(nf, "it gives back more pages than there is room for");
             return;
         }
-        reap_to(nf, prod);
+        if (prod != f->tx_ref_cons)
+            reap_to(nf, prod);
         if (!arm || nf->fault)
             return;
         f->tx->ref_event = f->tx_ref_cons + 1;
@@ -292,8 +293,8 @@ static void flip_post(struct netfront *nf)
     }
 }
 
-/* A page that a frame names, which was not flipped. False: it is not one that the backend had, or it keeps it. */
-static noinline bool take_copied(struct netfront *nf, uint32_t page)
+/* A page that a frame names, flipped or not. False: it is not one that the backend had, or it keeps it. */
+static noinline bool take_page(struct netfront *nf, uint32_t page)
 {
     if (unlikely(page >= NETFRONT_PAGES || nf->state[page] != PAGE_RX)) {
         netfront_fault(nf, "it brings a page that it does not have");
@@ -306,6 +307,35 @@ static noinline bool take_copied(struct netfront *nf, uint32_t page)
     return true;
 }
 
+/* Takes the first of n pages that a frame names, up to one that takes longer, or with which something is wrong. How many. */
+static __always_inline unsigned int take_flipped(struct netfront *nf, const uint64_t *from, struct netfront_frag *to, unsigned int n,
+                                                 unsigned int *sum)
+{
+    const struct grant_entry_v1 *entry = nf->entry;
+    uint64_t *frames = glue_frames(nf->first_pfn);
+    const uint32_t first_ref = nf->first_ref;
+    uint8_t *state = nf->state;
+    unsigned int i, bytes = 0;
+
+    for (i = 0; i < n; i++) {
+        uint64_t g = READ_ONCE(from[i]);
+        unsigned int len = (unsigned int)(g >> 48);
+        uint32_t page = (uint32_t)g - first_ref;
+
+        if (unlikely(!len || (uint16_t)(g >> 32) + len > PAGE_SIZE || page >= NETFRONT_PAGES || state[page] != PAGE_RX ||
+                     load_acquire(&entry[page].flags)))
+            break;
+        frames[page] = entry[page].frame;
+        state[page] = PAGE_USER;
+        bytes += len;
+        frag_set(&to[i], g - first_ref);
+    }
+    nf->nr_rx -= i;
+    nf->stats.rx_flipped += i;
+    *sum += bytes;
+    return i;
+}
+
 /* The fragments of the frame whose head was taken. False: something is wrong; its pages are back. */
 static bool take_frags(struct netfront *nf, const struct netflip_head *h,
                        const struct netflip_head *slot, uint32_t prod, struct netfront_frame *f)
@@ -315,37 +345,39 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
     const uint64_t *from = (const void *)(slot->data + ((h->inline_len + 7u) & ~7u));
     unsigned int sum = h->inline_len;
     struct netfront_frag *to = f->frag, *end = to + NETFRONT_FRAGS_MAX;
-    const struct grant_entry_v1 *entry = nf->entry;
-    uint64_t *frames = glue_frames(nf->first_pfn);
     uint32_t first_ref = nf->first_ref;
-    uint8_t *state = nf->state;
-    unsigned int flipped = 0;
     bool good = !(h->flags & NETFLIP_LOST);
 
-    for (unsigned int i = h->nr_frags; i; i--) {
+    for (unsigned int left = h->nr_frags, n; left;) {
         unsigned int offset, len;
         uint32_t page;
         uint64_t g;
 
-        if (unlikely(!here--)) {
+        if (!here) {
             if (unlikely(r->rx_cons == prod)) {
                 netfront_fault(nf, "a frame has no end");
                 good = false;
                 break;
             }
             from = (const void *)&r->rx_slot[r->rx_cons++ % NETFLIP_SLOTS];
-            here = NETFLIP_FRAGS_PER_SLOT - 1;
+            here = NETFLIP_FRAGS_PER_SLOT;
         }
+        n = MIN(left, here);
+        n = take_flipped(nf, from, to, MIN(n, (unsigned int)(end - to)), &sum);
+        from += n;
+        to += n;
+        here -= n;
+        left -= n;
+        if (!left || !here)
+            continue;
+        /* One that is not so simple. */
+        here--;
+        left--;
         g = READ_ONCE(*from++);         /* a struct netflip_frag */
         page = (uint32_t)g - first_ref;
         offset = (uint16_t)(g >> 32);
         len = (unsigned int)(g >> 48);
-        if (likely(page < NETFRONT_PAGES) && likely(state[page] == PAGE_RX) &&
-            likely(!load_acquire(&entry[page].flags))) {
-            frames[page] = entry[page].frame;
-            state[page] = PAGE_USER;
-            flipped++;
-        } else if (!take_copied(nf, page)) {
+        if (!take_page(nf, page)) {
             good = false;
             continue;
         }
@@ -359,8 +391,6 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
         }
         frag_set(to++, g - first_ref);
     }
-    nf->nr_rx -= flipped;
-    nf->stats.rx_flipped += flipped;
     f->nr_frags = (uint8_t)(to - f->frag);
     if (likely(good && sum == h->len))
         return true;
@@ -426,7 +456,7 @@ static unsigned int take_burst(struct netfront *nf, unsigned int n)
     const uint32_t first_ref = nf->first_ref;
     uint8_t *state = nf->state, *head = nf->burst_head[0];
     struct netfront_frame *f = nf->burst, *end;
-    unsigned int small = 0, bytes = 0;
+    unsigned int others = 0, bytes = 0;     /* all but those with a page that was flipped */
 
     n = MIN(n, NETFLIP_SLOTS - r->rx_cons % NETFLIP_SLOTS);
     for (end = f + MIN(n, (unsigned int)NETFRONT_BURST); f != end; f++, slot++, head += NETFRONT_HEAD_MAX) {
@@ -443,15 +473,21 @@ static unsigned int take_burst(struct netfront *nf, unsigned int n)
             if (unlikely(!here || here + (uint16_t)(g >> 32) > PAGE_SIZE || inline_len + here != len))
                 break;
             page = (uint32_t)g - first_ref;
-            if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_RX || load_acquire(&entry[page].flags)))
+            if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_RX))
                 break;
-            frames[page] = entry[page].frame;
-            state[page] = PAGE_USER;
+            if (likely(!load_acquire(&entry[page].flags))) {
+                frames[page] = entry[page].frame;
+                state[page] = PAGE_USER;
+            } else if (take_page(nf, page)) {
+                others++;
+            } else {
+                break;
+            }
             frag_set(f->frag, g - first_ref);
         } else if (unlikely((w & frags_and_flags) || inline_len != len)) {
             break;
         } else {
-            small++;
+            others++;
         }
         f->sizes = w & no_gso;
         ring_copy_in(head, slot->data, HEAD_SHORT);
@@ -461,8 +497,8 @@ static unsigned int take_burst(struct netfront *nf, unsigned int n)
     }
     n = (unsigned int)(f - nf->burst);
     r->rx_cons += n;
-    nf->nr_rx -= n - small;
-    nf->stats.rx_flipped += n - small;
+    nf->nr_rx -= n - others;
+    nf->stats.rx_flipped += n - others;
     nf->stats.rx_frames += n;
     nf->stats.rx_bytes += bytes;
     return n;

@@ -186,11 +186,14 @@ static struct netfront_frame *frames_fill(struct netfront *nf, struct netfront_f
     uint8_t *state = nf->state;
 
     for (; f != end && likely(f->nr_frags <= nr_free); f++) {
+        if (likely(f->nr_frags == 1)) {
+            f->frag[0].page = pages[--nr_free];
+            state[f->frag[0].page] = PAGE_USER;
+            continue;
+        }
         for (struct netfront_frag *g = f->frag, *last = g + f->nr_frags; g != last; g++) {
-            uint32_t page = pages[--nr_free];
-
-            state[page] = PAGE_USER;
-            g->page = page;
+            g->page = pages[--nr_free];
+            state[g->page] = PAGE_USER;
         }
     }
     nf->nr_free = nr_free;

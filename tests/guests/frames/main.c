@@ -206,15 +206,27 @@ static void set_due(struct source *s)
     s->due = true;
 }
 
-/* The same of a whole page, or of what the frame has in its last, 16 bytes at least: are the words at its ends right? */
-static __always_inline bool ends_right(const uint8_t *p, unsigned int len, uint32_t seq, uint32_t k)
+/* Are the words at the ends of each page right, of which all but the last are whole? */
+static __always_inline bool whole_pages_right(const struct netfront_frame *f, uint32_t seq, uint32_t total)
 {
-    unsigned int last = len / 8 * 8 - 8;
-    uint64_t w, v;
+    const struct netfront_frag *g = f->frag, *last = g + f->nr_frags - 1;
+    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
+    const uint8_t *pages = pool;
+    uint64_t first = word_of(seq, 0), w, v;
 
-    __builtin_memcpy(&w, p, 8);
-    __builtin_memcpy(&v, p + last, 8);
-    return w == word_of(seq, k / 8) && v == word_of(seq, (k + last) / 8);
+    if (!f->nr_frags || total - last->len != (f->nr_frags - 1) * (uint32_t)PAGE_SIZE || last->len < 16)
+        return false;
+    for (; g != last; g++, first += next_page) {
+        const uint8_t *p = pages + (size_t)g->page * PAGE_SIZE;
+
+        __builtin_memcpy(&w, p, 8);
+        __builtin_memcpy(&v, p + PAGE_SIZE - 8, 8);
+        if (g->len != PAGE_SIZE || w != first || v != first + end_word)
+            return false;
+    }
+    __builtin_memcpy(&w, page_va(last->page) + last->offset, 8);
+    __builtin_memcpy(&v, page_va(last->page) + last->offset + (last->len / 8u - 1) * 8u, 8);
+    return w == first && v == first + word_of(0, last->len / 8u - 1);
 }
 
 /* Is a data frame what its source made? */
@@ -228,6 +240,8 @@ static bool check(const struct netfront_frame *f, const struct msg *m, unsigned 
         return false;
     total = f->len - rest;
     k = f->head_len - rest;
+    if (!all && !k && whole_pages_right(f, m->seq, total))
+        return true;
     ok = all ? right(f->head + rest, k, m->seq, 0, total, true)
              : right_word(f->head + rest, k, m->seq, 0, 0);
     for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
@@ -334,20 +348,14 @@ static noinline bool count_tcp(const struct netfront_frame *f)
     uint32_t total = f->len - rest, k = f->head_len - rest, seq = seq_of(f, TCP_MSG);
     struct source *s = source_of(f);
 
-    if (f->head_len < rest || f->head[23] != 6 || !in_order(s, f, TCP_MSG, seq) ||
-        (k >= 8 && !right_word(f->head + rest, k, seq, 0, 0)))
+    if (f->head_len < rest || f->head[23] != 6 || !in_order(s, f, TCP_MSG, seq))
         return false;
-    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
-        unsigned int len = g->len;
-
-        if (k % PAGE_SIZE || len != MIN(total - k, (uint32_t)PAGE_SIZE) || len < 16 ||
-            !ends_right(page_va(g->page) + g->offset, len, seq, k))
-            return false;
-        k += len;
-    }
+    /* The message is the last that is in the head; all pages but the last are whole. */
+    if (k || !whole_pages_right(f, seq, total))
+        return false;
     s->next++;
     s->left--;
-    return k == total;
+    return true;
 }
 
 static void put_pages(const struct netfront_frame *f)
@@ -491,19 +499,25 @@ static void make_burst(void)
     }
 }
 
-/* The words at the ends of each page. */
-static void fill_pages(const struct netfront_frame *f, uint32_t seq)
+/* The words at the ends of each page, of which all but the last are whole. */
+static void fill_whole_pages(const struct netfront_frame *f, uint32_t seq)
 {
-    uint32_t k = 0;
+    const struct netfront_frag *g = f->frag, *last = g + f->nr_frags - 1;
+    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
+    uint64_t w = word_of(seq, 0), v;
+    uint8_t *pages = pool;
 
-    for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end; g++) {
-        unsigned int last = g->len & ~7u;
+    for (; g != last; g++, w += next_page) {
+        uint8_t *p = pages + (size_t)g->page * PAGE_SIZE;
 
-        if (last)
-            put_word(page_va(g->page), seq, k);
-        if (last > 8)
-            put_word(page_va(g->page) + last - 8, seq, k + last - 8);
-        k += g->len;
+        v = w + end_word;
+        __builtin_memcpy(p, &w, 8);
+        __builtin_memcpy(p + PAGE_SIZE - 8, &v, 8);
+    }
+    if (g->len >= 8) {
+        v = w + word_of(0, g->len / 8u - 1);
+        __builtin_memcpy(page_va(g->page), &w, 8);
+        __builtin_memcpy(page_va(g->page) + (g->len / 8u - 1) * 8u, &v, 8);
     }
 }
 
@@ -530,7 +544,8 @@ static void fill_frames(unsigned int n)
         return;
     }
     for (unsigned int i = 0; i < n; i++, seq++) {
-        fill_pages(&burst.frame[i], seq);
+        if (burst.frame[i].nr_frags)
+            fill_whole_pages(&burst.frame[i], seq);
         __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
         if (small)
             put_word(burst.head[i] + word, seq, 0);
@@ -646,18 +661,20 @@ static void receive_burst(void *arg, const struct netfront_frame *f, unsigned in
 
     for (; f != end; f++) {
         if (unlikely(!count_udp(f, pages))) {
-            netfront_frames_put(nf, first, (unsigned int)(f - first));
+            if (f != first)
+                netfront_frames_put(nf, first, (unsigned int)(f - first));
             receive(arg, f);
             first = f + 1;
         }
     }
-    netfront_frames_put(nf, first, (unsigned int)(f - first));
+    if (f != first)
+        netfront_frames_put(nf, first, (unsigned int)(f - first));
 }
 
 /* Others: with more pages, or by the standard protocol. */
 static void receive_sink(void *arg, const struct netfront_frame *f)
 {
-    if (likely(count_tcp(f)) || count_udp(f, pool))
+    if (f->head[23] == 6 ? count_tcp(f) : count_udp(f, pool))
         netfront_frames_put(nf, f, 1);
     else
         receive(arg, f);
