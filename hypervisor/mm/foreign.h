@@ -37,4 +37,11 @@ static inline void mmu_foreign_put(const struct mmu_foreign *f)
  * 0 or -EFAULT. */
 int mmu_vcpu_mask(guest_ptr_t p, cpumask_t *mask);
 
+/* In the count of a list: this is a continuation, *pdone says what was done before. */
+#define MMU_UPDATE_PREEMPTED    (1u << 31)
+
+/* What was done before a continuation; like the count that is written at the end, nobody hears when it cannot
+ * be read or written. */
+uint32_t mmu_read_done(guest_ptr_t pdone);
+
 #endif

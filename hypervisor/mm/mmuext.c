@@ -16,8 +16,6 @@
 #include "sched/sched.h"
 #include "atomic.h"
 
-#define UPDATE_PREEMPTED    (1u << 31)      /* as in pvmmu.c */
-
 /* ------------------------------------------------------------ roots */
 
 static int root_get_step(struct domain *d, mfn_t m)
@@ -330,10 +328,9 @@ long do_mmuext_op(guest_ptr_t uops, uint64_t count64, guest_ptr_t pdone, uint64_
 
     if (unlikely(current->mm.nr_deferred) && mm_drain())
         return hypercall_continue(__HYPERVISOR_mmuext_op, 4, uops.v, count64, pdone.v, foreigndom);
-    if (unlikely(count & UPDATE_PREEMPTED)) {
-        count &= ~UPDATE_PREEMPTED;
-        if (pdone.v && copy_from_guest(&done, pdone, sizeof(done)))
-            done = 0;
+    if (unlikely(count & MMU_UPDATE_PREEMPTED)) {
+        count &= ~MMU_UPDATE_PREEMPTED;
+        done = mmu_read_done(pdone);
     }
     if (unlikely(!guest_range_ok(uops, (uint64_t)count * sizeof(struct mmuext_op))))
         return -XEN_EFAULT;
@@ -349,7 +346,7 @@ long do_mmuext_op(guest_ptr_t uops, uint64_t count64, guest_ptr_t pdone, uint64_
     if (unlikely(rc == -XEN_ERESTART))
         rc = hypercall_continue(__HYPERVISOR_mmuext_op, 4,
                                 guest_ptr_add(uops, n * sizeof(struct mmuext_op)).v,
-                                (uint64_t)((count - n) | UPDATE_PREEMPTED), pdone.v, foreigndom);
+                                (uint64_t)((count - n) | MMU_UPDATE_PREEMPTED), pdone.v, foreigndom);
     mmu_foreign_put(&f);
     return rc;
 }

@@ -22,9 +22,6 @@
 #include "sched/sched.h"
 #include "atomic.h"
 
-/* In count: this is a continuation, *pdone says what was done before. */
-#define UPDATE_PREEMPTED    (1u << 31)
-
 int mmu_foreign_get_other(domid_t id, struct mmu_foreign *f)
 {
     const struct domain *self = current->domain;
@@ -196,9 +193,7 @@ static int foreign_arg(uint64_t foreigndom, struct mmu_foreign *pt, struct mmu_f
     return rc;
 }
 
-/* What was done before a continuation; like the count below, nobody hears when it cannot be
- * read or written. */
-static uint32_t read_done(guest_ptr_t pdone)
+uint32_t mmu_read_done(guest_ptr_t pdone)
 {
     uint32_t done;
 
@@ -215,9 +210,9 @@ static noinline long update_list(guest_ptr_t ureqs, uint64_t count64, guest_ptr_
     if (unlikely(current->mm.nr_deferred) && mm_drain())
         return hypercall_continue(__HYPERVISOR_mmu_update, 4, ureqs.v, count64, pdone.v,
                                   foreigndom);
-    if (unlikely(count & UPDATE_PREEMPTED)) {
-        count &= ~UPDATE_PREEMPTED;
-        done = read_done(pdone);
+    if (unlikely(count & MMU_UPDATE_PREEMPTED)) {
+        count &= ~MMU_UPDATE_PREEMPTED;
+        done = mmu_read_done(pdone);
     }
     if (unlikely(!guest_range_ok(ureqs, (uint64_t)count * sizeof(struct mmu_update))))
         return -XEN_EFAULT;
@@ -231,7 +226,7 @@ static noinline long update_list(guest_ptr_t ureqs, uint64_t count64, guest_ptr_
     if (unlikely(rc == -XEN_ERESTART))
         rc = hypercall_continue(__HYPERVISOR_mmu_update, 4,
                                 guest_ptr_add(ureqs, n * sizeof(struct mmu_update)).v,
-                                (uint64_t)((count - n) | UPDATE_PREEMPTED), pdone.v, foreigndom);
+                                (uint64_t)((count - n) | MMU_UPDATE_PREEMPTED), pdone.v, foreigndom);
     mmu_foreign_put(&f);
     mmu_foreign_put(&pt);
     return rc;

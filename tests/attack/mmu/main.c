@@ -11,28 +11,12 @@
 #include "runtime/start.h"
 #include "runtime/traps.h"
 #include "tests/attack/expect.h"
+#include "tests/attack/trywrite.h"
 
 #define PTE_PSE     0x080UL
 #define HV_START    0xffff800000000000UL
 #define FRAMES      48u
 #define TBL         (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY)
-
-static bool try_write64(volatile uint64_t *p, uint64_t v)
-{
-    bool ok = true;
-
-    __asm__ volatile("1: mov %1, (%2)\n"
-                     "2:\n"
-                     ".pushsection .text.fixup, \"ax\"\n"
-                     "3: movb $0, %0\n"
-                     "   jmp 2b\n"
-                     ".popsection\n"
-                     ".pushsection .extable, \"a\"\n"
-                     ".quad 1b, 3b\n"
-                     ".popsection\n"
-                     : "+q"(ok) : "r"(v), "r"(p) : "memory");
-    return ok;
-}
 
 static uint64_t entry(mfn_t m, uint64_t flags)
 {

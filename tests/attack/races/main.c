@@ -14,6 +14,7 @@
 #include "runtime/start.h"
 #include "runtime/traps.h"
 #include "tests/attack/ap.h"
+#include "tests/attack/trywrite.h"
 
 #define VCPUS_MAX   4u
 #define FRAMES      24u
@@ -76,23 +77,6 @@ static uint64_t entry(struct cpu *c)
 static void *slot(struct cpu *c)
 {
     return window + rnd(c, WINDOW) * PAGE_SIZE;
-}
-
-static bool try_write64(volatile uint64_t *p, uint64_t v)
-{
-    bool ok = true;
-
-    __asm__ volatile("1: mov %1, (%2)\n"
-                     "2:\n"
-                     ".pushsection .text.fixup, \"ax\"\n"
-                     "3: movb $0, %0\n"
-                     "   jmp 2b\n"
-                     ".popsection\n"
-                     ".pushsection .extable, \"a\"\n"
-                     ".quad 1b, 3b\n"
-                     ".popsection\n"
-                     : "+q"(ok) : "r"(v), "r"(p) : "memory");
-    return ok;
 }
 
 /* ---- Page tables ------------------------------------------------------------------------------ */

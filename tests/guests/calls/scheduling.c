@@ -199,6 +199,13 @@ static long initialise(unsigned int vcpu)
     return rc;
 }
 
+/* The call with a context that is wrong in one way. */
+#define WITH(...) \
+    do { \
+        (void)(__VA_ARGS__); \
+        TRY(initialise(1)); \
+    } while (0)
+
 /* One thing wrong each time; vCPU 1 stays without a context until the end. */
 static void contexts(void)
 {
@@ -212,60 +219,35 @@ static void contexts(void)
     TRY(hc_vcpu_op(VCPUOP_initialise, 1, BAD_PTR));
     TRY(hc_vcpu_op(VCPUOP_initialise, 1, HV_PTR));
     TRY(hc_vcpu_op(VCPUOP_up, 1, NULL));
-    context.user_regs.rip = BAD_ADDR;
-    TRY(initialise(1));
-    context.kernel_sp = BAD_ADDR;
-    TRY(initialise(1));
-    context.event_callback_eip = BAD_ADDR;
-    TRY(initialise(1));
-    context.failsafe_callback_eip = BAD_ADDR;
-    TRY(initialise(1));
-    context.syscall_callback_eip = BAD_ADDR;
-    TRY(initialise(1));
-    context.fs_base = BAD_ADDR;
-    TRY(initialise(1));
-    context.gs_base_kernel = BAD_ADDR;
-    TRY(initialise(1));
-    context.gs_base_user = BAD_ADDR;
-    TRY(initialise(1));
-    context.trap_ctxt[3].address = BAD_ADDR;
-    TRY(initialise(1));
-    context.ldt_ents = 8193;
-    TRY(initialise(1));
-    context.ldt_base = 5;
-    context.ldt_ents = 1;
-    TRY(initialise(1));
-    context.ldt_base = HV_ADDR;
-    context.ldt_ents = 1;
-    TRY(initialise(1));
-    context.gdt_ents = 512 * 16;
-    TRY(initialise(1));
-    context.gdt_ents = 8;
-    context.gdt_frames[0] = NO_FRAME;
-    TRY(initialise(1));
-    context.gdt_frames[0] = virt_to_mfn(gdt).v;     /* writable */
-    context.gdt_ents = 8;
-    TRY(initialise(1));
-    context.ctrlreg[3] = 0;
-    TRY(initialise(1));
-    context.ctrlreg[3] = NO_FRAME << PAGE_SHIFT;
-    TRY(initialise(1));
-    context.ctrlreg[3] = virt_to_maddr(gdt);
-    TRY(initialise(1));
-    context.ctrlreg[1] = virt_to_maddr(gdt);
-    TRY(initialise(1));
-    context.ctrlreg[1] = NO_FRAME << PAGE_SHIFT;
-    TRY(initialise(1));
+    WITH(context.user_regs.rip = BAD_ADDR);
+    WITH(context.kernel_sp = BAD_ADDR);
+    WITH(context.event_callback_eip = BAD_ADDR);
+    WITH(context.failsafe_callback_eip = BAD_ADDR);
+    WITH(context.syscall_callback_eip = BAD_ADDR);
+    WITH(context.fs_base = BAD_ADDR);
+    WITH(context.gs_base_kernel = BAD_ADDR);
+    WITH(context.gs_base_user = BAD_ADDR);
+    WITH(context.trap_ctxt[3].address = BAD_ADDR);
+    WITH(context.ldt_ents = 8193);
+    WITH(context.ldt_base = 5, context.ldt_ents = 1);
+    WITH(context.ldt_base = HV_ADDR, context.ldt_ents = 1);
+    WITH(context.gdt_ents = 512 * 16);
+    WITH(context.gdt_ents = 8, context.gdt_frames[0] = NO_FRAME);
+    WITH(context.gdt_frames[0] = virt_to_mfn(gdt).v, context.gdt_ents = 8);    /* writable */
+    WITH(context.ctrlreg[3] = 0);
+    WITH(context.ctrlreg[3] = NO_FRAME << PAGE_SHIFT);
+    WITH(context.ctrlreg[3] = virt_to_maddr(gdt));
+    WITH(context.ctrlreg[1] = virt_to_maddr(gdt));
+    WITH(context.ctrlreg[1] = NO_FRAME << PAGE_SHIFT);
     TRY(hc_vcpu_op(VCPUOP_is_up, 1, NULL));
     TRY(hc_vcpu_op(VCPUOP_up, 1, NULL));
     TRY(hc_vcpu_op(VCPUOP_down, 1, NULL));
-    context.ctrlreg[0] = ~0UL;
-    context.ctrlreg[4] = ~0UL;
-    context.user_regs.cs = 8;
-    context.user_regs.ss = 16;
-    context.user_regs.rflags = ~0UL;
-    context.debugreg[7] = ~0UL;
-    TRY(initialise(1));
+    WITH(context.ctrlreg[0] = ~0UL,
+         context.ctrlreg[4] = ~0UL,
+         context.user_regs.cs = 8,
+         context.user_regs.ss = 16,
+         context.user_regs.rflags = ~0UL,
+         context.debugreg[7] = ~0UL);
     TRY(initialise(1));
     TRY(hc_vcpu_op(VCPUOP_is_up, 1, NULL));
 }
