@@ -144,13 +144,13 @@ void timer_cancel(struct timer *t)
     heap_down(last->slot);
 }
 
-static void run_timers(void)
+/* now: the time, or a little before; 0: not known. What has become due since then is run in the next turn. */
+static void run_timers(uint64_t now)
 {
-    uint64_t now;
-
     if (!heap_len)
         return;
-    now = now_ns();
+    if (!now)
+        now = now_ns();
     while (heap_len && heap[1]->due <= now) {
         struct timer *t = heap[1];
 
@@ -186,37 +186,41 @@ static bool work_after_all(void)
 }
 
 /* Upcalls are masked, so nothing can come between the last look and the block, which unmasks,
- * looks, and sleeps in one step. */
-static void idle(void)
+ * looks, and sleeps in one step. Returns the time, 0 when it did not have to look. */
+static uint64_t idle(void)
 {
-    uint64_t due = heap_len ? heap[1]->due : 0;
+    uint64_t due = heap_len ? heap[1]->due : 0, now = due || start_ns ? now_ns() : 0;
 
-    if (due && due <= now_ns())
-        return;
+    if (due && due <= now)
+        return now;
     if (due != armed)
         (void)hc_set_timer_op(due);
     armed = due;
     if (work_after_all())
-        return;
+        return now;
     stats.blocks++;
     if (!start_ns) {
         (void)hc_sched_op(SCHEDOP_block, NULL);
-        return;
+        return 0;
     }
-    idle_ns -= now_ns();
+    idle_ns -= now;
     (void)hc_sched_op(SCHEDOP_block, NULL);
-    idle_ns += now_ns();
+    now = now_ns();
+    idle_ns += now;
+    return now;
 }
 
 void loop_turn(bool block)
 {
+    uint64_t now = 0;
+
     if (block && list_empty(&works) && list_empty(&lasts) && !event_any_pending())
-        idle();
+        now = idle();
     stats.turns++;
     if (event_poll())
         stats.events++;
     run_list(&works);
-    run_timers();
+    run_timers(now);
     run_list(&lasts);
 }
 
