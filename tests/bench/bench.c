@@ -164,8 +164,8 @@ static void tcpsrc(const char *ip, int port, int mib, int bs)
     shutdown(s, SHUT_WR);
     char o[256] = ""; ssize_t r = read(s, o, sizeof o - 1); (void)r; uint64_t dt = now() - t0;
     struct tcp_info ti; socklen_t tl = sizeof ti; memset(&ti, 0, sizeof ti); getsockopt(s, IPPROTO_TCP, TCP_INFO, &ti, &tl);
-    printf("R tcp_bulk MiB=%d buf=%d ns=%llu Mbit_s=%.1f ns_per_KiB=%.1f mss=%u segs_out=%u retrans=%u | %s\n", mib, bs, (unsigned long long)dt,
-           tot * 8e3 / dt, dt * 1024.0 / tot, ti.tcpi_snd_mss, ti.tcpi_segs_out, ti.tcpi_total_retrans, o);
+    printf("R tcp_bulk MiB=%d buf=%d ns=%llu Mbit_s=%.1f ns_per_KiB=%.1f mss=%u segs_out=%u retrans=%u acks=%u cwnd=%u | %s\n", mib, bs, (unsigned long long)dt,
+           tot * 8e3 / dt, dt * 1024.0 / tot, ti.tcpi_snd_mss, ti.tcpi_segs_out, ti.tcpi_total_retrans, ti.tcpi_segs_in, ti.tcpi_snd_cwnd, o);
 }
 static void udpsink(int port)   // counts; a datagram starting with 'E' ends a run and is answered with the tally
 {
