@@ -11,8 +11,8 @@
 #include "sluice/flip.h"
 
 /*
- * Fragments shorter than this are copied. Guest to guest, everything counted, a frame with one page takes 575
- * instructions when the page is flipped, whatever is in it; copied 2062 with 198 bytes and 2214 with 1442 (`make bench
+ * Fragments shorter than this are copied. Guest to guest, everything counted, a frame with one page takes 566
+ * instructions when the page is flipped, whatever is in it; copied 2053 with 198 bytes and 2205 with 1442 (`make bench
  * PARTS=flipnet`). So whatever does not fit into its slot is flipped.
  */
 #define FLIP_MIN 1
