@@ -59,15 +59,19 @@ static inline uint64_t glue_pfn(const void *va)
     return virt_to_pfn(va).v;
 }
 
-/* Takes a grant back. False: the other end is still at it. */
-static inline bool glue_grant_end(struct grant_entry_v1 *e)
+/*
+ * Takes a grant back. False: the other end is still at it. *was: its flags until now; 0: a flip had taken it back, maybe
+ * just now, on another CPU.
+ */
+static inline bool glue_grant_end(struct grant_entry_v1 *e, uint16_t *was)
 {
-    uint16_t flags = load_acquire(&e->flags);
-
-    do {
-        if (flags & (GTF_reading | GTF_writing))
+    *was = load_acquire(&e->flags);
+    while (*was) {
+        if (*was & (GTF_reading | GTF_writing))
             return false;
-    } while (!atomic_cmpxchg(&e->flags, &flags, (uint16_t)0));
+        if (atomic_cmpxchg(&e->flags, was, (uint16_t)0))
+            break;
+    }
     return true;
 }
 

@@ -141,33 +141,26 @@ static inline void page_offer(struct netfront *nf, unsigned int page, uint16_t f
     store_release(&nf->entry[page].flags, flags);
 }
 
-/* Has a flip taken the grant of a page back? Then another frame is behind it. */
-static __always_inline bool page_flipped(struct netfront *nf, unsigned int page)
-{
-    struct grant_entry_v1 *e = &nf->entry[page];
-
-    if (unlikely(load_acquire(&e->flags)))
-        return false;
-    glue_frame_changed(nf->first_pfn + page, e->frame);
-    return true;
-}
-
 /*
- * Takes the grant of a page back, unless a flip did. False: it is still in use, and lost to us until the backend lets go. The
- * state is the caller's to set.
+ * Takes the grant of a page back, unless a flip did: then another frame is behind the page now. False: it is still in use, and
+ * lost to us until the backend lets go. The state is the caller's to set.
  */
 static inline bool page_end(struct netfront *nf, unsigned int page, uint64_t *flipped,
                             uint64_t *copied)
 {
-    if (page_flipped(nf, page)) {
-        (*flipped)++;
-        return true;
-    }
-    if (unlikely(!glue_grant_end(&nf->entry[page]))) {
+    struct grant_entry_v1 *e = &nf->entry[page];
+    uint16_t was;
+
+    if (unlikely(!glue_grant_end(e, &was))) {
         nf->state[page] = PAGE_LOST;
         return false;
     }
-    (*copied)++;
+    if (was) {
+        (*copied)++;
+    } else {
+        glue_frame_changed(nf->first_pfn + page, e->frame);
+        (*flipped)++;
+    }
     return true;
 }
 

@@ -155,26 +155,18 @@ void pool_offer(struct pool *p, unsigned int i, domid_t dom)
 	smp_store_release(&e->flags, GTF_permit_access | SLUICE_GTF_flip);
 }
 
-/* Ends the grant, unless somebody is at it. */
-static bool grant_end(struct grant_entry_v1 *e)
-{
-	u16 flags = READ_ONCE(e->flags);
-
-	do {
-		if (flags & (GTF_reading | GTF_writing))
-			return false;
-	} while (!try_cmpxchg(&e->flags, &flags, 0));
-	return true;
-}
-
 int pool_take(struct pool *p, unsigned int i)
 {
 	struct grant_entry_v1 *e = &p->entry[i];
-	unsigned long pfn = page_to_pfn(pool_page(p, i));
+	u16 flags = smp_load_acquire(&e->flags);
 
-	if (smp_load_acquire(&e->flags) == 0) {
-		xen_p2m_addr[pfn] = e->frame;
-		return 1;
+	/* Until nothing is left of the grant: we have ended it, or a flip has, maybe just now on another CPU. */
+	while (flags) {
+		if (flags & (GTF_reading | GTF_writing))
+			return -EBUSY;
+		if (try_cmpxchg(&e->flags, &flags, 0))
+			return 0;
 	}
-	return grant_end(e) ? 0 : -EBUSY;
+	xen_p2m_addr[page_to_pfn(pool_page(p, i))] = e->frame;
+	return 1;
 }

@@ -7,6 +7,7 @@
 /* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -707,6 +708,44 @@ static void suspended(void **unused)
     }
 }
 
+/* A flip on another CPU, at any moment while the grant is being taken back. */
+static grant_ref_t flipping;
+static bool enough;
+
+static void *flips(void *unused)
+{
+    while (!load_acquire(&enough))
+        (void)front_flip(flipping, 0);
+    return NULL;
+}
+
+static void flip_while_ending(void **unused)
+{
+    struct netfront *nf = p->nf;
+    int page = netfront_page_get(nf);
+    uint64_t flipped = 0, copied = 0;
+    pthread_t other;
+
+    assert_true(page >= 0);
+    flipping = nf->first_ref + (unsigned int)page;
+    store_release(&enough, false);
+    assert_int_equal(pthread_create(&other, NULL, flips, NULL), 0);
+    for (unsigned int i = 0; i < 200000; i++) {
+        page_offer(nf, (unsigned int)page, GTF_permit_access | SLUICE_GTF_flip, PAGE_TX);
+        for (unsigned int k = i % 64; k; k--)
+            __asm__ volatile("");
+        assert_true(page_end(nf, (unsigned int)page, &flipped, &copied));
+        assert_int_equal(nf->entry[page].flags, 0);
+        assert_int_equal(nf->entry[page].frame, glue_frame(page_at(nf, (unsigned int)page)));
+    }
+    store_release(&enough, true);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(front_frames_right());
+    assert_int_equal(flipped + copied, 200000);
+    nf->state[page] = PAGE_USER;
+    netfront_page_put(nf, (unsigned int)page);
+}
+
 int main(void)
 {
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_flip, teardown)
@@ -718,7 +757,7 @@ int main(void)
         S(standard_extra), S(standard_lost_frames),
         F(keys), S(keys), F(no_such_vif), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
         F(rings_kept), S(rings_kept), F(pages_kept),
-        S(pages_kept), F(suspended), S(suspended),
+        S(pages_kept), F(suspended), S(suspended), F(flip_while_ending),
     };
 
     netpeer_init();

@@ -3,6 +3,7 @@
 #include "tests/unit/fakes/front.h"
 #include <stdlib.h>
 #include <string.h>
+#include "atomic.h"
 #include "runtime/hypercall.h"
 #include "runtime/mem.h"
 #include "runtime/p2m.h"
@@ -161,17 +162,22 @@ void front_map(grant_ref_t ref, bool on)
 
 bool front_flip(grant_ref_t ref, uint8_t fill)
 {
-    struct grant_entry_v1 *e = front_entry(ref);
+    uint64_t *entry = (void *)front_entry(ref), word, idle;
     uint32_t page;
 
-    if (!e || e->flags != (GTF_permit_access | SLUICE_GTF_flip))
+    if (!entry)
         return false;
-    page = page_with_frame(e->frame);
+    word = load_acquire(entry);
+    if ((uint16_t)word != (GTF_permit_access | SLUICE_GTF_flip))
+        return false;
+    page = page_with_frame((uint32_t)(word >> 32));
     if (page == PAGES)
         return false;
-    real[page] = e->frame = next_frame++;
+    idle = (uint64_t)next_frame << 32 | (word & 0xffff0000);
+    if (!atomic_cmpxchg(entry, &word, idle))
+        return false;
+    real[page] = next_frame++;
     memset(va_of[page], fill, PAGE_SIZE);
-    e->flags = 0;
     return true;
 }
 
