@@ -195,6 +195,14 @@ void vbd_fail(struct vbd *v, const char *fmt, ...)
     work_queue(&v->fail_work);
 }
 
+static void kick_work(struct work *w)
+{
+    struct vbd *v = container_of(w, struct vbd, kick_work);
+
+    if (v->disk)
+        disk_kick(v->disk);
+}
+
 static void fail_work(struct work *w)
 {
     struct vbd *v = container_of(w, struct vbd, fail_work);
@@ -224,6 +232,7 @@ static void vbd_remove(struct vbd *v)
 {
     vbd_disconnect(v);
     work_cancel(&v->fail_work);
+    work_cancel(&v->kick_work);
     xbdev_close(&v->dev);
     list_remove(&v->link);
     disk_open_cancel(&v->open);
@@ -325,6 +334,7 @@ static void vbd_new(domid_t dom, uint32_t id, const char *path)
     v->id = id;
     snprintf(v->name, sizeof(v->name), "vbd%u.%u", dom, id);
     work_init(&v->fail_work, fail_work);
+    work_init(&v->kick_work, kick_work);
     list_init(&v->link);
     vbd_requests_init(v);
     rc = xbdev_open(&v->dev, path, true, frontend_changed);

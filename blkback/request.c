@@ -272,13 +272,16 @@ static void io_done(struct disk_io *io, int rc)
     }
     if (!rc && v->barrier == r && r->stage != BARRIER_FLUSH_AFTER) {
         barrier_next(r);
+        work_queue(&v->kick_work);      /* not at once: the disk is amid something */
         return;
     }
     if (!rc && r->left) {
-        if (r->submitting)
+        if (r->submitting) {
             r->again = true;
-        else
+        } else {
             discard_next(r);
+            work_queue(&v->kick_work);
+        }
         return;
     }
     if (v->barrier == r) {
@@ -286,6 +289,7 @@ static void io_done(struct disk_io *io, int rc)
         vbd_wake(v);
     } else if (v->barrier && v->barrier->stage == BARRIER_DRAIN && !v->busy) {
         barrier_next(v->barrier);
+        work_queue(&v->kick_work);
     }
     finish(r, status_of(rc));
 }

@@ -75,6 +75,7 @@ struct vbd {
     bool closing;               /* the disk is being closed; then state 6 */
     char why[96];
     struct work fail_work;
+    struct work kick_work;      /* something was submitted when something else was done */
 
     uint32_t nr_queues;
     struct vbd_queue *queue;    /* nr_queues of them; NULL: not connected */

@@ -331,11 +331,13 @@ static void comes_again(void **unused)
 static struct disk fake_disk;
 static struct disk_io *waiting[64];
 static unsigned int nr_waiting;
+static bool kicked;                 /* since the last one was submitted */
 static bool fake_closed;
 
 static void fake_submit(struct disk *d, struct disk_io *io)
 {
     waiting[nr_waiting++] = io;
+    kicked = false;
 }
 
 static void fake_close(struct disk *d)
@@ -346,7 +348,12 @@ static void fake_close(struct disk *d)
     disk_closed(d);
 }
 
-static const struct disk_driver fake_driver = { .submit = fake_submit, .close = fake_close };
+static void fake_kick(struct disk *d)
+{
+    kicked = true;
+}
+
+static const struct disk_driver fake_driver = { .submit = fake_submit, .kick = fake_kick, .close = fake_close };
 
 static void fake_open(struct disk_open *o)
 {
@@ -367,8 +374,10 @@ static void answer_first(int rc)
 
     assert_int_not_equal(nr_waiting, 0);
     memmove(waiting, waiting + 1, --nr_waiting * sizeof(waiting[0]));
+    kicked = true;
     disk_done(io, rc);
     fake_run();
+    assert_true(kicked);            /* whatever that made it submit */
 }
 
 static void connect_fake(uint32_t caps, uint32_t logical)
