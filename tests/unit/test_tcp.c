@@ -4,6 +4,7 @@
  * stay in order, nothing is lost for ever, and in between the address answers and a new connection works.
  */
 /* LINK: toolstack/net/handshake.c toolstack/net/syncookie.c toolstack/net/isn.c toolstack/net/bigseg.c toolstack/net/csum.c */
+/* LINK: tests/unit/fakes/nohost.c */
 /* LINK: toolstack/net/link.c toolstack/net/linkout.c toolstack/net/netif.c toolstack/net/stream.c toolstack/net/addr.c toolstack/net/orphans.c */
 /* LINK: netback/frame.c */
 /* LINK: runtime/loop.c lib/hash.c lib/strlcpy.c lib/printf.c build/liblwip-host.a */
@@ -109,47 +110,6 @@ void *page_alloc(void)
     if (fail_one_in && any(fail_one_in) == 0)
         return NULL;
     return aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-}
-
-void *page_alloc_zeroed(void)
-{
-    void *p = page_alloc();
-
-    return p ? memset(p, 0, PAGE_SIZE) : NULL;
-}
-
-void page_free(void *p)
-{
-    free(p);
-}
-
-mfn_t virt_to_mfn(const void *p)
-{
-    return mfn((uint64_t)p >> PAGE_SHIFT);
-}
-
-void rx_frame_done(struct frame *f)
-{
-}
-
-int event_bind_virq(unsigned int virq, event_fn fn, void *arg, evtchn_port_t *port)
-{
-    return 0;
-}
-
-bool event_any_pending(void)
-{
-    return false;
-}
-
-bool event_poll(void)
-{
-    return false;
-}
-
-long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
-{
-    return 0;
 }
 
 /* Nothing is pinned: no card takes pages of guests. */
