@@ -34,22 +34,25 @@ static void traps(void)
     traps_init();
 }
 
-/* Counts, and returns as PV-ABI says: rcx and r11 are on the stack in front of rip. */
-extern uint64_t nmi_count;
-void nmi_entry(void);
-__asm__(".pushsection .text\n"
-        "nmi_entry:\n"
-        "    incq nmi_count(%rip)\n"
-        "    pop %rcx\n"
-        "    pop %r11\n"
-        "    push $0\n"
-        "    push %rcx\n"
-        "    push %r11\n"
-        "    push %rax\n"
-        "    mov $23, %eax\n"
-        "    syscall\n"
-        ".popsection\n");
-uint64_t nmi_count;
+/* NAME_entry: counts in NAME_count, and returns as PV-ABI says: rcx and r11 are on the stack in front of rip. */
+#define COUNTING_ENTRY(name)                \
+    extern uint64_t name##_count;           \
+    void name##_entry(void);                \
+    __asm__(".pushsection .text\n"          \
+            #name "_entry:\n"               \
+            "    incq " #name "_count(%rip)\n" \
+            "    pop %rcx\n"                \
+            "    pop %r11\n"                \
+            "    push $0\n"                 \
+            "    push %rcx\n"               \
+            "    push %r11\n"               \
+            "    push %rax\n"               \
+            "    mov $23, %eax\n"           \
+            "    syscall\n"                 \
+            ".popsection\n");               \
+    uint64_t name##_count
+
+COUNTING_ENTRY(nmi);
 
 static void nmis(void)
 {
@@ -199,22 +202,8 @@ static void descriptors(void)
     }
 }
 
-/* As nmi_entry; CR0.TS is clear on the way in. */
-extern uint64_t no_device_count;
-void no_device_entry(void);
-__asm__(".pushsection .text\n"
-        "no_device_entry:\n"
-        "    incq no_device_count(%rip)\n"
-        "    pop %rcx\n"
-        "    pop %r11\n"
-        "    push $0\n"
-        "    push %rcx\n"
-        "    push %r11\n"
-        "    push %rax\n"
-        "    mov $23, %eax\n"
-        "    syscall\n"
-        ".popsection\n");
-uint64_t no_device_count;
+/* CR0.TS is clear on the way in. */
+COUNTING_ENTRY(no_device);
 
 struct fxsave {
     uint16_t fcw, other[11];
