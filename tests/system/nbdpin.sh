@@ -85,17 +85,21 @@ kill -STOP "$kit_pid"
 check "silent again" stalled g
 api DELETE /v1/domains/g > /dev/null
 check "a guest is destroyed whose pages TCP and the server still want" gone g
-wait_for 30 "vbd[0-9.]*: removed" "$log"
+check "  dom0 waits for the server's answers, and then no more" wait_for 30 "vbd2\.51712: removed" "$log"
 api_until 30 "$before - .memory_free_pages < 64" /v1/host
 now=$(free_pages)
 check "  no page is lost ($before free, $now)" test $((before - now)) -lt 64
-kill -CONT "$kit_pid"
+# A new server: nbdkit 1.32 ends with a failed assertion in raw_send_socket() if its peer is gone when several threads answer,
+# and what the old one has still in its socket would be written over the next guest's data.
+kill -9 "$kit_pid"; wait "$kit_pid" 2> /dev/null
+kit
+until [ -n "$(ss -Hltn "sport = :$kit_port")" ]; do kill -0 "$kit_pid" || break; sleep 0.05; done
 create g "$kit_port" "qd=32 rounds=2"
 check "  and the next one finds nothing amiss" api_until 60 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/g
 api DELETE /v1/domains/g > /dev/null
-wait_for 30 "vbd[0-9.]*: removed" "$log"
+wait_for 30 "vbd5\.51712: removed" "$log"
 grep -a 'closed; of' "$log" | sed 's/^/# /'
 check "most of it went straight out of their pages" awk '/closed; of/ { for (i = 1; i < NF; i++) if ($i == "of" && $(i + 2) == "KiB") { all += $(i + 1); own += $(i + 6) } } END { exit !(own > all * 0.7) }' "$log"
 check "no panic in the host's log" test "$(grep -acE 'PANIC|BUG' "$log")" -eq 0
-[ $bad -eq 0 ] || { tail -n 40 "$log"; tail -n 3 "$tmp"/*.json; }
+[ $bad -eq 0 ] || { tail -n 3 "$tmp"/*.log "$tmp"/*.json; api GET /v1/domains/g/console | tail -n 5; tail -n 20 "$log"; }
 finish
