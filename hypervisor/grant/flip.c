@@ -69,7 +69,7 @@ struct side {
 
 static noinline bool find_window(struct side *s, uint32_t ref)
 {
-    for (uint32_t i = 0; i < FLIP_WINDOWS; i++) {
+    for (uint32_t i = 0; i < s->gt->windows_end; i++) {
         const struct flip_window *w = s->gt->window[i];
 
         if (w && flip_has_ref(&w->at, ref)) {

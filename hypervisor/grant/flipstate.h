@@ -12,7 +12,7 @@
 #include "mm/pte.h"
 #include "mm/type.h"
 
-#define FLIP_WINDOWS    16u         /* of a domain */
+#define FLIP_WINDOWS    64u         /* of a domain */
 #define FLIP_SLOTS      4096u       /* of a window */
 #define FLIP_TABLES     (FLIP_SLOTS / PTES_PER_TABLE + 1)
 #define FLIP_BATCH      32u         /* exchanges with one flush */

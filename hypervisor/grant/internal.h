@@ -66,6 +66,7 @@ struct grant_table {
 
     /* Under lock. */
     struct flip_window *window[FLIP_WINDOWS];
+    uint32_t windows_end;       /* behind the last one; numbers are used from 0 on */
     uint32_t flips;             /* runs of exchanges that have taken slots and not given them back */
     uint32_t windows_leaving;   /* somebody waits for that: no new ones */
     uint16_t flip_tag;          /* the domain in struct page.source; 0: none */

@@ -155,6 +155,7 @@ static int attach(struct domain *d, struct flip_window *w, uint32_t *id)
             gt->flip_tag = new_tag();
         locate_slots(gt, w);
         gt->window[*id] = w;
+        gt->windows_end = MAX(gt->windows_end, *id + 1);
     }
     spin_unlock(&gt->lock);
     return rc;
@@ -172,6 +173,8 @@ static long unregister(struct domain *d, uint32_t id)
     if (id < FLIP_WINDOWS) {
         w = gt->window[id];
         gt->window[id] = NULL;
+        while (gt->windows_end && !gt->window[gt->windows_end - 1])
+            gt->windows_end--;
     }
     gt->windows_leaving++;
     while (w && gt->flips) {

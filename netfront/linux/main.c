@@ -11,6 +11,7 @@
 #include <linux/ethtool.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
+#include <linux/syscore_ops.h>
 #include <asm/xen/page.h>
 #include <xen/events.h>
 #include <xen/page.h>
@@ -241,6 +242,8 @@ static const struct ethtool_ops vif_ethtool_ops = {
 	.get_ethtool_stats = vif_stats,
 };
 
+static LIST_HEAD(vifs);		/* under the xenbus' probing */
+
 static int read_mac(struct vif *v)
 {
 	char *text = xenbus_read(XBT_NIL, v->dev->nodename, "mac", NULL);
@@ -296,22 +299,15 @@ static int vif_probe(struct xenbus_device *dev, const struct xenbus_device_id *i
 	v->dev = dev;
 	rc = read_mac(v);
 	if (!rc)
-		rc = pool_init(&v->pool, RX_ORDER);
+		rc = pool_init(&v->pool, RX_CHUNKS);
 	if (!rc)
-		rc = pool_init(&v->tx_pool, TX_ORDER);
+		rc = pool_init(&v->tx_pool, TX_CHUNKS);
 	if (rc) {
 		vif_free(v);
 		xenbus_dev_fatal(dev, rc, "setting up");
 		return rc;
 	}
-	while (v->nr_free < RX_PAGES) {
-		v->free[v->nr_free] = v->nr_free;
-		v->nr_free++;
-	}
-	while (v->nr_tx_free < TX_PAGES) {
-		v->tx_free[v->nr_tx_free] = v->nr_tx_free;
-		v->nr_tx_free++;
-	}
+	ring_init(v);
 	net->netdev_ops = &vif_netdev_ops;
 	net->ethtool_ops = &vif_ethtool_ops;
 	net->features = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6 |
@@ -330,6 +326,7 @@ static int vif_probe(struct xenbus_device *dev, const struct xenbus_device_id *i
 		vif_free(v);
 		return rc;
 	}
+	list_add(&v->link, &vifs);
 	xenbus_switch_state(dev, XenbusStateInitialising);
 	return 0;
 }
@@ -338,6 +335,7 @@ static void vif_remove(struct xenbus_device *dev)
 {
 	struct vif *v = dev_get_drvdata(&dev->dev);
 
+	list_del(&v->link);
 	vif_disconnect(v);		/* first: the carrier of a device that is gone must not change */
 	unregister_netdev(v->net);
 	netif_napi_del(&v->napi);
@@ -380,6 +378,42 @@ static int vif_resume(struct xenbus_device *dev)
 	return 0;
 }
 
+/*
+ * The domain is saved or moved, or that is given up: what must not be there then is a window, an offer, or a page table
+ * entry of the grant table's. One that goes on elsewhere (vif_resume) has new backends and nothing of what it had granted.
+ */
+static int vifs_suspend(void)
+{
+	struct vif *v;
+
+	list_for_each_entry(v, &vifs, link) {
+		pool_suspend(&v->pool);
+		pool_suspend(&v->tx_pool);
+		ring_suspend(v);
+	}
+	grants_suspend();
+	return 0;
+}
+
+static void vifs_resume(void)
+{
+	bool same = grants_resume();
+	struct vif *v;
+
+	list_for_each_entry(v, &vifs, link) {
+		pool_resume(&v->pool);
+		pool_resume(&v->tx_pool);
+		if (!same)
+			v->up = false;
+		ring_resume(v, same);
+	}
+}
+
+static struct syscore_ops vif_syscore_ops = {
+	.suspend = vifs_suspend,
+	.resume = vifs_resume,
+};
+
 static const struct xenbus_device_id vif_ids[] = { { "vif" }, { "" } };
 
 static struct xenbus_driver vif_driver = {
@@ -403,12 +437,15 @@ static int __init vif_init(void)
 	rc = xenbus_register_frontend(&vif_driver);
 	if (rc)
 		grants_exit();
+	else
+		register_syscore_ops(&vif_syscore_ops);
 	return rc;
 }
 module_init(vif_init);
 
 static void __exit vif_exit(void)
 {
+	unregister_syscore_ops(&vif_syscore_ops);
 	xenbus_unregister_driver(&vif_driver);
 	grants_exit();
 }

@@ -18,8 +18,8 @@
 #include "driver.h"
 
 #define POSTED		256u	/* pages that the backend has to fill, when there are enough */
-#define SCARCE		64u	/* with fewer to post, frames are copied instead of lent to the stack */
-#define LOOK		32u	/* lent pages looked at in one go */
+#define KEPT		4u	/* chunks that the stack never gets: with all others lent, it gets copies */
+#define COPY_BREAK	256u	/* payload of one page that is so short is copied rather than lent */
 #define NEVER		0x40000000u
 
 static void broken(struct vif *v, const char *what)
@@ -40,6 +40,12 @@ static bool publish(u32 *index, const u32 *event, u32 old, u32 new)
 
 /* Transmit --------------------------------------------------------------------------------- */
 
+static void tx_put_free(struct vif *v, u16 i)
+{
+	v->tx_out[i] = false;
+	v->tx_free[v->tx_free_end++ % TX_PAGES] = i;
+}
+
 /* A page came back, ours again. */
 static void tx_done(struct vif *v, u32 ref)
 {
@@ -59,8 +65,12 @@ static void tx_done(struct vif *v, u32 ref)
 		v->tx_flipped++;
 	else
 		v->tx_copied++;
-	v->tx_out[i] = false;
-	v->tx_free[v->nr_tx_free++] = i;
+	tx_put_free(v, i);
+}
+
+static unsigned int tx_nr_free(const struct vif *v)
+{
+	return v->tx_free_end - v->tx_free_first;
 }
 
 /* Queue's lock held. */
@@ -81,7 +91,7 @@ static void tx_reap(struct vif *v)
 /* Events for what was sent: half of what is under way, so that they are few and the stack never starves. */
 static void tx_arm(struct vif *v)
 {
-	u32 out = TX_PAGES - v->nr_tx_free;
+	u32 out = TX_PAGES - tx_nr_free(v);
 
 	WRITE_ONCE(v->tx.index->ref_event, v->tx_ref_cons + out / 2 + 1);
 	WRITE_ONCE(v->tx.index->cons_event, netif_queue_stopped(v->net) ? v->tx_cons + 1 : v->tx_sent + NEVER);
@@ -89,7 +99,7 @@ static void tx_arm(struct vif *v)
 
 static bool tx_has_room(const struct vif *v, unsigned int pages)
 {
-	return v->nr_tx_free >= pages &&
+	return tx_nr_free(v) >= pages &&
 	       v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, pages) <= NETFLIP_SLOTS;
 }
 
@@ -134,36 +144,64 @@ static u8 tx_flags(const struct sk_buff *skb)
 	return flags;
 }
 
-static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head, unsigned int pages)
+/* How many free pages, of at most n, lie side by side from the next on. */
+static unsigned int tx_run(const struct vif *v, unsigned int n)
+{
+	unsigned int first = v->tx_free[v->tx_free_first % TX_PAGES], k;
+
+	n = min(n, CHUNK_PAGES - first % CHUNK_PAGES);
+	for (k = 1; k < n; k++)
+		if (v->tx_free[(v->tx_free_first + k) % TX_PAGES] != first + k)
+			break;
+	return k;
+}
+
+/* Where the next fragment of a frame goes. */
+struct tx_place {
+	struct netflip_frag *to;
+	unsigned int here;		/* of this slot */
+};
+
+static void tx_put_page(struct vif *v, struct tx_place *at, unsigned int i, unsigned int len)
+{
+	if (!at->here--) {
+		at->to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
+		at->here = NETFLIP_FRAGS_PER_SLOT - 1;
+	}
+	pool_offer(&v->tx_pool, i, v->dev->otherend_id);
+	v->tx_out[i] = true;
+	*at->to++ = (struct netflip_frag){ v->tx_pool.first_ref + i, 0, len };
+}
+
+static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head)
 {
 	struct netflip_head *h = &v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-	struct netflip_frag *to = (void *)(h->data + ALIGN(head, 8));
+	struct tx_place at = { (void *)(h->data + ALIGN(head, 8)), netflip_head_frags(head) };
 	struct walk w = { skb, skb->data, skb_headlen(skb), 0 };
-	unsigned int here = netflip_head_frags(head), rest = skb->len - head;
+	unsigned int rest = skb->len - head;
 
 	h->len = skb->len;
 	h->inline_len = head;
-	h->nr_frags = pages;
+	h->nr_frags = DIV_ROUND_UP(rest, PAGE_SIZE);
 	h->gso_size = skb_is_gso(skb) ? skb_shinfo(skb)->gso_size : 0;
 	h->flags = tx_flags(skb);
 	h->zero = 0;
 	walk_copy(&w, h->data, head);
 	while (rest) {
-		unsigned int n = min_t(unsigned int, rest, PAGE_SIZE);
-		u16 i = v->tx_free[--v->nr_tx_free];
-		void *page = page_address(pool_page(&v->tx_pool, i));
+		unsigned int i = v->tx_free[v->tx_free_first % TX_PAGES];
+		unsigned int pages = tx_run(v, DIV_ROUND_UP(rest, PAGE_SIZE));
+		unsigned int len = min_t(unsigned int, rest, pages * PAGE_SIZE);
+		void *va = pool_va(&v->tx_pool, i);
 
-		if (!here--) {
-			to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-			here = NETFLIP_FRAGS_PER_SLOT - 1;
-		}
-		walk_copy(&w, page, n);
+		walk_copy(&w, va, len);
 		/* Whatever was sent in it before may have been somebody else's. */
-		memset(page + n, 0, PAGE_SIZE - n);
-		pool_offer(&v->tx_pool, i, v->dev->otherend_id);
-		v->tx_out[i] = true;
-		*to++ = (struct netflip_frag){ v->tx_pool.first_ref + i, 0, n };
-		rest -= n;
+		if (len % PAGE_SIZE)
+			memset(va + len, 0, PAGE_SIZE - len % PAGE_SIZE);
+		v->tx_free_first += pages;
+		rest -= len;
+		for (; len > PAGE_SIZE; len -= PAGE_SIZE)
+			tx_put_page(v, &at, i++, PAGE_SIZE);
+		tx_put_page(v, &at, i, len);
 	}
 }
 
@@ -199,7 +237,7 @@ netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net)
 	}
 	net->stats.tx_packets++;
 	net->stats.tx_bytes += skb->len;
-	tx_put(v, skb, head, pages);
+	tx_put(v, skb, head);
 	dev_consume_skb_any(skb);
 	if (!tx_has_room(v, NETFLIP_FRAGS_MAX)) {
 		tx_reap(v);
@@ -220,64 +258,72 @@ drop:
 
 /* Receive ---------------------------------------------------------------------------------- */
 
-/* Takes back pages that the stack has let go of; those that it still has move to the end. */
-static void rx_recycle(struct vif *v)
+/* Nothing of the chunk is posted any more. */
+static void rx_idle(struct vif *v, unsigned int c)
 {
-	unsigned int look = min(v->nr_lent, LOOK);
-
-	while (look--) {
-		u16 i = v->lent[v->lent_first++ % RX_PAGES];
-
-		if (page_ref_count(pool_page(&v->pool, i)) == 1) {
-			v->free[v->nr_free++] = i;
-			v->nr_lent--;
-		} else {
-			v->lent[(v->lent_first + v->nr_lent - 1) % RX_PAGES] = i;
-		}
-	}
+	v->idle[v->idle_end++ % RX_CHUNKS] = c;
 }
 
+/* All of a chunk. The backend sees what is in there: only what it brought, nothing that was done to that here. */
+static void rx_post_chunk(struct vif *v, unsigned int c)
+{
+	const struct chunk *chunk = &v->pool.chunk[c];
+	struct netflip_index *x = v->rx.index;
+	domid_t dom = v->dev->otherend_id;
+	unsigned int k, i = c * CHUNK_PAGES;
+
+	for (k = 0; k < CHUNK_PAGES; k++, i++) {
+		if (v->stale[c] || pool_written(chunk, k))
+			clear_page(chunk->va + k * PAGE_SIZE);
+		pool_offer(&v->pool, i, dom);
+		WRITE_ONCE(x->ref[v->rx_ref_prod++ % NETFLIP_REFS], v->pool.first_ref + i);
+	}
+	v->stale[c] = false;
+	v->posted[c] = (u16)~0;
+	v->nr_posted += CHUNK_PAGES;
+	v->nr_lent -= v->lent[c];
+	v->lent[c] = false;
+}
+
+/* Chunks that the stack has let go of; those that it still has move to the end. */
 static void rx_post(struct vif *v)
 {
+	unsigned int look = v->idle_end - v->idle_first;
 	struct netflip_index *x = v->rx.index;
 	u32 old = v->rx_ref_prod;
 
-	if (v->nr_posted < POSTED && v->nr_free < POSTED)
-		rx_recycle(v);
-	while (v->nr_posted < POSTED && v->nr_free) {
-		u16 i = v->free[--v->nr_free];
+	BUILD_BUG_ON(CHUNK_PAGES != 8 * sizeof(v->posted[0]));
+	while (v->nr_posted <= POSTED - CHUNK_PAGES && look--) {
+		unsigned int c = v->idle[v->idle_first++ % RX_CHUNKS];
 
-		/* The backend sees what is in there: only what it brought, nothing that was done to that here. */
-		if (v->stale[i] || pool_written(&v->pool, i)) {
-			clear_page(page_address(pool_page(&v->pool, i)));
-			v->stale[i] = false;
-		}
-		pool_offer(&v->pool, i, v->dev->otherend_id);
-		v->posted[i] = true;
-		v->nr_posted++;
-		WRITE_ONCE(x->ref[v->rx_ref_prod++ % NETFLIP_REFS], v->pool.first_ref + i);
+		if (page_ref_count(v->pool.chunk[c].page) == 1)
+			rx_post_chunk(v, c);
+		else
+			rx_idle(v, c);
 	}
 	if (old != v->rx_ref_prod && publish(&x->ref_prod, &x->ref_event, old, v->rx_ref_prod))
 		notify_remote_via_irq(v->irq);
 }
 
 /* The page of the pool that a fragment names, ours again; -1: it is none that the backend may name. */
-static int rx_take(struct vif *v, const struct netflip_frag *g)
+static int rx_take(struct vif *v, u32 ref)
 {
-	u32 i = g->ref - v->pool.first_ref;
+	u32 i = ref - v->pool.first_ref, c = i / CHUNK_PAGES;
 	int rc;
 
-	if (i >= RX_PAGES || !v->posted[i]) {
+	if (unlikely(i >= RX_PAGES || !(v->posted[c] & 1u << i % CHUNK_PAGES))) {
 		broken(v, "brings a page that it did not have");
 		return -1;
 	}
-	v->posted[i] = false;
-	v->nr_posted--;
 	rc = pool_take(&v->pool, i);
-	if (rc < 0) {
+	if (unlikely(rc < 0)) {
 		broken(v, "brings a page that it still uses");
 		return -1;
 	}
+	v->nr_posted--;
+	v->posted[c] ^= 1u << i % CHUNK_PAGES;
+	if (!v->posted[c])
+		rx_idle(v, c);
 	if (rc)
 		v->rx_flipped++;
 	else
@@ -285,47 +331,94 @@ static int rx_take(struct vif *v, const struct netflip_frag *g)
 	return i;
 }
 
-static void rx_lend(struct vif *v, struct sk_buff *skb, u16 i, const struct netflip_frag *g)
-{
-	struct page *page = pool_page(&v->pool, i);
+/* Bytes in pages of a chunk side by side, on their way into an skb. */
+struct run {
+	unsigned int chunk;
+	unsigned int start, end;	/* in the chunk; nothing if they are the same */
+};
 
-	get_page(page);
-	v->lent[(v->lent_first + v->nr_lent++) % RX_PAGES] = i;
-	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, g->offset, g->len, PAGE_SIZE);
+static unsigned int run_pages(const struct run *r)
+{
+	return (r->end - 1) / PAGE_SIZE - r->start / PAGE_SIZE + 1;
 }
 
-/* Few pages are left to post: the stack gets a copy. */
-static bool rx_copy(struct vif *v, struct sk_buff *skb, u16 i, const struct netflip_frag *g)
+static bool rx_lend(struct vif *v, struct sk_buff *skb, const struct run *r)
 {
-	struct page *page = dev_alloc_page();
+	struct page *page = v->pool.chunk[r->chunk].page;
 
-	v->free[v->nr_free++] = i;
-	if (!page)
-		return false;
-	memcpy(page_address(page), page_address(pool_page(&v->pool, i)) + g->offset, g->len);
-	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, 0, g->len, PAGE_SIZE);
+	if (!v->lent[r->chunk]) {
+		v->lent[r->chunk] = true;
+		v->nr_lent++;
+	}
+	get_page(page);
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, r->start, r->end - r->start, run_pages(r) * PAGE_SIZE);
 	return true;
 }
 
-/* to_head: there is room for it in the skb's own memory. */
-static bool rx_frag(struct vif *v, struct sk_buff *skb, const struct netflip_frag *g, bool to_head)
+/* Few chunks are left: the stack gets a copy. */
+static bool rx_copy(struct vif *v, struct sk_buff *skb, const struct run *r)
 {
-	int i = rx_take(v, g);
+	unsigned int at, n;
 
-	if (i < 0)
-		return false;
-	if (!skb || skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS || !g->len || g->len > PAGE_SIZE || g->offset > PAGE_SIZE - g->len) {
-		v->free[v->nr_free++] = i;
-		return false;
+	for (at = r->start; at != r->end; at += n) {
+		struct page *page = dev_alloc_page();
+
+		if (!page || skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS) {
+			if (page)
+				__free_page(page);
+			return false;
+		}
+		n = min_t(unsigned int, r->end - at, PAGE_SIZE);
+		memcpy(page_address(page), v->pool.chunk[r->chunk].va + at, n);
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, 0, n, PAGE_SIZE);
 	}
+	return true;
+}
+
+static bool rx_add(struct vif *v, struct sk_buff *skb, struct run *r)
+{
+	bool good = true;
+
+	if (r->start == r->end)
+		return true;
+	if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS)
+		good = false;
+	else if (!v->lent[r->chunk] && v->nr_lent >= RX_CHUNKS - KEPT)
+		good = rx_copy(v, skb, r);
+	else
+		good = rx_lend(v, skb, r);
+	r->start = r->end = 0;
+	return good;
+}
+
+/* Is there memory in the skb itself for the frame's first page? */
+static unsigned int rx_to_head(const struct netflip_head *h)
+{
+	if (h->nr_frags > MAX_SKB_FRAGS)	/* one more than an skb can have */
+		return PAGE_SIZE;
+	return h->nr_frags == 1 && h->len - h->inline_len <= COPY_BREAK ? COPY_BREAK : 0;
+}
+
+/* Page i, which came with a fragment. Pages that continue each other become one piece. */
+static bool rx_page(struct vif *v, struct sk_buff *skb, struct run *r, unsigned int i, const struct netflip_frag *g,
+		    unsigned int to_head)
+{
+	unsigned int start = i % CHUNK_PAGES * PAGE_SIZE + g->offset;
+
+	if (unlikely(!skb || !g->len || g->len > PAGE_SIZE || g->offset > PAGE_SIZE - g->len))
+		return false;
 	if (to_head) {
-		skb_put_data(skb, page_address(pool_page(&v->pool, i)) + g->offset, g->len);
-		v->free[v->nr_free++] = i;
+		if (g->len > to_head)
+			return false;
+		skb_put_data(skb, v->pool.chunk[i / CHUNK_PAGES].va + start, g->len);
 		return true;
 	}
-	if (v->nr_free + v->nr_posted < SCARCE)
-		return rx_copy(v, skb, i, g);
-	rx_lend(v, skb, i, g);
+	if (start != r->end || i / CHUNK_PAGES != r->chunk || r->start == r->end) {
+		if (!rx_add(v, skb, r))
+			return false;
+		*r = (struct run){ i / CHUNK_PAGES, start, start };
+	}
+	r->end += g->len;
 	return true;
 }
 
@@ -333,11 +426,13 @@ static bool rx_frag(struct vif *v, struct sk_buff *skb, const struct netflip_fra
 static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_head *h, u32 prod)
 {
 	const struct netflip_frag *from = (const void *)(h->data + ALIGN(h->inline_len, 8));
-	unsigned int left = netflip_head_frags(h->inline_len), i;
+	unsigned int left = netflip_head_frags(h->inline_len), to_head = rx_to_head(h), i;
+	struct run run = { 0 };
 	bool good = true;
 
 	for (i = 0; i < h->nr_frags; i++) {
 		struct netflip_frag g;
+		int page;
 
 		if (!left) {
 			if (v->rx_cons == prod) {
@@ -350,11 +445,13 @@ static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_he
 		left--;
 		memcpy(&g, from++, sizeof(g));
 		barrier();
-		good &= rx_frag(v, skb, &g, i == 0 && h->nr_frags > MAX_SKB_FRAGS);
-		if (v->broken)
+		page = rx_take(v, g.ref);
+		if (page < 0)
 			return false;
+		good = good && rx_page(v, skb, &run, page, &g, to_head);
+		to_head = 0;
 	}
-	return good;
+	return good && (!skb || rx_add(v, skb, &run));
 }
 
 static bool is_tcp(const struct sk_buff *skb, bool ipv4)
@@ -398,8 +495,7 @@ static struct sk_buff *rx_frame(struct vif *v, u32 prod)
 		broken(v, "receive head makes no sense");
 		return NULL;
 	}
-	/* One page more than a skb can have goes to its head. */
-	skb = napi_alloc_skb(&v->napi, NETFLIP_INLINE_MAX + (h.nr_frags > MAX_SKB_FRAGS ? PAGE_SIZE : 0));
+	skb = napi_alloc_skb(&v->napi, NETFLIP_INLINE_MAX + rx_to_head(&h));
 	if (skb)
 		skb_put_data(skb, h.data, h.inline_len);
 	good = rx_frags(v, skb, &h, prod) && skb && !(h.flags & NETFLIP_LOST) && skb->len == h.len;
@@ -494,6 +590,16 @@ irqreturn_t vif_interrupt(int irq, void *arg)
 
 /* ------------------------------------------------------------------------------------------ */
 
+void ring_init(struct vif *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < TX_PAGES; i++)
+		tx_put_free(v, i);
+	for (i = 0; i < RX_CHUNKS; i++)
+		rx_idle(v, i);
+}
+
 void ring_start(struct vif *v)
 {
 	/* What an earlier backend has kept so long may be there now. */
@@ -509,21 +615,74 @@ void ring_start(struct vif *v)
 	rx_post(v);
 }
 
+static void tx_back(struct vif *v, unsigned int i)
+{
+	if (v->tx_out[i])
+		tx_put_free(v, i);
+}
+
+static void rx_back(struct vif *v, unsigned int i)
+{
+	unsigned int c = i / CHUNK_PAGES, bit = 1u << i % CHUNK_PAGES;
+
+	if (!(v->posted[c] & bit))
+		return;
+	v->nr_posted--;
+	v->posted[c] ^= bit;
+	if (!v->posted[c])
+		rx_idle(v, c);
+}
+
+static bool rx_is_posted(const struct vif *v, unsigned int i)
+{
+	return v->posted[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES;
+}
+
 void ring_stop(struct vif *v)
 {
 	unsigned int i;
 
+	for (i = 0; i < TX_PAGES; i++)
+		if (v->tx_out[i] && pool_take(&v->tx_pool, i) >= 0)
+			tx_back(v, i);
+	for (i = 0; i < RX_PAGES; i++)
+		if (rx_is_posted(v, i) && pool_take(&v->pool, i) >= 0)
+			rx_back(v, i);
+}
+
+/* Those that were flipped the backend still brings, if it can. */
+void ring_suspend(struct vif *v)
+{
+	unsigned int i;
+
+	memset(v->tx_held, 0, sizeof(v->tx_held));
+	memset(v->rx_held, 0, sizeof(v->rx_held));
+	for (i = 0; i < TX_PAGES; i++)
+		if (v->tx_out[i] && pool_take(&v->tx_pool, i) == 0)
+			v->tx_held[i / CHUNK_PAGES] |= 1u << i % CHUNK_PAGES;
+	for (i = 0; i < RX_PAGES; i++)
+		if (rx_is_posted(v, i) && pool_take(&v->pool, i) == 0)
+			v->rx_held[i / CHUNK_PAGES] |= 1u << i % CHUNK_PAGES;
+}
+
+void ring_resume(struct vif *v, bool same)
+{
+	domid_t dom = v->dev->otherend_id;
+	unsigned int i;
+
 	for (i = 0; i < TX_PAGES; i++) {
-		if (!v->tx_out[i] || pool_take(&v->tx_pool, i) < 0)
-			continue;
-		v->tx_out[i] = false;
-		v->tx_free[v->nr_tx_free++] = i;
+		if (!same)
+			tx_back(v, i);
+		else if (v->tx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
+			pool_offer(&v->tx_pool, i, dom);
 	}
 	for (i = 0; i < RX_PAGES; i++) {
-		if (!v->posted[i] || pool_take(&v->pool, i) < 0)
-			continue;
-		v->posted[i] = false;
-		v->nr_posted--;
-		v->free[v->nr_free++] = i;
+		if (!same)
+			rx_back(v, i);
+		else if (v->rx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
+			pool_offer(&v->pool, i, dom);
 	}
+	/* Another domain may have the number that the backend had. */
+	if (!same)
+		memset(v->stale, true, sizeof(v->stale));
 }
