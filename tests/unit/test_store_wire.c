@@ -351,6 +351,12 @@ static void test_domain_death(void **state)
     OK(chmod_(0, 0, "/local/domain/1/n", "n1"));
     IS(rd(3, 0, "/local/domain/1/n"), "EACCES"); /* does not act as the new one */
     IS(rd(3, 0, "/local/domain/2/mine"), "");
+    /* Nor does the next number 3 find what the first was given by a list that lost another name before. */
+    conn_close(&conn[3]);
+    ops_domain_died(&w->store, 3);
+    IS(perms(2, 0, "mine"), "n2,");
+    assert_int_equal(conn_init(&conn[3], w, 3, wake), 0);
+    IS(rd(3, 0, "/local/domain/2/mine"), "EACCES");
     check();
 }
 

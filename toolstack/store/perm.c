@@ -77,7 +77,6 @@ struct perms *perms_get(struct perm_table *t, const struct perm *entry, unsigned
     p->refs = 1;
     p->hash = hash;
     p->count = count;
-    p->shared = true;
     memcpy(p->entry, entry, count * sizeof(*entry));
     p->next = *bucket;
     *bucket = p;
@@ -93,22 +92,20 @@ struct perms *perms_get_owned(struct perm_table *t, const struct perms *p, uint1
     return perms_get(t, entry, p->count);
 }
 
-static void unshare(struct perm_table *t, struct perms *p)
+static void take_out(struct perm_table *t, struct perms *p)
 {
     struct perms **q = &t->list[p->hash % PERM_BUCKETS];
 
     while (*q != p)
         q = &(*q)->next;
     *q = p->next;
-    p->shared = false;
 }
 
 void perms_put(struct perm_table *t, struct perms *p)
 {
     if (--p->refs)
         return;
-    if (p->shared)
-        unshare(t, p);
+    take_out(t, p);
     account_put(t, p->owner);
     free(p);
 }
@@ -123,9 +120,21 @@ unsigned int perms_access(const struct perms *p, uint16_t domid, uint16_t target
     return p->entry[0].access;
 }
 
+/* The entries have changed. It stays in the table, or the next domain to die would not be taken out of it. */
+static void rehash(struct perm_table *t, struct perms *p)
+{
+    struct perms **bucket;
+
+    take_out(t, p);
+    p->hash = entries_hash(p->entry, p->count);
+    bucket = &t->list[p->hash % PERM_BUCKETS];
+    p->next = *bucket;
+    *bucket = p;
+}
+
 /*
  * Entries stay in place but name nobody: the size, which nodes have been charged for,
- * remains. The list is taken out of the table, for nothing equals it any more.
+ * remains.
  */
 void perms_forget(struct perm_table *t, uint16_t domid)
 {
@@ -146,7 +155,7 @@ void perms_forget(struct perm_table *t, uint16_t domid)
                 }
             }
             if (hit)
-                unshare(t, p);
+                rehash(t, p);
         }
     }
 }

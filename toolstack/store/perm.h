@@ -40,12 +40,11 @@ struct account {
 };
 
 struct perms {
-    struct perms *next;    /* in perm_table.list, if shared */
+    struct perms *next;    /* in perm_table.list */
     struct account *owner; /* of entry[0].domid; holds a reference */
     uint32_t refs;
     uint32_t hash;
     uint16_t count;
-    bool shared; /* can be found by equal content */
     struct perm entry[];
 };
 
