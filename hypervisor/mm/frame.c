@@ -116,12 +116,29 @@ static bool count_in(struct domain *d, uint64_t n)
     return ok;
 }
 
-static void flush_everywhere(const struct page *pg)
+/* CPUs that may know a frame of pg's owner: those that run it, and all if others have mapped the frame. */
+static cpumask_t may_know(const struct page *pg, uint32_t count)
 {
-    cpumask_t mask = tlbflush_filter(cpu_online_map, pg->tlb_stamp);
+    const struct domain *d = count & PGC_FOREIGN ? NULL : domain_of_owner(pg->owner);
 
+    return d ? load_relaxed(&d->dirty_cpus) : cpu_online_map;
+}
+
+/* Those of mask that have not flushed since that time do so now. */
+static void flush_since(cpumask_t mask, uint32_t stamp)
+{
+    mask = tlbflush_filter(mask, stamp);
     if (mask)
         tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
+}
+
+/*
+ * Before a frame leaves its owner. Only CPUs that run the owner are disturbed: it may give frames back and take new
+ * ones all day.
+ */
+static void flush_leaving(const struct page *pg, uint32_t count)
+{
+    flush_since(may_know(pg, count), pg->tlb_stamp);
 }
 
 /* The last reference is gone; nobody can get another. */
@@ -132,7 +149,7 @@ void page_free_last(struct page *pg)
 
     BUG_ON(type_count(pg->type) != 0);
     m2p_set(m, M2P_INVALID);
-    flush_everywhere(pg);
+    flush_leaving(pg, pg->count);
     if (d) {
         spin_lock(&d->page_lock);
         list_unlink(d, pg);
@@ -166,19 +183,7 @@ bool page_disown(struct page *pg)
  */
 void page_flush_last_use(const struct page *pg, uint64_t old)
 {
-    struct domain *d;
-    cpumask_t mask = CPUMASK_NONE;
-
-    if (READ_ONCE(pg->count) & PGC_FOREIGN) {
-        mask = cpu_online_map;
-    } else {
-        d = domain_of_owner(pg->owner);
-        if (d)
-            mask = load_relaxed(&d->dirty_cpus);
-    }
-    mask = tlbflush_filter(mask, (uint32_t)(old >> 32));
-    if (mask)
-        tlb_flush_mask(mask, FLUSH_TLB_GLOBAL, 0);
+    flush_since(may_know(pg, READ_ONCE(pg->count)), (uint32_t)(old >> 32));
 }
 
 bool page_get_writable_slow(struct page *pg)
@@ -304,7 +309,7 @@ bool page_steal(struct domain *d, struct page *pg)
         return false;
     BUG_ON(type_count(pg->type) != 0);
     m2p_set(page_to_mfn(pg), M2P_INVALID);
-    flush_everywhere(pg);
+    flush_leaving(pg, x);
     pg->owner = DOMID_NONE;
     uncount(d, 1);
     return true;

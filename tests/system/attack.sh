@@ -16,6 +16,7 @@ create() {
         'on_poweroff="preserve"' 'on_reboot="preserve"' 'on_crash="preserve"' |
         api POST /v1/domains --data-binary @- > /dev/null
 }
+ipis() { api GET /v1/counters | jq '."ipis sent"'; }
 ended() { api_until "$2" '.state == "shutdown"' "/v1/domains/$1"; }
 ticks() { api GET /v1/domains/healthy/console | grep -c 'hello: tick'; }
 healthy() { local a; a=$(ticks); for _ in $(seq 40); do [ "$(ticks)" -gt "$a" ] && return 0; sleep 0.25; done; return 1; }
@@ -67,6 +68,15 @@ check "a guest that keeps what it should give back" api_until 20 '.target_memory
 sleep 1
 check "  gets nothing more" sh -c "! curl -s '$api/v1/domains/hold/console' | grep -q 'took a page'"
 remove hold
+# What it frees is forgotten by processors that have run it, and by no other.
+before=$(ipis)
+create churn balloon mode=churn 'vcpus=1'
+ended churn 60
+api GET /v1/domains/churn/console > "$tmp/churn.out"
+check "a guest that exchanges its pages all day has done so" has 'attack balloon: 10000 pages exchanged' "$tmp/churn.out"
+sent=$(($(ipis) - before))
+check "  and interrupts nobody else for it ($sent)" test "$sent" -lt 5000
+remove churn
 create down balloon mode=down
 check "a guest that takes all its vCPUs offline has powered off" api_until 20 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/down
 remove down

@@ -15,6 +15,7 @@
 #define VCPUS_MAX 4u
 #define PAGES     64u           /* that each vCPU plays with */
 #define ROUNDS    400u
+#define CHURNS    10000u
 #define BEYOND    (1UL << 30)   /* page numbers that we do not have */
 #define HV        0xffff830000000000UL
 
@@ -156,6 +157,24 @@ static void flip_states(struct timer *t)
     timer_set_after(t, NS_PER_MS);
 }
 
+/* One page given back and another taken again and again, each time just after it was in use. */
+static void churn(void)
+{
+    uint8_t *page = page_alloc();
+    xen_pfn_t frame = virt_to_mfn(page).v, pfn = virt_to_pfn(page).v;
+
+    for (unsigned int i = 0; i < CHURNS; i++) {
+        *(volatile uint8_t *)page = 1;
+        BUG_ON(hc_update_va_mapping((uint64_t)page, 0, UVMF_NONE));
+        BUG_ON(reservation(XENMEM_decrease_reservation, &frame, 1, 0) != 1);
+        frame = pfn;
+        BUG_ON(reservation(XENMEM_populate_physmap, &frame, 1, 0) != 1);
+        BUG_ON(hc_update_va_mapping((uint64_t)page, frame << PAGE_SHIFT | PTE_PRESENT | PTE_WRITE, UVMF_NONE));
+    }
+    log_info("attack balloon: %u pages exchanged", CHURNS);
+    domain_shutdown(SHUTDOWN_poweroff);
+}
+
 static void all_down(void)
 {
     for (;;)
@@ -175,6 +194,8 @@ void pv_main(void)
         BUG_ON(xenbus_init());
         timer_init(&hold_timer, flip_states);
         timer_set_after(&hold_timer, NS_PER_MS);
+    } else if (!strcmp(mode, "churn")) {
+        churn();
     } else if (!strcmp(mode, "down")) {
         all_down();
     } else {
