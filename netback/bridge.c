@@ -100,19 +100,18 @@ static void push(struct port *p, struct frame *f, bool may_wait)
 /* f fits, but others from before it are still brought into shape: it keeps its place behind them. */
 static bool keep_behind(struct port *p, struct frame *f, bool may_wait)
 {
-    struct frame *nf = p->nr_shaping ? frame_new(f->from) : NULL;
+    struct frame *nf = p->nr_shaping && !frame_share_used(f->from, 1) ? frame_new(f->from) : NULL;
     struct mem_frame *m;
 
     if (!nf)
         return false;
     m = mem_frame_of(nf);
-    m->to = p;
+    frame_shaping(m, p);
     m->way = WAY_BEHIND;
     m->may_wait = may_wait;
     m->source = f;
     frame_get(f);
     list_push_back(&shaped, &nf->link);
-    p->nr_shaping++;
     return true;
 }
 
@@ -183,7 +182,10 @@ static void forward(struct bridge *b, struct port *from, struct frame *f, uint64
     if (from->caps & PORT_UPLINK)
         fdb_learn(&b->fdb, fdb_key(f->head + 6), from, now);
     if (to & 1) {
-        if (!link_local_group(to))
+        /* TCP has one receiver; cut for each of many, a guest's frame would cost what a hundred frames do. */
+        if (f->gso != GSO_NONE && !(from->caps & PORT_UPLINK))
+            port_count_rx_drop(from, DROP_MALFORMED);
+        else if (!link_local_group(to))
             flood(b, from, f, 0);
         return;
     }
@@ -265,7 +267,7 @@ static void send_shaped(void)
 
     while ((f = list_first(&shaped, struct frame, link)) != NULL) {
         list_remove(&f->link);
-        mem_frame_of(f)->to->nr_shaping--;
+        frame_shaped(mem_frame_of(f));
         send_one(mem_frame_of(f), &again);
     }
     if (likely(list_empty(&again)))
@@ -273,7 +275,7 @@ static void send_shaped(void)
     copy_run();
     while ((f = list_first(&again, struct frame, link)) != NULL) {
         list_remove(&f->link);
-        mem_frame_of(f)->to->nr_shaping--;
+        frame_shaped(mem_frame_of(f));
         send_one(mem_frame_of(f), NULL);
     }
 }
@@ -380,7 +382,7 @@ int port_join(struct port *p, struct bridge *b)
         return rc;
     bridge_changes++;
     p->bridge = b;
-    p->nr_waiting = p->waiting_frags = p->nr_shaping = 0;
+    p->nr_waiting = p->waiting_frags = p->nr_shaping = p->nr_shaped_from = 0;
     p->stalled = false;
     list_init(&p->touched);
     list_init(&p->waiting);

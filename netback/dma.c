@@ -63,7 +63,7 @@ static void pin(struct mem_frame *m, unsigned int frag, const struct frag *g)
 
 bool dma_add(struct frame *f, struct port *to, bool may_wait, struct list *list)
 {
-    struct frame *nf = frame_new(f->from);
+    struct frame *nf = frame_share_used(f->from, 1) ? NULL : frame_new(f->from);
     struct mem_frame *m;
 
     if (!nf)
@@ -77,7 +77,7 @@ bool dma_add(struct frame *f, struct port *to, bool may_wait, struct list *list)
     nf->flags = f->flags;
     nf->nr_frags = f->nr_frags;
     nf->done = dma_done;
-    m->to = to;
+    frame_shaping(m, to);
     m->way = WAY_DMA;
     m->may_wait = may_wait;
     m->source = f;
@@ -85,7 +85,6 @@ bool dma_add(struct frame *f, struct port *to, bool may_wait, struct list *list)
     for (unsigned int i = 0; i < f->nr_frags; i++)
         pin(m, i, &f->frags[i]);
     list_push_back(list, &nf->link);
-    to->nr_shaping++;
     return true;
 }
 

@@ -11,6 +11,8 @@
 
 /* Most of these frames at one time; 4 KiB of memory for each two of them. */
 #define FRAMES_MAX 2048
+/* Most that the frames of one port may have while they are brought into shape: more than one receiver takes in a turn. */
+#define FRAMES_SHARE (FRAMES_MAX / 4)
 
 /* What the bridge makes of a frame's source. */
 enum mem_way {
@@ -35,6 +37,26 @@ struct mem_frame {
 static inline struct mem_frame *mem_frame_of(struct frame *f)
 {
     return container_of(f, struct mem_frame, f);
+}
+
+/* Has what came from that port its share already? An uplink is many senders. */
+static inline bool frame_share_used(const struct port *from, unsigned int more)
+{
+    return from->nr_shaped_from + more > FRAMES_SHARE && !(from->caps & PORT_UPLINK);
+}
+
+/* m is one that is brought into shape for port `to`, from here to frame_shaped(). */
+static inline void frame_shaping(struct mem_frame *m, struct port *to)
+{
+    m->to = to;
+    to->nr_shaping++;
+    m->f.from->nr_shaped_from++;
+}
+
+static inline void frame_shaped(struct mem_frame *m)
+{
+    m->to->nr_shaping--;
+    m->f.from->nr_shaped_from--;
 }
 
 /*

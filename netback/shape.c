@@ -6,6 +6,9 @@
 #include "netback/headers.h"
 #include "lib/string.h"
 
+/* Packets of one frame: 64 KiB in segments of 256 bytes. Who cuts finer would have the whole pool for one frame. */
+#define CUTS_MAX 256u
+
 static bool is_ipv6(const struct frame *f)
 {
     uint16_t type = get_be16(f->head + 12);
@@ -54,14 +57,13 @@ static void append(struct frame *nf, struct frame *f, struct port *to, bool may_
     struct mem_frame *m = mem_frame_of(nf);
 
     nf->flags = f->flags;
-    m->to = to;
+    frame_shaping(m, to);
     m->way = WAY_COPY;
     m->may_wait = may_wait;
     m->complete_csum = must_complete(to->caps, nf);
     m->source = f;
     frame_get(f);
     list_push_back(list, &nf->link);
-    to->nr_shaping++;
 }
 
 static enum port_drop cut(struct frame *f, struct port *to, bool may_wait, struct list *list)
@@ -71,8 +73,12 @@ static enum port_drop cut(struct frame *f, struct port *to, bool may_wait, struc
 
     if (!gso_plan(&g, f->head, f->head_len, f->len, f->gso == GSO_TCPV4 ? 4 : 6, f->gso_size))
         return DROP_MALFORMED;
+    if (g.packets > CUTS_MAX)
+        return DROP_MALFORMED;
     if (g.headers - g.l3 + g.size > to->mtu)
         return DROP_TOO_LONG;
+    if (frame_share_used(f->from, g.packets))
+        return DROP_NO_MEMORY;
     frame_seek(&c, f, g.headers);
     for (uint32_t i = 0; i < g.packets; i++) {
         struct frame *nf = frame_new(f->from);
@@ -117,6 +123,8 @@ enum port_drop shape(struct frame *f, struct port *to, bool may_wait, struct lis
 {
     if (f->flags & FRAME_PINNED)
         return DROP_COPY;
+    if (frame_share_used(f->from, 1))
+        return DROP_NO_MEMORY;
     if (must_cut(to->caps, f))
         return cut(f, to, may_wait, list);
     return take_home(f, to, may_wait, list);

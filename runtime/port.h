@@ -170,6 +170,7 @@ struct port {
     struct list waiting;        /* frames that send() had no room for */
     uint16_t nr_waiting, waiting_frags;
     uint16_t nr_shaping;        /* frames that are brought into shape for it; others wait behind them */
+    uint16_t nr_shaped_from;    /* frames of the pool that what came from it has for that now */
     bool stalled;               /* let frames wait in vain: none waits until it has room */
     uint64_t waiting_since;     /* time of last progress while frames wait */
 };

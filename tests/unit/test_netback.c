@@ -406,6 +406,61 @@ static void big_frame_is_cut(void **unused)
     assert_int_equal(payload, 20000);
 }
 
+/* A frame is not cut into more packets than any sender needs. */
+static void cuts_no_finer_than_that(void **unused)
+{
+    unsigned int made, used, n = 0, len;
+
+    vif_begin_anew(b.dom);
+    come_up(&b, "c");
+    rx_post(&b, 250);
+    len = fill_tcp(&a, 2, 20000);
+    send_gso(&a, len, 8);
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(vif_state(a.dom), 4);
+    send_gso(&a, fill_tcp(&a, 2, 2000), 10);
+    while (rx_take(&b))
+        n++;
+    assert_int_equal(n, 200);
+    frame_counts(&made, &used);
+    assert_int_equal(used, 0);
+}
+
+/* All in one turn: the ring is full of them before we look. */
+static void one_sender_does_not_have_all_frames(void **unused)
+{
+    struct netif_extra_info e = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+    unsigned int made, used, len = fill_tcp(&a, 2, 2000);
+
+    e.u.gso.size = 10;
+    e.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
+    vif_begin_anew(b.dom);
+    come_up(&b, "c");
+    rx_post(&b, 250);
+    for (unsigned int i = 0; i < 60; i++) {
+        tx_slot(&a, 100, 0, len, NETTXF_csum_blank | NETTXF_data_validated | NETTXF_extra_info);
+        memcpy(&a.tx->ring[a.tx_prod++ % 256], &e, sizeof(e));
+    }
+    tx_push(&a);
+    while (rx_take(&b))
+        ;
+    frame_counts(&made, &used);
+    assert_in_range(used, 0, 64);       /* those that wait for b */
+    assert_in_range(made, FRAMES_SHARE / 2, FRAMES_MAX / 2);
+}
+
+/* One to everybody would be cut for each. */
+static void big_frame_to_all_is_dropped(void **unused)
+{
+    unsigned int len = fill_tcp(&a, 0xff, 20000);
+
+    rx_post(&b, 32);
+    send_gso(&a, len, 1448);
+    assert_int_equal(fake_nic_got, 0);
+    assert_int_equal(rx_take(&b), 0);
+    assert_int_equal(vif_state(a.dom), 4);
+}
+
 static void completes_checksum_where_needed(void **unused)
 {
     unsigned int len = fill_tcp(&a, 0x77, 1000);
@@ -917,7 +972,8 @@ int main(void)
         T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(batches_copies), T(scattered_frame),
         T(big_frame_stays_whole),
         T(fragments_keep_their_places),
-        T(big_frame_is_cut), T(completes_checksum_where_needed),
+        T(big_frame_is_cut), T(cuts_no_finer_than_that), T(one_sender_does_not_have_all_frames),
+        T(big_frame_to_all_is_dropped), T(completes_checksum_where_needed),
         T(floods_broadcast_but_not_to_the_sender), T(from_the_wire),
         T(completes_checksum_in_place), T(big_frame_from_the_wire), T(waits_for_room),
         T(limits_the_rate), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
