@@ -125,8 +125,8 @@ static void refill(struct rate *r, uint64_t now)
 
     if (elapsed < r->interval)
         return;
-    /* A long pause fills the bucket; it also keeps the product below inside 64 bits. */
-    if (elapsed >= 2 * INTERVAL_MAX) {
+    /* A pause that surely fills the bucket; others keep the products below inside 64 bits. */
+    if (elapsed >= 2 * INTERVAL_MAX && r->per_second >= r->burst / (2 * INTERVAL_MAX / NS_PER_S)) {
         r->tokens = (int64_t)r->burst;
         r->last = now;
         return;

@@ -275,7 +275,6 @@ static void vif_connect(struct vif *vif)
                                                     : "%s: its address is in use", vif->port.name);
         return;
     }
-    rate_start(&vif->rate, now_ns());
     vif->connected = true;
     vif->port.up = true;
     xbdev_set_state(&vif->dev, XenbusStateConnected);
@@ -408,6 +407,8 @@ static int read_config(struct vif *vif)
         log_error("%s: rate=%s: not a rate", vif->port.name, text);
         return -XEN_EINVAL;
     }
+    /* Once: a frontend that connects again must not find a full bucket each time. */
+    rate_start(&vif->rate, now_ns());
     return 0;
 }
 

@@ -649,6 +649,28 @@ static void limits_the_rate(void **unused)
     expect_answers(&a, 79, NETIF_RSP_OKAY);
 }
 
+/* One that connects again does not get another burst. */
+static void limits_the_rate_of_one_who_connects_again(void **unused)
+{
+    unsigned int passed = 0;
+
+    vif_remove(1);
+    vif_make(a.dom, NULL, "50000,50000");
+    rx_post(&b, 250);
+    fill(&a, 0, 2, 1500);
+    for (unsigned int life = 0; life < 3; life++) {
+        come_up(&a, "sgc");
+        assert_int_equal(vif_state(a.dom), 4);
+        for (unsigned int i = 0; i < 100; i++)
+            tx_slot(&a, 100, 0, 1500, 0);
+        tx_push(&a);
+        passed += a.tx->rsp_prod;
+        vif_begin_anew(a.dom);
+    }
+    assert_int_equal(passed, 88);
+    come_up(&a, "sgc");
+}
+
 static void spoofed_frames_are_dropped(void **unused)
 {
     rx_post(&b, 8);
@@ -976,7 +998,7 @@ int main(void)
         T(big_frame_to_all_is_dropped), T(completes_checksum_where_needed),
         T(floods_broadcast_but_not_to_the_sender), T(from_the_wire),
         T(completes_checksum_in_place), T(big_frame_from_the_wire), T(waits_for_room),
-        T(limits_the_rate), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
+        T(limits_the_rate), T(limits_the_rate_of_one_who_connects_again), T(spoofed_frames_are_dropped), T(head_comes_from_our_memory),
         T(producer_far_ahead), T(producer_goes_back), T(chain_without_end), T(chain_too_long),
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),

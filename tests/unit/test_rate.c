@@ -90,6 +90,26 @@ static void a_pause_gives_one_burst(void **state)
     assert_in_range(passed, RATE_BURST_MIN, RATE_BURST_MIN + 1000);
 }
 
+/* The smallest bucket lasts a slow rate for long: a pause fills it no faster than that rate. */
+static void a_pause_gives_a_slow_rate_what_is_due(void **state)
+{
+    struct rate r;
+    uint64_t passed, now = 0;
+
+    assert_true(rate_parse(&r, "8Kb/s"));
+    rate_start(&r, now);
+    while (!take(&r, 1000, now))
+        ;
+    now += 60000000000UL;
+    for (passed = 0; !take(&r, 1000, now); passed += 1000)
+        ;
+    assert_in_range(passed, 59000, 61000);
+    now += 1000000000000000UL;
+    for (passed = 0; !take(&r, 1000, now); passed += 1000)
+        ;
+    assert_in_range(passed, RATE_BURST_MIN, RATE_BURST_MIN + 1000);
+}
+
 static void the_largest_frame_passes(void **state)
 {
     struct rate r;
@@ -104,7 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_xl_and_store_forms), cmocka_unit_test(no_limit_always_passes),
         cmocka_unit_test(passes_the_rate_and_no_more), cmocka_unit_test(a_pause_gives_one_burst),
-        cmocka_unit_test(the_largest_frame_passes),
+        cmocka_unit_test(a_pause_gives_a_slow_rate_what_is_due), cmocka_unit_test(the_largest_frame_passes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
