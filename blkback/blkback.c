@@ -64,7 +64,7 @@ static void vbd_connect(struct vbd *v)
     xs_printf(XS_NO_TXN, v->dev.path, "info", "%u",
               (v->disk->readonly ? VDISK_READONLY : 0u) | (v->cdrom ? VDISK_CDROM : 0u));
     xbdev_set_state(&v->dev, XenbusStateConnected);
-    log_info("%s: connected, %lu KiB%s, %u x %u requests", v->name, v->disk->sectors / 2,
+    xbdev_log(&v->dev, LOG_INFO, "%s: connected, %lu KiB%s, %u x %u requests", v->name, v->disk->sectors / 2,
              v->disk->readonly ? ", read-only" : "", v->nr_queues, v->queue[0].size);
     vbd_wake(v);
 }

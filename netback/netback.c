@@ -278,7 +278,7 @@ static void vif_connect(struct vif *vif)
     vif->connected = true;
     vif->port.up = true;
     xbdev_set_state(&vif->dev, XenbusStateConnected);
-    log_info("%s: connected, %s%u queue%s%s%s", vif->port.name, vif->flip ? "flip, " : "",
+    xbdev_log(&vif->dev, LOG_INFO, "%s: connected, %s%u queue%s%s%s", vif->port.name, vif->flip ? "flip, " : "",
              vif->flip ? 1 : vif->nr_queues, vif->nr_queues > 1 ? "s" : "", vif->port.caps & PORT_SG ? ", sg" : "",
              vif->port.caps & PORT_TSO4 ? ", tso" : "");
     for (unsigned int i = 0; i < vif->nr_queues; i++)

@@ -140,6 +140,15 @@ static bool line_allowed(uint64_t now)
     return true;
 }
 
+/* Text of guests' comes here, too: it must not begin a line of its own, nor speak to the terminal that shows it. */
+static void tame(char *s)
+{
+    for (; *s; s++) {
+        if ((*s > 0 && *s < ' ') || *s == 0x7f)
+            *s = '?';
+    }
+}
+
 static void log_line(const char *mark, const char *fmt, va_list ap)
 {
     char line[512];
@@ -148,10 +157,11 @@ static void log_line(const char *mark, const char *fmt, va_list ap)
     int n = vsnprintf(line + at, sizeof(line) - (size_t)at - 2, fmt, ap);
     size_t len = strlen(line);
 
-    if (n > 0 && line[len - 1] != '\n') {
-        line[len++] = '\n';
-        line[len] = '\0';
-    }
+    if (n > 0 && line[len - 1] == '\n')
+        line[--len] = '\0';
+    tame(line);
+    line[len++] = '\n';
+    line[len] = '\0';
     console_write(line, len);
 }
 

@@ -3,7 +3,8 @@
 #include "runtime/xbdev.h"
 #include "lib/printf.h"
 #include "lib/string.h"
-#include "runtime/log.h"
+
+#define THIS "this device"              /* for the log's limit */
 
 static void peer_state_changed(struct xs_watch *w, const char *path)
 {
@@ -25,6 +26,7 @@ int xbdev_open(struct xbdev *d, const char *path, bool is_backend,
     int rc;
 
     *d = (struct xbdev){ .peer_changed = peer_changed };
+    log_limit_init(&d->lines);
     if (strlcpy(d->path, path, sizeof(d->path)) >= sizeof(d->path))
         return -XEN_E2BIG;
     rc = xs_read_str(XS_NO_TXN, path, key, d->peer, sizeof(d->peer));
@@ -44,6 +46,7 @@ int xbdev_open(struct xbdev *d, const char *path, bool is_backend,
 void xbdev_close(struct xbdev *d)
 {
     xs_unwatch(&d->peer_watch);
+    log_limit_end(&d->lines, d->path, THIS);
 }
 
 int xbdev_set_state(struct xbdev *d, enum xenbus_state s)
@@ -56,15 +59,33 @@ int xbdev_set_state(struct xbdev *d, enum xenbus_state s)
     return rc;
 }
 
-void xbdev_fail(struct xbdev *d, int err, const char *fmt, ...)
+static void log_text(struct xbdev *d, enum log_level level, const char *text)
 {
-    char text[160];
+    if (log_limit_pass(&d->lines, d->path, THIS))
+        log_at(level, "%s", text);
+}
+
+void xbdev_log(struct xbdev *d, enum log_level level, const char *fmt, ...)
+{
+    char text[256];
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    log_error("%s: %s (%d)", d->path, text, err);
+    log_text(d, level, text);
+}
+
+void xbdev_fail(struct xbdev *d, int err, const char *fmt, ...)
+{
+    char text[160], line[sizeof(d->path) + sizeof(text) + 16];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    (void)snprintf(line, sizeof(line), "%s: %s (%d)", d->path, text, err);
+    log_text(d, LOG_ERROR, line);
     (void)xs_printf(XS_NO_TXN, d->path, "error", "%d %s", -err, text);
     (void)xbdev_set_state(d, XenbusStateClosing);
 }

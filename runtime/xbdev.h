@@ -8,6 +8,7 @@
 #ifndef RUNTIME_XBDEV_H
 #define RUNTIME_XBDEV_H
 
+#include "runtime/loglimit.h"
 #include "runtime/xs.h"
 
 #define XB_PATH_MAX 128
@@ -21,6 +22,7 @@ struct xbdev {
     struct xs_watch peer_watch;         /* on peer/state */
     char peer_state_path[XB_PATH_MAX + 8];
     void (*peer_changed)(struct xbdev *d, enum xenbus_state peer);
+    struct log_limit lines;             /* of the log: the other end can cause any number */
 };
 
 /* Reads peer path and domid from `path` (keys "frontend"/"frontend-id" when is_backend, else
@@ -32,7 +34,10 @@ void xbdev_close(struct xbdev *d);      /* stops watching; the state node stays 
 
 int xbdev_set_state(struct xbdev *d, enum xenbus_state s);
 
-/* Writes "error" beside our state for operators, logs it, and goes to Closing. */
+/* A line of the log about this device: for what the other end can cause again and again. */
+void xbdev_log(struct xbdev *d, enum log_level level, const char *fmt, ...) __printf(3, 4);
+
+/* Writes "error" beside our state for operators, logs it by xbdev_log(), and goes to Closing. */
 void xbdev_fail(struct xbdev *d, int err, const char *fmt, ...) __printf(3, 4);
 
 #endif

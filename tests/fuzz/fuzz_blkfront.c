@@ -3,7 +3,7 @@
  * fuzz_blkfront.c - a backend that writes anything onto the ring of a blkfront at any time, keeps what it is granted, and goes
  * from any state to any other. Each request ends once, and with its memory.
  */
-/* LINK: blkfront/blkfront.c blkfront/ring.c runtime/grant.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkfront/blkfront.c blkfront/ring.c runtime/grant.c runtime/xs.c runtime/xbdev.c runtime/loglimit.c lib/rate.c */
 /* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/blkpeer.c */
 #include <stdio.h>

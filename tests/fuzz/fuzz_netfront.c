@@ -4,7 +4,7 @@
  * granted, and goes from any state to any other. No page may be lost or be in two places.
  */
 /* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
-/* LINK: runtime/xbdev.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
+/* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <stdio.h>
 #include <stdlib.h>

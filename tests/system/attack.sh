@@ -45,8 +45,15 @@ for g in $attacks; do
     said="attack $g: ok"; [ "$g" != rings ] || said+="|rings: pages taken back"
     check "  and all its tricks were refused" has "$said" "$tmp/$g.out"
     has "$said" "$tmp/$g.out" || tail -n 10 "$tmp/$g.out"
+    [ "$g" != rings ] || rings=$(api GET /v1/domains/rings | jq .id)
+    [ "$g" != vbd ] || vbd=$(api GET /v1/domains/vbd | jq .id)
     remove "$g"
 done
+# Taken down and up again more than a hundred times: 20 lines, and then two each ten seconds.
+lines=$(grep -acE "vif$rings\.0|vif/$rings/0" "$log")
+check "one who breaks its rings again and again does not fill the log ($lines lines)" test "$lines" -ge 1 -a "$lines" -le 60
+check "what a guest calls its protocol begins no line of the log" has 'protocol x\?\[    0.000\] a guest\?\[31m is' "$log"
+check "  and other devices' lines still come" has "vbd$vbd\.[0-9]+: connected" "$log"
 
 ended races2 60
 check "its neighbour ends by itself, too" api_until 1 '.reason == "poweroff"' /v1/domains/races2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_blkback.c - a vbd from its ring's side: what it does, and what it refuses. */
-/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c runtime/pinned.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkback/blkback.c blkback/request.c blkback/queue.c blkback/decode.c blkback/copy.c blkback/pin.c runtime/pinned.c blkback/disk.c lib/rate.c blkback/ramdisk.c runtime/xs.c runtime/xbdev.c runtime/loglimit.c */
 /* LINK: runtime/xbroot.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -979,6 +979,32 @@ static void wrong_rings(void **unused)
     }
 }
 
+static void does_not_fill_the_log(void **unused)
+{
+    unsigned int n = 0;
+
+    connect("w", "image");
+    for (unsigned int i = 0; i < 50; i++) {
+        fake_write(FRONT "/state", "6");
+        fake_run();
+        fake_write(FRONT "/state", "1");
+        fake_run();
+        if (i % 2)
+            fake_remove(FRONT "/ring-ref");
+        else
+            fake_write(FRONT "/ring-ref", "500");
+        fake_write(FRONT "/state", "3");
+        fake_run();
+        assert_int_equal(state(), i % 2 ? 5 : 4);
+    }
+    for (const char *p = fake_log; (p = strstr(p, "vbd3.51712: ")) != NULL; p++)
+        n++;
+    assert_int_equal(n, 20);
+    fake_remove(BACK);
+    fake_run();
+    assert_non_null(strstr(fake_log, "31 lines of this device left out"));
+}
+
 static void no_such_file(void **unused)
 {
     connect("w", "nowhere");
@@ -1011,6 +1037,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(detach_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rings, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_rings, setup, teardown),
+        cmocka_unit_test_setup_teardown(does_not_fill_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(no_such_file, setup, teardown),
         cmocka_unit_test(two_writers),
         cmocka_unit_test(waits_for_close),

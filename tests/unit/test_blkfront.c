@@ -4,7 +4,7 @@
  * request ends once and not before its memory is the user's alone, the vbd is let go of with one line that says
  * why, and a right backend serves what was under way.
  */
-/* LINK: blkfront/blkfront.c blkfront/ring.c runtime/grant.c runtime/xs.c runtime/xbdev.c */
+/* LINK: blkfront/blkfront.c blkfront/ring.c runtime/grant.c runtime/xs.c runtime/xbdev.c runtime/loglimit.c lib/rate.c */
 /* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/blkpeer.c */
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 /* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/rxpool.c netback/fdb.c netback/filter.c lib/rate.c */
 /* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
-/* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loop.c */
+/* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loglimit.c runtime/loop.c */
 /* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
 /* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
@@ -902,6 +902,56 @@ static void fails_and_is_closed_at_once(void **unused)
 }
 
 /* As a frontend that was suspended meanwhile, and does not know that it was taken down. */
+static unsigned int log_lines_with(const char *what)
+{
+    unsigned int n = 0;
+
+    for (const char *p = fake_log; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* It may do so as often as it likes: the log hears of it now and then, and of others as before. */
+static void one_who_fails_again_and_again_does_not_fill_the_log(void **unused)
+{
+    unsigned int before;
+
+    for (unsigned int i = 0; i < 100; i++) {
+        if (i == 90)
+            fake_log[0] = '\0';
+        a.tx_prod = 257;
+        tx_push(&a);
+        vif_begin_anew(a.dom);
+        come_up(&a, "sgc");
+        assert_int_equal(vif_state(a.dom), 4);
+    }
+    assert_int_equal(log_lines_with("vif1.0"), 0);
+    vif_begin_anew(b.dom);
+    come_up(&b, "sgc");
+    assert_int_equal(log_lines_with("vif2.0: connected"), 1);
+
+    fake_advance(10 * NS_PER_S);
+    for (unsigned int i = 0; i < 2; i++) {
+        vif_begin_anew(a.dom);
+        come_up(&a, "sgc");
+    }
+    assert_int_equal(log_lines_with("left out"), 1);
+    /* 100 times two lines and the first one, of which 20 passed. */
+    assert_non_null(strstr(fake_log, "/vif/1/0: 181 lines of this device left out"));
+    assert_int_equal(log_lines_with("vif1.0: connected"), 1);
+    /* What was left out last is said at the end, and a long pause makes all as it was. */
+    before = log_lines_with("left out");
+    fake_advance(1000 * NS_PER_S);
+    for (unsigned int i = 0; i < 25; i++) {
+        vif_begin_anew(a.dom);
+        come_up(&a, "sgc");
+    }
+    assert_int_equal(log_lines_with("vif1.0: connected"), 21);
+    vif_remove(1);
+    assert_int_equal(log_lines_with("left out"), before + 2);
+    assert_non_null(strstr(fake_log, "/vif/1/0: 5 lines of this device left out"));
+}
+
 static void failed_vif_begins_anew(void **unused)
 {
     slot_beyond_its_page(NULL);
@@ -1003,7 +1053,7 @@ int main(void)
         T(slot_beyond_its_page), T(slot_without_bytes), T(second_slot_without_bytes),
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
         T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
-        T(closes_and_comes_again), T(failed_vif_comes_again), T(failed_vif_begins_anew), T(fails_and_is_closed_at_once),
+        T(closes_and_comes_again), T(one_who_fails_again_and_again_does_not_fill_the_log), T(failed_vif_comes_again), T(failed_vif_begins_anew), T(fails_and_is_closed_at_once),
         T(a_frontend_that_takes_pages), T(refuses_what_it_cannot_serve),
         T(several_queues),
     };

@@ -5,7 +5,7 @@
  * frame is lost), and a right backend can connect again.
  */
 /* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
-/* LINK: runtime/xbdev.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
+/* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <pthread.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 /* The store in dom0: domains behind rings whose pages lie, and dom0's own access. */
 /* LINK: toolstack/store/path.c toolstack/store/perm.c toolstack/store/tree.c */
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
-/* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c */
+/* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c runtime/loglimit.c lib/rate.c */
 /* LINK: toolstack/store/local.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,6 +70,11 @@ void event_send(evtchn_port_t port)
 void log_at(enum log_level level, const char *fmt, ...)
 {
     warnings += level == LOG_WARN;
+}
+
+uint64_t now_ns(void)
+{
+    return 1;
 }
 
 /* Runs what is queued until nothing is; returns the number of turns. */
@@ -297,6 +302,18 @@ static void test_ring_oversize(void **state)
     assert_int_equal(page[1].req_prod, 0);
     guest_ask(1, XS_READ, "a", 2);
     assert_string_equal(guest_answer(1), "ENOENT");
+    /* As often as it likes: the log does not hear of each. */
+    warnings = 0;
+    for (unsigned int i = 0; i < 50; i++) {
+        page[1].req_prod += 5000;
+        kick(1);
+        run();
+        assert_int_equal(page[1].error, XENSTORE_ERROR_RINGIDX);
+        page[1].connection = XENSTORE_RECONNECT;
+        kick(1);
+        run();
+    }
+    assert_in_range(warnings, 5, 20);
 }
 
 /* A restored domain goes on with the indexes that it had; half an answer may wait. */

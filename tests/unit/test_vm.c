@@ -7,7 +7,7 @@
 /* LINK: lib/why.c lib/xlcfg.c lib/strlcpy.c runtime/xs.c runtime/cmdline.c */
 /* LINK: toolstack/store/path.c toolstack/store/perm.c toolstack/store/tree.c */
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
-/* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c */
+/* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c runtime/loglimit.c lib/rate.c */
 /* LINK: toolstack/store/local.c toolstack/vm/tune.c toolstack/vm/events.c */
 /* LINK: tests/unit/fakes/vmhost.c toolstack/vm/hotplug.c toolstack/vm/mac.c */
 #include <setjmp.h>

@@ -11,7 +11,7 @@
 
 #include "atomic.h"
 #include "runtime/event.h"
-#include "runtime/log.h"
+#include "runtime/loglimit.h"
 #include "runtime/loop.h"
 #include "toolstack/store/conn.h"
 #include "toolstack/store/local.h"
@@ -30,6 +30,7 @@ struct ringconn {
     evtchn_port_t port;
     domid_t domid;
     bool in_turn;
+    struct log_limit lines; /* of the log: it can break the rules, begin anew, and break them again */
     bool shut_down; /* @releaseDomain was fired */
 };
 
@@ -58,7 +59,8 @@ static void stop(struct ringconn *r, int error)
     r->conn.error = error;
     client_reset(&store_wire.store, &r->conn.client);
     WRITE_ONCE(r->page->error, (uint32_t)error);
-    log_warn("store: domain %u: %s; it is not served any more", r->domid, why[error]);
+    if (log_limit_pass(&r->lines, "store", "one domain"))
+        log_warn("store: domain %u: %s; it is not served any more", r->domid, why[error]);
 }
 
 /* Answers and events into the ring. Returns the number of bytes. */
@@ -176,6 +178,7 @@ int store_domain_connect(domid_t domid, void *ring, evtchn_port_t remote)
         goto free;
     r->page = ring;
     r->domid = domid;
+    log_limit_init(&r->lines);
     r->req_cons = READ_ONCE(r->page->req_cons);
     r->rsp_prod = READ_ONCE(r->page->rsp_prod);
     work_init(&r->work, turn);
@@ -210,6 +213,7 @@ void store_domain_disconnect(domid_t domid)
         event_close(r->port);
         work_cancel(&r->work);
         conn_close(&r->conn);
+        log_limit_end(&r->lines, "store", "one domain");
         free(r);
     }
     ops_domain_died(&store_wire.store, domid);

@@ -58,6 +58,15 @@ static bool connect(void)
     return wait_peer(XenbusStateConnected);
 }
 
+static void begin_anew(void)
+{
+    (void)xbdev_set_state(&dev, XenbusStateClosed);
+    (void)wait_peer(XenbusStateClosed);
+    event_close(port);
+    BUG_ON(event_alloc_unbound(dev.peer_dom, nothing, NULL, &port));
+    (void)xbdev_set_state(&dev, XenbusStateInitialising);
+}
+
 /* A broadcast ARP question from our own address, so that at least one frame passes. */
 static void good_frame(void)
 {
@@ -140,6 +149,21 @@ static void bad_indices(void)
     log_info("rings: bad indices, the backend is in state %d", dev.peer_state);
 }
 
+/* Taken down and up as fast as it goes: two lines of dom0's log each time, if it let us. */
+static void again_and_again(void)
+{
+    unsigned int n = 0;
+
+    while (n < 100 && connect()) {
+        tx->req_prod += 257;
+        event_send(port);
+        (void)wait_peer(XenbusStateClosing);
+        begin_anew();
+        n++;
+    }
+    log_info("rings: taken down %u times", n);
+}
+
 /* The ring pages go away under the backend, as far as the hypervisor lets them. */
 static void take_pages_back(void)
 {
@@ -172,12 +196,9 @@ static void attack_vif(void)
         noise(kind);
         if (kind == 30)
             bad_indices();
-        (void)xbdev_set_state(&dev, XenbusStateClosed);
-        (void)wait_peer(XenbusStateClosed);
-        event_close(port);
-        BUG_ON(event_alloc_unbound(dev.peer_dom, nothing, NULL, &port));
-        (void)xbdev_set_state(&dev, XenbusStateInitialising);
+        begin_anew();
     }
+    again_and_again();
     take_pages_back();
 }
 

@@ -334,6 +334,16 @@ static void bad_indices(void)
     EXPECT(wait_peer(XenbusStateClosing));
 }
 
+/* dom0's log would have it, with what makes lines and speaks to terminals. */
+static void odd_protocol(void)
+{
+    EXPECT(wait_peer(XenbusStateInitWait));
+    (void)xs_printf(0, dev.path, "protocol", "x\n[    0.000] a guest\033[31m");
+    (void)xbdev_set_state(&dev, XenbusStateInitialised);
+    EXPECT(wait_peer(XenbusStateClosing));
+    disconnect();
+}
+
 static void attack(void)
 {
     if (xbdev_open(&dev, "device/vbd/51712", false, peer_changed)) {
@@ -349,6 +359,7 @@ static void attack(void)
     ring_ref = grant_offer(dev.peer_dom, virt_to_mfn(ring), 0);
     list_ref = grant_offer(dev.peer_dom, virt_to_mfn(list), 0);
     BUG_ON(event_alloc_unbound(dev.peer_dom, nothing, NULL, &port));
+    odd_protocol();
     EXPECT(connect());
     (void)xs_read_u64(0, dev.peer, "sectors", &sectors);
     before = malloc(sectors * 512);
