@@ -224,6 +224,8 @@ static const struct {
     { "maxvcpus", apply_maxvcpus },
     { "cpu_weight", apply_weight },
     { "cap", apply_cap },
+    { "cpus", apply_cpus },
+    { "cpus_soft", apply_cpus_soft },
     { "uuid", apply_uuid },
     { "vif", apply_vif },
     { "disk", apply_disk },

@@ -56,6 +56,8 @@ struct vm_config {
     uint32_t maxvcpus;          /* 0 = vcpus */
     uint32_t cpu_weight;        /* 1..65535, default 256 */
     uint32_t cpu_cap;           /* percent of one CPU, 0 = none */
+    uint64_t cpus[VM_VCPUS];    /* of each vCPU: CPUs that it may run on, a bit each; 0 = any */
+    uint64_t cpus_soft[VM_VCPUS];   /* and those that it would rather run on */
     enum vm_action on_poweroff, on_reboot, on_crash;
     uint32_t nr_vifs, nr_disks;
     struct vm_vif vif[VM_VIFS];

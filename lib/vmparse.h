@@ -38,7 +38,9 @@ void __printf(4, 5) no_effect(struct parse *p, unsigned int line, unsigned int c
 /* Each element of a list; a review goes on behind those that are refused. */
 int apply_list(struct parse *p, struct xlcfg_node *n, apply_fn one);
 
-/* The whole keys vif and disk. */
+/* Whole keys. */
+int apply_cpus(struct parse *p, struct xlcfg_node *n);
+int apply_cpus_soft(struct parse *p, struct xlcfg_node *n);
 int apply_vif(struct parse *p, struct xlcfg_node *n);
 int apply_disk(struct parse *p, struct xlcfg_node *n);
 /* One text e of theirs, into a struct that is all 0. */

@@ -9,7 +9,6 @@
 #define NO_SCREEN   "there is no framebuffer: use the console (sluice console); delete it"
 #define NO_XSM      "there is no security module; delete it"
 #define ARM_ONLY    "it is read on ARM only; delete it"
-#define ANY_CPU     "vCPUs cannot be tied to CPUs; use cpu_weight and cap to share all of them"
 #define NO_PCI      "devices are not passed through: network and disks come by vif and disk"
 #define NO_FRONT    "there is no backend for it; reach the service over the network"
 
@@ -19,8 +18,6 @@
 const struct xlkey xlkeys[] = {
     /* Processors, memory, events. */
     NO("pool", "there is one pool with every CPU; delete it"),
-    NO("cpus", ANY_CPU),
-    NO("cpus_soft", ANY_CPU),
     NO("on_watchdog", "a guest's watchdog counts as a crash: see on_crash"),
     NO("on_soft_reset", "there is no soft reset; see on_reboot"),
     NO("claim_mode", "memory is taken before a domain starts; delete it"),

@@ -5,7 +5,7 @@
 PREFIX      ?= /usr/local
 DESTDIR     ?=
 CLI_C       := $(sort $(wildcard toolstack/cli/*.c)) \
-               $(addprefix lib/,vmconfig.c vmvif.c vmdisk.c words.c xlcfg.c xlkeys.c why.c strlcpy.c utf8.c)
+               $(addprefix lib/,vmconfig.c vmvif.c vmdisk.c vmcpus.c cpulist.c words.c xlcfg.c xlkeys.c why.c strlcpy.c utf8.c)
 CLI_LIBS    := -lcurl -ljansson -lcrypto
 CLI_CFLAGS  := -std=gnu11 -D_GNU_SOURCE -DSLUICE_HOST=1 -I. -Iinclude \
                -isystem $(B)/include $(filter-out -Wundef,$(WARN)) -g

@@ -15,6 +15,7 @@
 #include "lib/list.h"
 #include "spinlock.h"
 #include "cpu/percpu.h"
+#include "sched/affinity.h"
 #include "sched/credit.h"
 #include "sched/timer.h"
 
@@ -113,7 +114,7 @@ struct vcpu {
     uint32_t pause_flags;               /* VPF_*, atomic */
     uint32_t pause_count;               /* atomic; > 0: kept off the CPUs */
     bool running;                       /* its state is on a CPU; cleared after it was saved */
-    cpumask_t affinity;
+    struct affinity affinity;           /* where it may run */
     cpumask_t dirty_cpus;               /* CPUs whose TLB may hold entries of it: at most one */
     struct credit_vcpu credit;
     struct vcpu_runstate_info runstate; /* accounting, ns; under that lock too */

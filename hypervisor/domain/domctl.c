@@ -295,39 +295,63 @@ static long bitmap_out(const struct xenctl_bitmap *b, cpumask_t m)
     return 0;
 }
 
-/* "Soft" affinity is a preference that this scheduler does not have: it is as the hard one. */
-static long op_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
+/* The vCPU that an affinity call is about; NULL and *rc. FORCE undoes a SCHEDOP_pin_override, which
+ * nobody can have made. */
+static struct vcpu *affinity_of(const struct domain *d, const struct xen_domctl_vcpuaffinity *req,
+                                long *rc)
 {
-    struct xen_domctl_vcpuaffinity *req = &op->u.vcpuaffinity;
+    bool hard = req->flags & XEN_VCPUAFFINITY_HARD, soft = req->flags & XEN_VCPUAFFINITY_SOFT;
     struct vcpu *v = vcpu_of(d, req->vcpu);
-    cpumask_t cpus;
-    long rc;
 
-    if (!v)
-        return -XEN_ESRCH;
-    if (req->flags != XEN_VCPUAFFINITY_HARD)
-        return -XEN_EINVAL;
-    rc = bitmap_in(&cpus, &req->cpumap_hard);
-    if (!rc)
-        rc = sched_set_affinity(v, cpus);
-    if (!rc)
-        rc = bitmap_out(&req->cpumap_hard, cpus & cpu_online_map);
+    *rc = -XEN_EINVAL;
+    if (req->vcpu >= d->max_vcpus || !req->flags || (hard && !req->cpumap_hard.bitmap.p) ||
+        (soft && !req->cpumap_soft.bitmap.p))
+        return NULL;
+    *rc = v ? 0 : -XEN_ESRCH;
+    return v;
+}
+
+static long affinity_out(const struct xen_domctl_vcpuaffinity *req, cpumask_t hard, cpumask_t soft)
+{
+    long rc = 0;
+
+    if (req->flags & XEN_VCPUAFFINITY_HARD)
+        rc = bitmap_out(&req->cpumap_hard, hard);
+    if (!rc && req->flags & XEN_VCPUAFFINITY_SOFT)
+        rc = bitmap_out(&req->cpumap_soft, soft);
     return rc;
 }
 
-static long op_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
+/* Answers with what is in effect. A soft affinity without a CPU that the hard one allows is none. */
+static long op_setvcpuaffinity(struct domain *d, struct xen_domctl *op)
 {
-    struct xen_domctl_vcpuaffinity *req = &op->u.vcpuaffinity;
-    struct vcpu *v = vcpu_of(d, req->vcpu);
-    long rc = 0;
+    const struct xen_domctl_vcpuaffinity *req = &op->u.vcpuaffinity;
+    cpumask_t hard, soft;
+    long rc;
+    struct vcpu *v = affinity_of(d, req, &rc);
 
     if (!v)
-        return -XEN_ESRCH;
+        return rc;
+    hard = v->affinity.hard;
+    soft = v->affinity.soft;
     if (req->flags & XEN_VCPUAFFINITY_HARD)
-        rc = bitmap_out(&req->cpumap_hard, v->affinity);
+        rc = bitmap_in(&hard, &req->cpumap_hard);
     if (!rc && req->flags & XEN_VCPUAFFINITY_SOFT)
-        rc = bitmap_out(&req->cpumap_soft, CPUMASK_ALL);
-    return rc;
+        rc = bitmap_in(&soft, &req->cpumap_soft);
+    if (!rc)
+        rc = sched_set_affinity(v, hard, soft);
+    return rc ? rc : affinity_out(req, hard & cpu_online_map, soft & hard & cpu_online_map);
+}
+
+/* Answers with what was set, of the CPUs that there are. */
+static long op_getvcpuaffinity(struct domain *d, struct xen_domctl *op)
+{
+    const struct xen_domctl_vcpuaffinity *req = &op->u.vcpuaffinity;
+    long rc;
+    const struct vcpu *v = affinity_of(d, req, &rc);
+
+    return v ? affinity_out(req, v->affinity.hard & cpu_online_map, v->affinity.soft & cpu_online_map)
+             : rc;
 }
 
 /* ----------------------------------------------------------------- odds and ends */

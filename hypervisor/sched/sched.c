@@ -36,7 +36,7 @@ static struct vcpu *steal(struct run_queue *rq, uint32_t cpu, const uint64_t *ow
         list_for_each(v, &from->waiting, run_link) {
             if (own_vtime && !credit_should_steal(*own_vtime, v->credit.vtime))
                 break;
-            if (!v->running && allowed_cpus(v) & cpumask_of(cpu)) {
+            if (!v->running && affinity_allows(&v->affinity, cpu)) {
                 found = v;
                 break;
             }
@@ -145,7 +145,8 @@ static bool goes_on(struct run_queue *rq, struct vcpu *prev, uint64_t now, uint6
 static noinline bool keeps_cpu(struct run_queue *rq, uint32_t cpu, struct vcpu *prev, uint64_t now,
                                uint64_t *left, uint64_t *ask)
 {
-    if (!(allowed_cpus(prev) & cpumask_of(cpu)))
+    if (unlikely(!(prev->affinity.preferred & cpumask_of(cpu))) &&
+        affinity_leaves(&prev->affinity, cpu, load_relaxed(&idle_cpus)))
         return false;
     *left = cap_left_or_park(prev, now);
     if (!*left)
@@ -235,6 +236,15 @@ static noinline void renew_areas(struct vcpu *v)
         vcpu_update_areas(v);
 }
 
+/* v waits here; an idle CPU that it may use comes for it. */
+static noinline void offer(const struct vcpu *v, uint32_t cpu)
+{
+    uint32_t to = affinity_idle(&v->affinity, cpu, load_relaxed(&idle_cpus));
+
+    if (to < NR_CPUS && to != cpu)
+        sched_poke(to);
+}
+
 void schedule(void)
 {
     struct cpu_info *ci = this_cpu_info();
@@ -242,8 +252,10 @@ void schedule(void)
     struct run_queue *rq = run_queue(cpu);
     struct vcpu *prev = ci->vcpu, *next;
     uint64_t now = now_ns(), again = 0;
-    bool homeless;
+    bool homeless, preempted;
 
+    if (unlikely(READ_ONCE(rq->strays)))
+        sched_send_strays(rq, cpu);
     spin_lock(&rq->lock);
     charge(rq, now);
     next = pick(rq, cpu, prev, now, &again);
@@ -267,15 +279,18 @@ void schedule(void)
     store_relaxed(&next->running, true);
     if (prev->is_idle)
         cpumask_clear(&idle_cpus, cpu);
-    /* May run, but not here. (Who may not run is woken in vain.) */
-    homeless = nr_cpus > 1 && prev->state == VCPU_OFFLINE &&
-               !(allowed_cpus(prev) & cpumask_of(cpu));
+    /* May run, but not here. (Who may not run at all, or waits, is woken in vain.) */
+    homeless = !(prev->affinity.preferred & cpumask_of(cpu));
+    /* While others cannot leave this CPU, one that could may have to wait although some are idle. */
+    preempted = prev->state == VCPU_RUNNABLE && load_relaxed(&idle_cpus) & prev->affinity.allowed;
     spin_unlock(&rq->lock);
 
     context_switch(prev, next);
     store_release(&prev->running, false);
     if (unlikely(homeless))
         vcpu_wake(prev);
+    if (unlikely(preempted))
+        offer(prev, cpu);
     if (likely(!next->is_idle)) {
         renew_time(next, cpu, now);
         if (next->runstate_area.v | next->time_area.v)
@@ -343,7 +358,7 @@ void sched_init_cpu(void)
     v->cpu = cpu;
     v->state = VCPU_RUNNING;
     v->running = true;
-    v->affinity = cpumask_of(cpu);
+    (void)affinity_set(&v->affinity, cpumask_of(cpu), CPUMASK_ALL, cpumask_of(cpu));
     list_init(&v->run_link);
     v->runstate.state = RUNSTATE_running;
     v->runstate.state_entry_time = now_ns();
@@ -357,7 +372,7 @@ void sched_vcpu_init(struct vcpu *v)
 {
     list_init(&v->run_link);
     v->state = VCPU_OFFLINE;
-    v->affinity = CPUMASK_ALL;
+    (void)affinity_set(&v->affinity, CPUMASK_ALL, CPUMASK_ALL, cpu_online_map);
     /* Spread over the CPUs that are there; the first wake-up may choose better. */
     v->cpu = (v->domain->id + v->id) % nr_cpus;
     v->runstate.state = RUNSTATE_offline;

@@ -77,7 +77,8 @@ bool sched_set_params(struct domain *d, uint32_t weight, uint32_t cap);
 void sched_domain_destroy(struct domain *d);
 /* SCHEDOP_yield of the current vCPU: others who wait here go first. */
 void sched_yield(void);
-/* Where v may run; -EINVAL if none of those CPUs is online. Moves it if need be. */
-int sched_set_affinity(struct vcpu *v, cpumask_t cpus);
+/* Where v may run and where it would rather; -EINVAL, and nothing changed, if none of `hard` is
+ * online. One that runs elsewhere leaves at once. */
+int sched_set_affinity(struct vcpu *v, cpumask_t hard, cpumask_t soft);
 
 #endif

@@ -34,22 +34,58 @@ static uint32_t most_spare(uint32_t own, cpumask_t allowed)
     return best;
 }
 
-/* Where a vCPU that wakes up, or has a new period's budget, should go. */
-static uint32_t choose_cpu(const struct vcpu *v, bool refilled)
+/* The busy CPU where fewest wait. */
+static uint32_t least_crowded(cpumask_t allowed)
 {
-    cpumask_t allowed = allowed_cpus(v), idle = load_relaxed(&idle_cpus) & allowed;
+    uint32_t best = cpumask_next(allowed, 0), cpu;
+
+    for_each_cpu(cpu, allowed) {
+        if (READ_ONCE(run_queues[cpu].nr_waiting) < READ_ONCE(run_queues[best].nr_waiting))
+            best = cpu;
+    }
+    return best;
+}
+
+/*
+ * v is to wait on that CPU although it may not run there: its registers are still being saved, and
+ * until then it cannot be anywhere else. That CPU sends it on when it looks next, which is at once.
+ * Its queue is locked.
+ */
+static void stray(const struct vcpu *v, uint32_t cpu)
+{
+    if (affinity_allows(&v->affinity, cpu))
+        return;
+    WRITE_ONCE(run_queues[cpu].strays, true);
+    sched_poke(cpu);
+}
+
+static noinline uint32_t choose_elsewhere(const struct vcpu *v, bool refilled, cpumask_t idle)
+{
+    const struct affinity *a = &v->affinity;
+    uint32_t cpu = v->cpu, to = affinity_idle(a, cpu, idle);
+
+    if (v->running) {
+        stray(v, cpu);
+        return cpu;
+    }
+    if (to < NR_CPUS)
+        return to;
+    if (!affinity_allows(a, cpu))
+        return least_crowded(a->preferred);
+    return refilled ? most_spare(cpu, a->allowed) : cpu;
+}
+
+/* Where a vCPU that wakes up, or has a new period's budget, should go. */
+static inline uint32_t choose_cpu(const struct vcpu *v, bool refilled)
+{
+    cpumask_t idle = load_relaxed(&idle_cpus);
     uint32_t cpu = v->cpu;
 
-    /* Its registers are still being saved there. */
-    if (unlikely(v->running))
-        return cpu;
-    if (allowed & cpumask_of(cpu)) {
-        if (idle & cpumask_of(cpu))
+    if (likely(v->affinity.preferred & cpumask_of(cpu))) {
+        if (idle & cpumask_of(cpu) || (!idle && !refilled))
             return cpu;
-        if (!idle)
-            return refilled ? most_spare(cpu, allowed) : cpu;
     }
-    return cpumask_next(idle ? idle : allowed, 0);
+    return choose_elsewhere(v, refilled, idle);
 }
 
 /* v was put on rq, whose curr runs and has paid: must its CPU look at the queue? */
@@ -275,30 +311,54 @@ bool hypercall_preempt_check(void)
     return softirq_pending() || vcpu_event_deliverable(v);
 }
 
-int sched_set_affinity(struct vcpu *v, cpumask_t cpus)
+/* ------------------------------------------------------------------ affinity */
+
+int sched_set_affinity(struct vcpu *v, cpumask_t hard, cpumask_t soft)
 {
+    struct affinity a;
     struct run_queue *rq;
     uint64_t irq;
-    bool poke = false, wake = false;
     uint32_t cpu;
 
-    if (!(cpus & cpu_online_map))
+    if (!affinity_set(&a, hard, soft, cpu_online_map))
         return -XEN_EINVAL;
     rq = run_queue_of(v, &irq);
-    WRITE_ONCE(v->affinity, cpus);
+    v->affinity = a;
     cpu = v->cpu;
-    if (!(allowed_cpus(v) & cpumask_of(cpu))) {
-        if (v->state == VCPU_RUNNABLE && !v->running) {
-            dequeue(rq, v);
-            wake = true;
-        } else {
-            poke = v->state == VCPU_RUNNING || v->running;
-        }
-    }
-    run_queue_put(rq, irq);
-    if (poke)
+    if (v->state == VCPU_RUNNING)
         sched_poke(cpu);
-    if (wake)
-        vcpu_wake(v);
+    else if (v->state == VCPU_RUNNABLE && v->running)
+        stray(v, cpu);
+    else if (v->state == VCPU_RUNNABLE)
+        dequeue(rq, v);         /* also where it may stay: another may be idle */
+    else if (!v->running && !affinity_allows(&a, cpu))
+        store_release(&v->cpu, least_crowded(a.preferred));     /* as in move_to() */
+    run_queue_put(rq, irq);
+    vcpu_wake(v);               /* if it was taken off the queue */
     return 0;
+}
+
+void sched_send_strays(struct run_queue *rq, uint32_t cpu)
+{
+    struct vcpu *v, *found;
+    uint64_t irq;
+
+    do {
+        irq = spin_lock_irqsave(&rq->lock);
+        found = NULL;
+        WRITE_ONCE(rq->strays, false);
+        list_for_each(v, &rq->waiting, run_link) {
+            if (affinity_allows(&v->affinity, cpu))
+                continue;
+            if (v->running)
+                WRITE_ONCE(rq->strays, true);
+            else
+                found = v;
+        }
+        if (found)
+            dequeue(rq, found);
+        run_queue_put(rq, irq);
+        if (found)
+            vcpu_wake(found);
+    } while (found);
 }

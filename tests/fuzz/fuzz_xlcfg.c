@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: lib/xlcfg.c lib/strlcpy.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/words.c lib/xlkeys.c lib/why.c */
+/* LINK: lib/xlcfg.c lib/strlcpy.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/vmcpus.c lib/cpulist.c lib/words.c lib/xlkeys.c lib/why.c */
 #include <stddef.h>
 #include <stdint.h>
 #include "lib/vmconfig.h"

@@ -42,7 +42,7 @@ resolver = jsonschema.RefResolver.from_schema(doc)
 
 
 def fill(path):
-    return path.replace("{name}", "web").replace("{item}", "xvda")
+    return path.replace("{name}", "web").replace("{item}", "xvda").replace("{vcpu}", "all")
 
 
 def deref(x):
@@ -179,10 +179,17 @@ check("  it ends, and stays", wait(dom, lambda s, b: b.get("state") == "shutdown
 live("get", dom, expect=[200])
 live("post", dom + "/pause", expect=[409])
 live("post", dom + "/reboot", expect=[409])
+for body in ({}, {"affinity": 1}, {"affinity": [64]}, {"affinity": [-1]}, {"affinity": ["all"]}, {"soft_affinity": {}}, {"affinity": [63]}):
+    live("patch", "/v1/domains/web/vcpus/0", body, expect=[422])
+live("patch", "/v1/domains/web/vcpus/7", {"affinity": []}, expect=[404])
+live("patch", "/v1/domains/web/vcpus/x", {"affinity": []}, expect=[404])
+live("patch", dom + "/vcpus/0", {"affinity": []}, expect=[409])
+got, _ = live("patch", "/v1/domains/web/vcpus/all", {"affinity": [0, 63], "soft_affinity": [1]}, expect=[200])
 for path, method, good, wrong in ((dom + "/rename", "post", None, {"name": "b b"}),
                                   ("/v1/domains/web/memory", "put", {"target_kib": 16384}, {"target_kib": 1 << 50}),
                                   ("/v1/domains/web/memory", "put", {"max_kib": 32768}, {"max_kib": 1024}),
                                   ("/v1/domains/web/vcpus", "put", {"online": 1}, {"online": 99}),
+                                  ("/v1/domains/web/vcpus/0", "patch", {"affinity": [], "soft_affinity": []}, {"affinity": "0"}),
                                   ("/v1/domains/web/scheduler", "put", {"weight": 300}, {"weight": 0}),
                                   ("/v1/domains/web/networks", "post", {"vif": ""}, {"vif": "mac=zz"}),
                                   ("/v1/domains/web/disks", "post", None, {"disk": "nothing"})):

@@ -149,6 +149,15 @@ good "vcpu-list" vcpu-list deb
 check "  one of two is online" is "$(awk 'NR > 1 { print $3 $4 }' "$tmp/out" | tr -d '01' | tr '\n' ' ')" ' - '
 good "vcpu-set" vcpu-set deb 2
 fails "  beyond maxvcpus" 1 'vcpu' vcpu-set deb 9
+good "vcpu-pin" vcpu-pin deb all 0-5,^1 1
+good "  of one, as xl writes it" vcpu-pin -f deb 1 - all
+good "  one alone" vcpu-pin deb 1 1
+good "  vcpu-list" vcpu-list deb
+check "  shows it" is "$(awk 'NR > 1 { print $3, $7, $8, $9 }' "$tmp/out" | tr '\n' ';')" '0 0 / 1;1 1 / all;'
+fails "  CPUs that are not there" 1 'cannot run on CPU 2-3: this host has 0-1' vcpu-pin deb 0 2-3
+fails "  a vCPU that is not there" 3 'no vCPU 2' vcpu-pin deb 2 0
+fails "  by a reader" 5 'not allowed' -H reader vcpu-pin deb 0 0
+good "  any CPU again" vcpu-pin deb all all all
 good "sched-credit -w -c" sched-credit -d deb -w 512 -c 150
 good "sched-credit" sched-credit -d deb
 check "  shows it" is "$(awk 'NR == 2 { print $3, $4 }' "$tmp/out")" '512 150'

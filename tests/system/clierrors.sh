@@ -63,11 +63,12 @@ run list; expect "insecure is no way around TLS" 2 'insecure is for http:// host
 run -H https://h1 --insecure list; expect "  nor by option" 2 'insecure is for http:// hosts'
 run -H 'https://h1/path' list; expect "a URL with a path" 2 'is no such URL'
 for v in "domname x" "vcpu-set web many" "vcpu-set web 0" "mem-set web lots" "sched-credit -d web -w 0" \
-    "sched-credit -d web -c -1"; do
+    "sched-credit -d web -c -1" "vcpu-pin web one 0" "vcpu-pin web 0 two" "vcpu-pin web 0 0-3 5-4" "vcpu-pin web 0 64" \
+    "vcpu-pin web 0 nodes:1"; do
     # shellcheck disable=SC2086 # words
-    run $v; expect "a value that is none: $v" 2 'is no '
+    run $v; expect "a value that is none: $v" 2 '(is|there is) no '
 done
-for v in console shutdown "shutdown -a web" destroy pause "rename web" "vcpu-set web" mem-set network-list \
+for v in console shutdown "shutdown -a web" destroy pause "rename web" "vcpu-set web" "vcpu-pin web 0" "vcpu-pin -x web 0 0" mem-set network-list \
     "block-attach web" "block-detach web" "sched-credit -w 3" upload fetch config "config check" domid "top -d x"; do
     # shellcheck disable=SC2086
     run $v; expect "used wrongly: $v" 2 '^sluice: usage: sluice '

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 sluice, root, tmp = sys.argv[1:]
 man = root + "/usr/share/doc/xen/html/man/"
 # What a domain of ours is made of; every other key must say something.
-APPLIED = set("""name type builder kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus cpu_weight cap
+APPLIED = set("""name type builder kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus cpu_weight cap cpus cpus_soft
 uuid vif disk on_poweroff on_reboot on_crash""".split())
 
 def report(good, what, more=""):
@@ -104,7 +104,9 @@ for text, wanted, reason in [
     ("vif = [ 'rate=1MB/s@20ms' ]", 0, ""),
     ("vif = [ 'type=ioemu' ]", 0, "vif: type= has no effect here"),
     ("vif = [ 'backend=1' ]", 2, "backend= is not supported: there are no driver domains"),
-    ("vif = [ 'ip=10.0.0.1', 'gatewaydev=eth0' ]\ncpus = '0-3,^1'", 2, "cpus has no effect here: vCPUs cannot be tied"),
+    ("vif = [ 'ip=10.0.0.1', 'gatewaydev=eth0' ]\npool = 'x'", 2, "pool has no effect here: there is one pool"),
+    ("cpus = '0-3,^1'\ncpus_soft = ['2', '3']", 0, ""),
+    ("cpus = 'nodes:1'", 2, "cpus: there is no node 1"),
     ("vif = [ 'bridge=a', 'colour=red' ]\ndisk = [ 'a,vhd,xvda', 'script=s,vdev=xvdb,target=t' ]", 2, "script= is not supported"),
 ]:
     status, said = check('name = "n"\nkernel = "k"\n' + text + "\n")

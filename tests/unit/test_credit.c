@@ -26,6 +26,7 @@ struct sim_vcpu {
     uint64_t work_left, wakes_at, woke_at;
     bool asleep, parked;        /* parked: its cap is used up */
     int cpu;
+    unsigned int pinned;        /* the CPUs that it may run on, a bit each */
     uint64_t ran, worst_latency;
 };
 
@@ -62,7 +63,15 @@ static int add(uint32_t weight, uint32_t cap, uint64_t run_ns, uint64_t sleep_ns
     v->sleep_ns = sleep_ns;
     v->work_left = sleep_ns ? run_ns : UINT64_MAX;
     v->cpu = nr_v % nr_cpu;
+    v->pinned = ~0u;
     return nr_v++;
+}
+
+static void pin(int i, unsigned int to)
+{
+    vs[i].pinned = to;
+    if (!(to >> vs[i].cpu & 1))
+        vs[i].cpu = __builtin_ctz(to);
 }
 
 static bool on_cpu(int i)
@@ -86,6 +95,18 @@ static int best_waiting(int cpu, uint64_t now)
 
     for (int i = 0; i < nr_v; i++)
         if (waits(i, cpu, now) &&
+            (best < 0 || vtime_before(vs[i].c.vtime, vs[best].c.vtime)))
+            best = i;
+    return best;
+}
+
+/* The same of those who wait elsewhere and may run on this CPU. */
+static int best_elsewhere(int cpu, uint64_t now)
+{
+    int best = -1;
+
+    for (int i = 0; i < nr_v; i++)
+        if (waits(i, -1, now) && vs[i].cpu != cpu && vs[i].pinned >> cpu & 1 &&
             (best < 0 || vtime_before(vs[i].c.vtime, vs[best].c.vtime)))
             best = i;
     return best;
@@ -154,13 +175,14 @@ static void step_cpu(int cpu, uint64_t now)
         return;
     c->looked_around = now;
     c->idled += c->curr < 0 ? STEP : 0;
-    other = best_waiting(-1, now);
-    if (other < 0 || vs[other].cpu == cpu)
-        return;
-    if (c->curr < 0 || (!credit_spare_serves(&cpus[vs[other].cpu].spare) &&
-                        credit_should_steal(vs[c->curr].c.vtime, vs[other].c.vtime)))
+    other = best_elsewhere(cpu, now);
+    if (other >= 0 && (c->curr < 0 || (!credit_spare_serves(&cpus[vs[other].cpu].spare) &&
+                                       credit_should_steal(vs[c->curr].c.vtime, vs[other].c.vtime)))) {
         start(cpu, other, now);
-    else if (best_waiting(cpu, now) < 0)
+        return;
+    }
+    other = best_waiting(-1, now);
+    if (other >= 0 && vs[other].cpu != cpu && c->curr >= 0 && best_waiting(cpu, now) < 0)
         credit_lone(&vs[c->curr].c, vs[c->curr].dom->weight, cpus[vs[other].cpu].vnow);
 }
 
@@ -190,7 +212,7 @@ static void unpark(int i, uint64_t now)
         return;
     v->parked = false;
     for (int c = nr_cpu - 1; c >= 0; c--) {
-        if (cpus[c].curr < 0 && best_waiting(c, now) < 0 && (idle != v->cpu))
+        if (cpus[c].curr < 0 && best_waiting(c, now) < 0 && (idle != v->cpu) && v->pinned >> c & 1)
             idle = c;
     }
     if (idle >= 0) {
@@ -199,7 +221,7 @@ static void unpark(int i, uint64_t now)
         v->cpu = idle;
     } else {
         for (int c = 0; c < nr_cpu; c++)
-            if (credit_spare_better(&cpus[v->cpu].spare, &cpus[c].spare))
+            if (v->pinned >> c & 1 && credit_spare_better(&cpus[v->cpu].spare, &cpus[c].spare))
                 v->cpu = c;
     }
     catch_up_idle(v->cpu);
@@ -528,6 +550,73 @@ static void nobody_starves_among_many(void **state)
         assert_true(vs[i].ran > 20 * SEC * 4 / 40 / 8);
 }
 
+/* ---- Tied to CPUs: everybody has what the CPUs that he may use leave him. */
+
+static void pinned_ones_take_turns_with_the_others(void **state)
+{
+    sim_init(2);
+    for (int i = 0; i < 3; i++)
+        add(256, 0, 0, 0);
+    pin(0, 1);
+    sim_run(20 * SEC);
+    for (int i = 0; i < 3; i++)
+        assert_near(vs[i].ran, 20 * SEC * 2 / 3, 5);
+}
+
+static void who_may_go_leaves_the_crowd(void **state)
+{
+    sim_init(2);
+    for (int i = 0; i < 5; i++)
+        add(256, 0, 0, 0);
+    for (int i = 0; i < 3; i++)
+        pin(i, 1);
+    sim_run(20 * SEC);
+    for (int i = 0; i < 3; i++)
+        assert_near(vs[i].ran, 20 * SEC / 3, 5);
+    assert_near(vs[3].ran, 10 * SEC, 5);
+    assert_near(vs[4].ran, 10 * SEC, 5);
+}
+
+static void caps_and_weights_hold_when_pinned(void **state)
+{
+    sim_init(2);
+    int capped = add(1024, 25, 0, 0), heavy = add(512, 0, 0, 0), light = add(256, 0, 0, 0), free = add(256, 0, 0, 0);
+
+    pin(capped, 1);
+    pin(heavy, 1);
+    pin(light, 1);
+    pin(free, 2);
+    sim_run(20 * SEC);
+    assert_near(vs[capped].ran, 5 * SEC, 3);
+    assert_near(vs[heavy].ran, 10 * SEC, 3);
+    assert_near(vs[light].ran, 5 * SEC, 3);
+    assert_near(vs[free].ran, 20 * SEC, 3);
+}
+
+/* Whatever the CPUs' times were while all were tied: untied, they share, and nobody catches up. */
+static void untied_they_share_at_once(void **state)
+{
+    static const int on_second[] = { 1, 2 };
+
+    for (int t = 0; t < 2; t++) {
+        uint64_t at[6];
+
+        sim_init(2);
+        for (int i = 0; i < 6; i++) {
+            add(256, 0, 0, 0);
+            pin(i, i < on_second[t] ? 2 : 1);
+        }
+        sim_run(20 * SEC);
+        for (int i = 0; i < 6; i++) {
+            pin(i, ~0u);
+            at[i] = vs[i].ran;
+        }
+        sim_run(10 * SEC);
+        for (int i = 0; i < 6; i++)
+            assert_near(vs[i].ran - at[i], 20 * SEC / 6, 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +638,10 @@ int main(void)
         cmocka_unit_test(sleeper_gets_on_quickly),
         cmocka_unit_test(sleeper_starves_nobody),
         cmocka_unit_test(nobody_starves_among_many),
+        cmocka_unit_test(pinned_ones_take_turns_with_the_others),
+        cmocka_unit_test(who_may_go_leaves_the_crowd),
+        cmocka_unit_test(caps_and_weights_hold_when_pinned),
+        cmocka_unit_test(untied_they_share_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

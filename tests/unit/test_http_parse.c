@@ -75,6 +75,8 @@ static void connections(void **state)
     assert_false(rq.keep_alive);
     assert_true(parse("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n") > 0);
     assert_true(rq.keep_alive);
+    assert_true(parse("PATCH / HTTP/1.1\r\n\r\n") > 0);
+    assert_int_equal(rq.method, HTTP_PATCH);
     assert_true(parse("BREW / HTTP/1.1\r\n\r\n") > 0);
     assert_int_equal(rq.method, HTTP_OTHER);
 }

@@ -3,7 +3,7 @@
  * test_tune.c - memory, vCPUs, scheduling and name of a domain that runs: what is written where,
  * what is refused, what two operators do to each other; and the events of all that.
  */
-/* LINK: toolstack/vm/vm.c toolstack/vm/devices.c toolstack/vm/file.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/words.c lib/xlkeys.c */
+/* LINK: toolstack/vm/vm.c toolstack/vm/devices.c toolstack/vm/file.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/vmcpus.c lib/cpulist.c lib/words.c lib/xlkeys.c */
 /* LINK: lib/why.c lib/xlcfg.c lib/strlcpy.c runtime/xs.c runtime/cmdline.c */
 /* LINK: toolstack/store/path.c toolstack/store/perm.c toolstack/store/tree.c */
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
@@ -205,6 +205,46 @@ static void shares_change(void **state)
     destroy(vm);
 }
 
+static void vcpus_are_tied_to_cpus(void **state)
+{
+    struct vm_vcpu list[VM_VCPUS];
+    struct vm *vm;
+
+    cfg.cpus[0] = 3;
+    cfg.cpus[1] = 0xff;         /* more than there are: a configuration may be for larger hosts, too */
+    cfg.cpus_soft[2] = 8;
+    vm = create("web");
+    assert_true(dom[1].affinity[0].hard == 3 && dom[1].affinity[0].soft == ~0UL);
+    assert_true(dom[1].affinity[2].hard == ~0UL && dom[1].affinity[2].soft == 8);
+    assert_int_equal(vm_get_vcpus(vm, list), 4);
+    assert_true(list[0].hard == 3 && list[1].hard == ~0UL && list[2].soft == 8 && list[3].soft == ~0UL);
+
+    assert_int_equal(vm_set_affinity(vm, 1, 4, 0, why), 0);
+    assert_true(dom[1].affinity[1].hard == 4 && dom[1].affinity[1].soft == ~0UL);
+    assert_int_equal(vm_set_affinity(vm, 1, 0, 2, why), 0);
+    assert_true(dom[1].affinity[1].hard == 4 && dom[1].affinity[1].soft == 2 && dom[1].affinity[0].hard == 3);
+    assert_int_equal(vm_set_affinity(vm, 0, 0xf0, 1, why), -XEN_EINVAL);
+    assert_string_equal(why, "web: vCPU 0 cannot run on CPU 4-7: this host has 0-3");
+    assert_int_equal(vm_set_affinity(vm, 4, 1, 0, why), -XEN_ESRCH);
+    assert_string_equal(why, "web: there is no vCPU 4: it has 4, from 0");
+    assert_int_equal(vm_set_affinity(vm, VM_ALL_VCPUS, 0xf0, 0, why), -XEN_EINVAL);
+    assert_true(dom[1].affinity[0].hard == 3 && dom[1].affinity[0].soft == ~0UL && dom[1].affinity[3].hard == ~0UL);
+    assert_int_equal(vm_set_affinity(vm, VM_ALL_VCPUS, 0x11, 0, why), 0);
+    for (unsigned int i = 0; i < 4; i++)
+        assert_true(dom[1].affinity[i].hard == 0x11);
+
+    clock_ns += 10000000000UL;
+    assert_int_equal(vm_restart(vm, why), 0);
+    run();
+    assert_true(dom[2].affinity[3].hard == 0x11 && dom[2].affinity[1].soft == 2 && dom[2].affinity[2].soft == 8);
+    destroy(vm);
+
+    cfg.cpus[1] = 0x30;
+    strcpy(cfg.name, "db");
+    assert_int_equal(vm_create(&cfg, false, NULL, NULL, NULL, why), -XEN_EINVAL);
+    assert_string_equal(why, "db: vCPU 1 cannot run on CPU 4-5: this host has 0-3");
+}
+
 /* A restart is with what was set last. */
 static void a_restart_keeps_it(void **state)
 {
@@ -360,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(small_domains_may_stay_small, setup, clean),
         cmocka_unit_test_setup_teardown(vcpus_come_and_go, setup, clean),
         cmocka_unit_test_setup_teardown(shares_change, setup, clean),
+        cmocka_unit_test_setup_teardown(vcpus_are_tied_to_cpus, setup, clean),
         cmocka_unit_test_setup_teardown(a_restart_keeps_it, setup, clean),
         cmocka_unit_test_setup_teardown(names_change, setup, clean),
         cmocka_unit_test_setup_teardown(opposite_things_at_once, setup, clean),

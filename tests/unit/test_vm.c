@@ -3,7 +3,7 @@
  * test_vm.c - life cycle of domains over a fake hypervisor, a fake builder and the real store:
  * what happens in which order, what is left when something fails.
  */
-/* LINK: toolstack/vm/vm.c toolstack/vm/devices.c toolstack/vm/file.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/words.c lib/xlkeys.c */
+/* LINK: toolstack/vm/vm.c toolstack/vm/devices.c toolstack/vm/file.c lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/vmcpus.c lib/cpulist.c lib/words.c lib/xlkeys.c */
 /* LINK: lib/why.c lib/xlcfg.c lib/strlcpy.c runtime/xs.c runtime/cmdline.c */
 /* LINK: toolstack/store/path.c toolstack/store/perm.c toolstack/store/tree.c */
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/words.c lib/xlkeys.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
+/* LINK: lib/vmconfig.c lib/vmvif.c lib/vmdisk.c lib/vmcpus.c lib/cpulist.c lib/words.c lib/xlkeys.c lib/xlcfg.c lib/strlcpy.c lib/why.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,6 +69,26 @@ static void whole(void **state)
     assert_int_equal(c.on_poweroff, VM_PRESERVE);
     assert_int_equal(c.on_crash, VM_RESTART);
     assert_non_null(strstr(warned, "t.cfg:19:1: vnc has no effect here: there is no framebuffer"));
+}
+
+static void cpus_as_xl_writes_them(void **state)
+{
+    assert_int_equal(parse(BASE), 0);
+    assert_true(!c.cpus[0] && !c.cpus_soft[31]);
+    assert_int_equal(parse(BASE "vcpus=2\ncpus='0-3,^1'\ncpus_soft=2"), 0);
+    assert_true(c.cpus[0] == 13 && c.cpus[31] == 13 && c.cpus_soft[0] == 4 && c.cpus_soft[31] == 4);
+    assert_int_equal(parse(BASE "vcpus=4\ncpus=['2','all',0]\ncpus_soft=[]"), 0);
+    assert_true(c.cpus[0] == 4 && c.cpus[1] == ~0UL && c.cpus[2] == 1 && !c.cpus[3] && !c.cpus_soft[0]);
+    assert_string_equal(warned, "");
+    assert_int_not_equal(parse(BASE "cpus='^1'"), 0);
+    assert_string_equal(why, "t.cfg:3:6: cpus: '^1' leaves no CPU");
+    assert_int_not_equal(parse(BASE "cpus_soft=['0',\n'1-x']"), 0);
+    assert_string_equal(why, "t.cfg:4:1: cpus_soft: '1-x' is no CPU (3), range (0-3), exception (^1) or \"all\"");
+    assert_int_not_equal(parse(BASE "cpus=[['1']]"), 0);
+    assert_string_equal(why, "t.cfg:3:7: cpus: an element must be a text such as \"0-3,^1\"");
+    assert_int_not_equal(parse(BASE "cpus=99"), 0);
+    assert_int_not_equal(parse(BASE "cpus=[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]"), 0);
+    assert_string_equal(why, "t.cfg:3:71: cpus is for more than 32 vCPUs");
 }
 
 static void disk_words(void **state)
@@ -210,13 +230,13 @@ static void review(void **state)
 static void review_of_lists(void **state)
 {
     static const char text[] =
-        "name='r'\nkernel='k'\ncpus='0-3'\n"
+        "name='r'\nkernel='k'\npool='0-3'\n"
         "vif=['gatewaydev=eth0,mac=zz,ip=10.0.0.1',\n 7,\n 'bridge=br0',\n 'colour=red,mtu=9000']\n"
         "disk=['a,qcow2,xvda,w',\n 'script=block-x,target=b,vdev=xvdb,backend=dom3',\n"
         " 'c,raw,xvdc,w',\n 'd,raw,xvdc,w',\n 'e,raw']\n";
 
     reviewed(text, 9, (const char *const[]){
-        "3:1 noted cpus has no effect here: vCPUs cannot be tied",
+        "3:1 noted pool has no effect here: there is one pool",
         "\n4:6 refused vif: gatewaydev= is not supported: ",
         "\n4:6 refused vif: 'zz' is no MAC address",
         "\n5:2 refused vif: each interface is a text",
@@ -304,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole),
+        cmocka_unit_test(cpus_as_xl_writes_them),
         cmocka_unit_test(disk_words),
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),

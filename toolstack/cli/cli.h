@@ -58,6 +58,7 @@ int verb_unpause(struct cli *c, int argc, char **argv);
 int verb_rename(struct cli *c, int argc, char **argv);
 int verb_vcpu_list(struct cli *c, int argc, char **argv);
 int verb_vcpu_set(struct cli *c, int argc, char **argv);
+int verb_vcpu_pin(struct cli *c, int argc, char **argv);
 int verb_mem_set(struct cli *c, int argc, char **argv);
 int verb_mem_max(struct cli *c, int argc, char **argv);
 int verb_sched_credit(struct cli *c, int argc, char **argv);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tune.c - verbs for CPUs and memory: vcpu-list, vcpu-set, mem-set, mem-max, sched-credit. */
+/* tune.c - verbs for CPUs and memory: vcpu-list, vcpu-set, vcpu-pin, mem-set, mem-max, sched-credit. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +9,8 @@
 #include "toolstack/cli/host.h"
 #include "toolstack/cli/say.h"
 #include "toolstack/cli/units.h"
+#include "lib/cpulist.h"
+#include "lib/why.h"
 
 #define MAX_VCPUS 512
 
@@ -27,26 +29,50 @@ static const struct table_column vcpu_columns[] = {
     { .title = "CPU", .right = true },
     { .title = "State" },
     { .title = "Time(s)", .right = true },
-    { .title = "Affinity", .least = 8, .drop = 1 },
+    { .title = "Affinity (Hard / Soft)", .least = 8, .drop = 1 },
 };
+
+/* A host's list of CPUs as "0-3,5"; "all" for an empty one, NULL for something else. */
+static const char *cpus_text(const json_t *list, char *buf)
+{
+    uint64_t cpus = 0;
+
+    if (!json_is_array(list))
+        return NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t n = json_integer_value(json_array_get(list, i));
+
+        if (n >= 0 && n < (json_int_t)CPULIST_CPUS)
+            cpus |= 1ul << n;
+    }
+    return json_array_size(list) ? cpulist_text(cpus, buf) : "all";
+}
+
+/* Both, as xl shows them; only one from hosts that have no other. */
+static char *affinity_text(const json_t *v)
+{
+    char may[CPULIST_TEXT], rather[CPULIST_TEXT];
+    const char *hard = cpus_text(json_object_get(v, "affinity"), may);
+    const char *soft = cpus_text(json_object_get(v, "soft_affinity"), rather);
+
+    return must_printf("%s%s%s", hard ? hard : "-", soft ? " / " : "", soft ? soft : "");
+}
 
 static void vcpu_row(struct table *t, const struct domain *d, const json_t *v)
 {
     bool online = json_is_true(json_object_get(v, "online"));
-    bool running = json_is_true(json_object_get(v, "running"));
-    const json_t *affinity = json_object_get(v, "affinity");
+    bool running = json_is_true(json_object_get(v, "running")), blocked = json_is_true(json_object_get(v, "blocked"));
     char id[24], vcpu[24], cpu[24] = "-", seconds[32];
-    bool any = json_is_array(affinity) && !json_array_size(affinity);
-    char *list = json_is_string(affinity) || !affinity || any ? NULL : json_dumps(affinity, JSON_COMPACT);
+    char *affinity = affinity_text(v);
 
     snprintf(id, sizeof(id), "%" PRId64, d->id);
     snprintf(vcpu, sizeof(vcpu), "%" PRIu64, field_uint(v, "vcpu", 0));
     if (online)
         snprintf(cpu, sizeof(cpu), "%" PRIu64, field_uint(v, "cpu", 0));
     snprintf(seconds, sizeof(seconds), "%.1f", field_number(v, "cpu_seconds", 0));
-    table_row(t, (const char *[]){ d->name, id, vcpu, cpu, !online ? "--p" : running ? "r--" : "-b-", seconds,
-                                   any ? "all" : list ? list : json_string_value(affinity) });
-    free(list);
+    table_row(t, (const char *[]){ d->name, id, vcpu, cpu, !online ? "--p" : running ? "r--" : blocked ? "-b-" : "---",
+                                   seconds, affinity });
+    free(affinity);
 }
 
 static int vcpus_of(struct cli *c, const struct domain *d, struct table *t, json_t *all)
@@ -114,6 +140,56 @@ int verb_vcpu_set(struct cli *c, int argc, char **argv)
         return complain(c, CLI_USAGE, NULL, "%s is no number of vCPUs", argv[optind + 1]);
     body = json_pack("{s:I}", "online", (json_int_t)n);
     rc = domain_call(c, argv[optind], "PUT", "/vcpus", "changing the number of vCPUs", body, NULL);
+    json_decref(body);
+    return rc;
+}
+
+/* A set of CPUs, into the request under that name; "-" leaves it as it is. */
+static int take_cpus(struct cli *c, json_t *body, const char *key, const char *text)
+{
+    json_t *list;
+    uint64_t cpus;
+    char why[WHY_MAX];
+
+    if (!strcmp(text, "-"))
+        return CLI_OK;
+    if (cpulist_parse(text, &cpus, why))
+        return complain(c, CLI_USAGE, "for example 0-3, 0-3,^1, 2,5 or all; - leaves it as it is", "%s", why);
+    list = must(json_array());
+    for (unsigned int i = 0; i < CPULIST_CPUS && cpus != CPULIST_ALL; i++) {
+        if (cpus >> i & 1)
+            json_array_append_new(list, json_integer(i));
+    }
+    json_object_set_new(body, key, list);
+    return CLI_OK;
+}
+
+int verb_vcpu_pin(struct cli *c, int argc, char **argv)
+{
+    json_t *body;
+    char rest[48] = "/vcpus/all";
+    uint64_t vcpu;
+    static const struct option longs[] = { { "force", no_argument, NULL, 'f' }, { 0 } };
+    const char *verb = argv[0];
+    int o, n, rc;
+
+    while ((o = getopt_long(argc, argv, "f", longs, NULL)) >= 0)
+        if (o != 'f')       /* xl: undo what the guest had pinned; guests cannot */
+            return verb_usage(c, verb);
+    n = argc - optind;
+    argv += optind;
+    if (n != 3 && n != 4)
+        return verb_usage(c, verb);
+    if (units_number(argv[1], 0, MAX_VCPUS, &vcpu))
+        snprintf(rest, sizeof(rest), "/vcpus/%" PRIu64, vcpu);
+    else if (strcmp(argv[1], "all"))
+        return complain(c, CLI_USAGE, "its number as sluice vcpu-list shows it, or all", "%s is no vCPU", argv[1]);
+    body = must(json_object());
+    rc = take_cpus(c, body, "affinity", argv[2]);
+    if (!rc && n == 4)
+        rc = take_cpus(c, body, "soft_affinity", argv[3]);
+    if (!rc && json_object_size(body))      /* "-" alone: nothing is to change */
+        rc = domain_call(c, argv[0], "PATCH", rest, "tying vCPUs to CPUs", body, NULL);
     json_decref(body);
     return rc;
 }

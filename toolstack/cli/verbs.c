@@ -38,6 +38,10 @@ static const struct verb {
     { "unpause", verb_unpause, "DOMAIN", "let them run on", NULL, 'd' },
     { "rename", verb_rename, "DOMAIN NEW-NAME", "give a domain another name", NULL, 'd' },
     { "vcpu-list", verb_vcpu_list, "[DOMAIN ...]", "vCPUs, where they run and how long they ran", NULL, 'd' },
+    { "vcpu-pin", verb_vcpu_pin, "DOMAIN VCPU|all CPUS|all|- [SOFT|all|-]", "tie vCPUs to CPUs: 0-3, 0-3,^1, 2,5",
+      "VCPU          its number as vcpu-list shows it, or all\n"
+      "CPUS          those it may run on; all = any, - = as it is\n"
+      "SOFT          those of CPUS that it would rather run on", 'd' },
     { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online", NULL, 'd' },
     { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k", NULL, 'd' },
     { "mem-max", verb_mem_max, "DOMAIN AMOUNT", "the most that mem-set may give it", NULL, 'd' },
@@ -80,7 +84,6 @@ static const struct {
     { "save", "domains cannot be saved yet" },
     { "restore", "domains cannot be saved yet" },
     { "dump-core", "see what the guest printed: sluice console -p" },
-    { "vcpu-pin", "vCPUs run on every CPU; share them with sluice sched-credit" },
     { "sched-credit2", "the scheduler is set by sluice sched-credit" },
     { "sched-rtds", "the scheduler is set by sluice sched-credit" },
     { "cpupool-list", "there is one pool with every CPU" },

@@ -70,7 +70,7 @@ static bool lists(const char *s, size_t n, const char *word)
 
 static enum http_method method_of(const char *s, size_t n)
 {
-    static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE" };
+    static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH" };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (n == strlen(names[i]) && !memcmp(s, names[i], n))

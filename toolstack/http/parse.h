@@ -16,7 +16,7 @@
 #define HTTP_TOKEN_MAX  256
 #define HTTP_HOST_MAX   128
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OTHER };
 
 struct http_request {
     enum http_method method;

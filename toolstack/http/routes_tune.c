@@ -3,6 +3,10 @@
  * name. */
 #include <stdlib.h>
 #include "toolstack/http/api.h"
+#include "lib/cpulist.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "lib/words.h"
 #include "toolstack/vm/tune.h"
 
 #define BODY 4096
@@ -49,28 +53,39 @@ static void put_memory(struct api_call *k)
         api_reply_done(k, vm_set_max_memory(vm, w.value[1], why), why);
 }
 
+/* Empty: any CPU. */
+static void write_cpus(struct json_out *o, const char *key, uint64_t cpus)
+{
+    json_open(o, key, '[');
+    for (uint32_t c = 0; c < CPULIST_CPUS && cpus != CPULIST_ALL; c++) {
+        if (cpus >> c & 1)
+            json_uint(o, NULL, c);
+    }
+    json_close(o, ']');
+}
+
+static void write_vcpu(struct json_out *o, uint32_t nr, const struct vm_vcpu *v)
+{
+    json_open(o, NULL, '{');
+    json_uint(o, "vcpu", nr);
+    json_bool(o, "online", v->online);
+    json_bool(o, "running", v->running);
+    json_bool(o, "blocked", v->blocked);
+    json_uint(o, "cpu", v->cpu);
+    json_seconds(o, "cpu_seconds", v->cpu_ns);
+    write_cpus(o, "affinity", v->hard);
+    write_cpus(o, "soft_affinity", v->soft);
+    json_close(o, '}');
+}
+
 static void write_vcpus(struct json_out *o, const void *arg)
 {
     struct vm_vcpu list[VM_VCPUS];
     int n = vm_get_vcpus((struct vm *)(uintptr_t)arg, list);
 
     json_open(o, NULL, '[');
-    for (int i = 0; i < n; i++) {
-        json_open(o, NULL, '{');
-        json_uint(o, "vcpu", (uint64_t)i);
-        json_bool(o, "online", list[i].online);
-        json_bool(o, "running", list[i].running);
-        json_bool(o, "blocked", list[i].blocked);
-        json_uint(o, "cpu", list[i].cpu);
-        json_seconds(o, "cpu_seconds", list[i].cpu_ns);
-        json_open(o, "affinity", '[');      /* empty: any CPU */
-        for (uint32_t c = 0; c < 64 && list[i].affinity != ~0UL; c++) {
-            if (list[i].affinity >> c & 1)
-                json_uint(o, NULL, c);
-        }
-        json_close(o, ']');
-        json_close(o, '}');
-    }
+    for (int i = 0; i < n; i++)
+        write_vcpu(o, (uint32_t)i, &list[i]);
     json_close(o, ']');
 }
 
@@ -90,6 +105,64 @@ static void put_vcpus(struct api_call *k)
 
     if (vm)
         api_reply_done(k, vm_set_vcpus(vm, (uint32_t)MIN(w.value[0], UINT32_MAX), why), why);
+}
+
+/* A list of CPUs, empty: any. False after answering 422. *cpus stays 0 when there is none. */
+static bool take_cpus(struct api_call *k, struct json_value *top, const char *key, uint64_t *cpus)
+{
+    struct json_value *m = json_member(top, key);
+    char line[WHY_MAX];
+    bool ok = !m || m->type == JSON_ARRAY;
+
+    if (m && ok && !m->child)
+        *cpus = CPULIST_ALL;
+    for (struct json_value *e = m && ok ? m->child : NULL; e && ok; e = e->next) {
+        ok = e->type == JSON_INT && e->integer >= 0 && e->integer < CPULIST_CPUS;
+        if (ok)
+            *cpus |= 1UL << e->integer;
+    }
+    if (!ok) {
+        snprintf(line, sizeof(line), "JSON: \"%s\" must be a list of CPUs, from 0 to %u; empty for any", key,
+                 CPULIST_CPUS - 1);
+        http_reply_error(k->conn, 422, line);
+    }
+    return ok;
+}
+
+/* What the body leaves out stays. Which: a number, or "all". */
+static void patch_vcpu(struct api_call *k)
+{
+    struct vm *vm = api_find_domain(k);
+    struct word w = { k->item, strlen(k->item) };
+    uint64_t hard = 0, soft = 0, nr = VM_ALL_VCPUS;
+    char why[WHY_MAX] = "", *strings;
+    struct json_value *top;
+    bool ok;
+    int rc;
+
+    if (!vm)
+        return;
+    if (strcmp(k->item, "all") && (!word_number(&w, VM_VCPUS - 1, &nr) || w.len)) {
+        snprintf(why, sizeof(why), "%s: there is no vCPU %.32s", vm->cfg.name, k->item);
+        http_reply_error(k->conn, 404, why);
+        return;
+    }
+    top = api_body_json(k, &strings);
+    if (!top)
+        return;
+    ok = take_cpus(k, top, "affinity", &hard) && take_cpus(k, top, "soft_affinity", &soft);
+    free(strings);
+    if (!ok)
+        return;
+    if (!hard && !soft) {
+        http_reply_error(k->conn, 422, "affinity or soft_affinity is wanted");
+        return;
+    }
+    rc = vm_set_affinity(vm, (uint32_t)nr, hard, soft, why);
+    if (rc)
+        http_reply_error(k->conn, api_status_of(rc), why);
+    else
+        api_reply_json(k->conn, 200, write_vcpus, vm);
 }
 
 static void write_scheduler(struct json_out *o, const void *arg)
@@ -157,6 +230,7 @@ static const struct api_route rows[] = {
     { HTTP_PUT, "/v1/domains/{name}/memory", ROLE_ADMIN, BODY, put_memory },
     { HTTP_GET, "/v1/domains/{name}/vcpus", ROLE_READER, 0, get_vcpus },
     { HTTP_PUT, "/v1/domains/{name}/vcpus", ROLE_ADMIN, BODY, put_vcpus },
+    { HTTP_PATCH, "/v1/domains/{name}/vcpus/{vcpu}", ROLE_ADMIN, BODY, patch_vcpu },
     { HTTP_GET, "/v1/domains/{name}/scheduler", ROLE_READER, 0, get_scheduler },
     { HTTP_PUT, "/v1/domains/{name}/scheduler", ROLE_ADMIN, BODY, put_scheduler },
     { HTTP_POST, "/v1/domains/{name}/rename", ROLE_ADMIN, BODY, rename_domain },

@@ -118,8 +118,22 @@ int hv_get_info(domid_t dom, struct xen_domctl_getdomaininfo *info)
     return 0;
 }
 
+static int affinity_call(unsigned int cmd, domid_t dom, uint32_t vcpu, struct hv_affinity *a)
+{
+    struct xen_domctl op = { .u.vcpuaffinity = {
+        .vcpu = vcpu,
+        .flags = XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT,
+        .cpumap_hard.nr_bits = 64,
+        .cpumap_soft.nr_bits = 64,
+    } };
+
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)&a->hard);
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_soft.bitmap, (uint8_t *)&a->soft);
+    return domctl(cmd, dom, &op);
+}
+
 int hv_get_vcpu(domid_t dom, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info,
-                uint64_t *affinity)
+                struct hv_affinity *affinity)
 {
     struct xen_domctl op = { .u.getvcpuinfo.vcpu = vcpu };
     int rc = domctl(XEN_DOMCTL_getvcpuinfo, dom, &op);
@@ -127,15 +141,13 @@ int hv_get_vcpu(domid_t dom, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info,
     if (rc)
         return rc;
     *info = op.u.getvcpuinfo;
-    if (!affinity)
-        return 0;
-    *affinity = 0;
-    memset(&op, 0, sizeof(op));
-    op.u.vcpuaffinity.vcpu = vcpu;
-    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
-    op.u.vcpuaffinity.cpumap_hard.nr_bits = 64;
-    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)affinity);
-    return domctl(XEN_DOMCTL_getvcpuaffinity, dom, &op);
+    *affinity = (struct hv_affinity){ 0 };
+    return affinity_call(XEN_DOMCTL_getvcpuaffinity, dom, vcpu, affinity);
+}
+
+int hv_set_affinity(domid_t dom, uint32_t vcpu, struct hv_affinity a)
+{
+    return affinity_call(XEN_DOMCTL_setvcpuaffinity, dom, vcpu, &a);
 }
 
 int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max)

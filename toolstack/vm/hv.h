@@ -31,9 +31,16 @@ int hv_set_scheduling(domid_t dom, uint32_t weight, uint32_t cap);
 /* -XEN_ESRCH when there is no such domain. */
 int hv_get_info(domid_t dom, struct xen_domctl_getdomaininfo *info);
 
-/* One vCPU; affinity (may be NULL): a bit for each CPU of the first 64 that it may run on. */
+/* Where a vCPU runs: a bit for each CPU of the first 64. */
+struct hv_affinity {
+    uint64_t hard;              /* may */
+    uint64_t soft;              /* would rather */
+};
+
 int hv_get_vcpu(domid_t dom, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info,
-                uint64_t *affinity);
+                struct hv_affinity *affinity);
+/* -XEN_EINVAL: the host has none of the CPUs of a.hard. Nothing has changed then. */
+int hv_set_affinity(domid_t dom, uint32_t vcpu, struct hv_affinity a);
 
 /* Up to max domains with ids >= first; returns how many. */
 int hv_list(domid_t first, struct xen_domctl_getdomaininfo *list, uint32_t max);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tune.c - what a domain may use, changed while it runs (see tune.h). */
 #include "toolstack/vm/tune.h"
+#include "lib/cpulist.h"
 #include "lib/string.h"
 #include "runtime/log.h"
 #include "toolstack/vm/console.h"
@@ -168,18 +169,99 @@ int vm_set_scheduling(struct vm *vm, uint32_t weight, uint32_t cap, char *why)
     return 0;
 }
 
+/* A bit for each CPU of the host; 0: it does not tell. */
+static uint64_t host_cpus(void)
+{
+    struct hv_host host = { 0 };
+
+    if (hv_host_info(&host) || !host.cpus)
+        return 0;
+    return CPULIST_ALL >> (CPULIST_CPUS - MIN(host.cpus, CPULIST_CPUS));
+}
+
+/* For vCPU i of c: some of the CPUs that it may run on (0: any) must be there. */
+static int check_cpus(const struct vm_config *c, uint32_t i, uint64_t hard, char *why)
+{
+    uint64_t there = host_cpus();
+    char wanted[CPULIST_TEXT], have[CPULIST_TEXT];
+
+    if (!hard || hard & there)
+        return 0;
+    return why_set(why, -XEN_EINVAL, "%s: vCPU %u cannot run on CPU %.64s: this host has %s", c->name, i,
+                   cpulist_text(hard, wanted), cpulist_text(there, have));
+}
+
+int vm_check_affinity(const struct vm_config *c, char *why)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < MAX(c->vcpus, c->maxvcpus) && !rc; i++)
+        rc = check_cpus(c, i, c->cpus[i], why);
+    return rc;
+}
+
+static int apply_affinity(domid_t dom, uint32_t i, uint64_t hard, uint64_t soft)
+{
+    return hv_set_affinity(dom, i, (struct hv_affinity){ hard ? hard : CPULIST_ALL, soft ? soft : CPULIST_ALL });
+}
+
+int vm_apply_affinity(const struct vm *vm)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < vm->cfg.maxvcpus && !rc; i++) {
+        if (vm->cfg.cpus[i] | vm->cfg.cpus_soft[i])
+            rc = apply_affinity(vm->domid, i, vm->cfg.cpus[i], vm->cfg.cpus_soft[i]);
+    }
+    return rc;
+}
+
+int vm_set_affinity(struct vm *vm, uint32_t vcpu, uint64_t hard, uint64_t soft, char *why)
+{
+    struct vm_config *c = &vm->cfg;
+    uint32_t first = vcpu == VM_ALL_VCPUS ? 0 : vcpu, end = vcpu == VM_ALL_VCPUS ? c->maxvcpus : vcpu + 1;
+    char text[CPULIST_TEXT];
+    int rc;
+
+    if (!lives(vm))
+        return not_now(vm, "tie its vCPUs to CPUs", why);
+    if (first >= c->maxvcpus)
+        return why_set(why, -XEN_ESRCH, "%s: there is no vCPU %u: it has %u, from 0", c->name, vcpu, c->maxvcpus);
+    rc = check_cpus(c, first, hard, why);
+    if (rc)
+        return rc;
+    for (uint32_t i = first; i < end; i++) {
+        uint64_t may = hard ? hard : c->cpus[i], rather = soft ? soft : c->cpus_soft[i];
+
+        rc = apply_affinity(vm->domid, i, may, rather);
+        if (rc)
+            return why_set(why, rc, "%s: vCPU %u cannot be tied to these CPUs (error %d)", c->name, i, -rc);
+        c->cpus[i] = may;
+        c->cpus_soft[i] = rather;
+        if (hard)
+            log_info("%s: vCPU %u may run on CPUs %s", c->name, i, cpulist_text(hard & host_cpus(), text));
+        if (soft)
+            log_info("%s: vCPU %u would rather run on CPUs %s", c->name, i, cpulist_text(soft & host_cpus(), text));
+    }
+    return 0;
+}
+
 int vm_get_vcpus(struct vm *vm, struct vm_vcpu list[VM_VCPUS])
 {
     uint32_t n = vm->cfg.maxvcpus;
+    uint64_t there = host_cpus();
 
     if (!vm->has_domid)
         return -XEN_ESRCH;
     for (uint32_t i = 0; i < n; i++) {
         struct xen_domctl_getvcpuinfo info;
-        int rc = hv_get_vcpu(vm->domid, i, &info, &list[i].affinity);
+        struct hv_affinity a;
+        int rc = hv_get_vcpu(vm->domid, i, &info, &a);
 
         if (rc)
             return rc;
+        list[i].hard = (a.hard & there) == there ? CPULIST_ALL : a.hard & there;
+        list[i].soft = (a.soft & there) == there ? CPULIST_ALL : a.soft & there;
         list[i].online = info.online;
         list[i].running = info.running;
         list[i].blocked = info.blocked;

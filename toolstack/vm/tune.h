@@ -36,11 +36,22 @@ int vm_set_vcpus(struct vm *vm, uint32_t online, char *why);
 /* weight 1..65535; cap in percent of one CPU, 0 = none, at most 100 for each vCPU. */
 int vm_set_scheduling(struct vm *vm, uint32_t weight, uint32_t cap, char *why);
 
+/*
+ * CPUs that a vCPU may run on and those it would rather, a bit each; 0: as it is. VM_ALL_VCPUS: each of them, or when
+ * refused none. Refused when the host has none of those it may run on; -XEN_ESRCH: no such vCPU.
+ */
+#define VM_ALL_VCPUS ~0u
+int vm_set_affinity(struct vm *vm, uint32_t vcpu, uint64_t hard, uint64_t soft, char *why);
+/* The same of a domain that is to be: are its cpus on this host? */
+int vm_check_affinity(const struct vm_config *c, char *why);
+/* Ties the vCPUs of one that was built as its configuration says. 0 or a negative error. */
+int vm_apply_affinity(const struct vm *vm);
+
 struct vm_vcpu {
     bool online, running, blocked;
     uint32_t cpu;               /* where it runs or ran last */
     uint64_t cpu_ns;            /* CPU time used */
-    uint64_t affinity;          /* CPUs that it may run on, one bit each; all ones: any */
+    uint64_t hard, soft;        /* CPUs that it may, and would rather run on, one bit each; all ones: any */
 };
 
 /* What the hypervisor says of each vCPU; returns how many there are, or a negative error. */

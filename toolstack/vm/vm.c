@@ -293,6 +293,9 @@ static int start_running(struct vm *vm, char *why)
     vm->store_port = r.store_port;
     vm->console_port = r.console_port;
     vm->created_ns = now_ns();
+    rc = vm_apply_affinity(vm);
+    if (rc)
+        return why_set(why, rc, "%s: its vCPUs cannot be tied to the CPUs of cpus= (error %d)", name, -rc);
     vm->has_nodes = true;
     rc = devices_create(vm);
     if (rc)
@@ -457,6 +460,9 @@ static int complete_config(struct vm_config *c, char *why)
                        vm_state_name(other->state));
     c->maxmem_mib = MAX(c->maxmem_mib, c->memory_mib);
     c->maxvcpus = MAX(c->maxvcpus, c->vcpus);
+    rc = vm_check_affinity(c, why);
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < c->nr_vifs; i++)
         c->vif[i].id = i;
     if (c->nr_disks && !vm_disk_check) {

@@ -198,18 +198,41 @@ static void test_scheduler_op(domid_t dom)
 
 static void test_affinity(domid_t dom)
 {
-    uint64_t map = 1;
+    uint64_t map = 1, soft[2] = { 1UL << 62, 1 };
     struct xen_domctl op = { .u.vcpuaffinity = {
         .flags = XEN_VCPUAFFINITY_HARD, .cpumap_hard.nr_bits = 64 } };
 
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == -XEN_EINVAL);        /* no bitmap */
     set_xen_guest_handle(op.u.vcpuaffinity.cpumap_hard.bitmap, (uint8_t *)&map);
     CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == 0 && map == 1);
     map = 1UL << 63;
     CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == -XEN_EINVAL);
     map = 0;
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == -XEN_EINVAL);
+    map = 0;
     CHECK(ctl(XEN_DOMCTL_getvcpuaffinity, dom, &op) == 0 && map == 1);
+
+    /* The soft one may be anything; what is in effect is what the hard one allows of it. */
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT;
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == -XEN_EINVAL);
+    op.u.vcpuaffinity.cpumap_soft.nr_bits = 128;
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_soft.bitmap, (uint8_t *)soft);
+    map = 1UL << 63 | 1;
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == 0 && map == 1 && soft[0] == 0 && soft[1] == 0);
+    soft[0] = 1;
+    map = 0;                                            /* refused as a whole */
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == -XEN_EINVAL && soft[0] == 1);
+    CHECK(ctl(XEN_DOMCTL_getvcpuaffinity, dom, &op) == 0 && map == 1 && soft[0] == 0);
+    soft[0] = soft[1] = ~0UL;
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_SOFT;
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == 0 && soft[0] == 1 && soft[1] == 0);
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_FORCE;   /* there is nothing to undo */
+    CHECK(ctl(XEN_DOMCTL_setvcpuaffinity, dom, &op) == 0);
+    op.u.vcpuaffinity.flags = 0;
+    CHECK(ctl(XEN_DOMCTL_getvcpuaffinity, dom, &op) == -XEN_EINVAL);
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
     op.u.vcpuaffinity.vcpu = 7;
-    CHECK(ctl(XEN_DOMCTL_getvcpuaffinity, dom, &op) == -XEN_ESRCH);
+    CHECK(ctl(XEN_DOMCTL_getvcpuaffinity, dom, &op) == -XEN_EINVAL);
 }
 
 /* Frames of dom0, holes, data: none makes a root or a GDT of the domain; nothing may change. */

@@ -214,7 +214,7 @@ int hv_get_info(domid_t d, struct xen_domctl_getdomaininfo *info)
 
 int hv_host_info(struct hv_host *h)
 {
-    *h = (struct hv_host){ .cpus = 1, .free_pages = host_free_pages };
+    *h = (struct hv_host){ .cpus = 4, .free_pages = host_free_pages };
     return 0;
 }
 
@@ -233,13 +233,20 @@ int hv_set_scheduling(domid_t d, uint32_t weight, uint32_t cap)
     return 0;
 }
 
-int hv_get_vcpu(domid_t d, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info, uint64_t *affinity)
+int hv_set_affinity(domid_t d, uint32_t vcpu, struct hv_affinity a)
+{
+    assert_true(dom[d].exists && vcpu < VM_VCPUS);
+    dom[d].affinity[vcpu] = a;
+    return 0;
+}
+
+int hv_get_vcpu(domid_t d, uint32_t vcpu, struct xen_domctl_getvcpuinfo *info, struct hv_affinity *affinity)
 {
     assert_true(dom[d].exists);
     memset(info, 0, sizeof(*info));
     info->online = vcpu == 0;
     info->cpu_time = 1000 * vcpu;
-    *affinity = ~0UL;
+    *affinity = dom[d].affinity[vcpu];
     return 0;
 }
 
@@ -294,6 +301,7 @@ struct build *build_start(const struct build_request *r, domid_t *d, int *rc, ch
     *d = ++next_dom;
     memset(&dom[*d], 0, sizeof(dom[*d]));
     dom[*d].exists = true;
+    memset(dom[*d].affinity, 0xff, sizeof(dom[*d].affinity));
     dom[*d].destroy_steps = 3;
     dom[*d].tot_pages = dom[*d].max_pages = r->pages;
     return b;

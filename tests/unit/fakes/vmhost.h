@@ -29,6 +29,7 @@ struct fake_dom {
     uint32_t flags;
     uint64_t tot_pages, max_pages;
     uint32_t weight, cap;
+    struct hv_affinity affinity[VM_VCPUS];
 };
 extern struct fake_dom dom[DOMS];
 extern domid_t next_dom;
