@@ -2,6 +2,7 @@
 /* csum.c - checksums and software segmentation. Pure; see csum.h. */
 #include "netback/csum.h"
 #include "netback/headers.h"
+#include "lib/inetsum.h"
 #include "lib/string.h"
 
 #define TCP_FIN 0x01
@@ -10,36 +11,12 @@
 
 uint64_t csum_add(uint64_t sum, const void *data, size_t len)
 {
-    const uint8_t *p = data;
-    uint64_t w, part = 0;
-
-    /* Eight bytes at a time: one's complement addition is the same at any width, as long as
-     * the carry comes back in. */
-    for (; len >= 8; len -= 8, p += 8) {
-        __builtin_memcpy(&w, p, 8);
-        if (__builtin_add_overflow(part, w, &part))
-            part++;
-    }
-    part = (part & 0xffffffff) + (part >> 32);
-    for (; len >= 2; len -= 2, p += 2) {
-        uint16_t v;
-
-        __builtin_memcpy(&v, p, 2);
-        part += v;
-    }
-    if (len)
-        part += *p;
-    part = (part & 0xffffffff) + (part >> 32);
-    return sum + part;
+    return inetsum(sum, data, len);
 }
 
 uint16_t csum_fold(uint64_t sum)
 {
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
+    return inetsum_fold(sum);
 }
 
 static void put_csum(uint8_t *at, uint16_t v)

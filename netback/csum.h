@@ -7,7 +7,7 @@
 
 #include "compiler.h"
 
-/* Adds len bytes to a one's complement sum that began as 0. Only the last piece may be odd. */
+/* Adds len bytes to a ones' complement sum that began as 0. Only the last piece may be odd. */
 uint64_t csum_add(uint64_t sum, const void *p, size_t len);
 
 /* The sum as it is put into a header, in memory order; not yet complemented. */
