@@ -138,6 +138,11 @@ bool frame_is_mine(const struct frame *f)
     return (f->done == frame_free || rx_frame_is(f)) && f->refs == 1 && frame_is_flat(f);
 }
 
+bool frame_is_copy(const struct frame *f)
+{
+    return f->done == frame_free && !f->nr_frags;
+}
+
 struct frame *frame_new_big(struct port *from, unsigned int bytes)
 {
     struct frame *f = frame_new(from);

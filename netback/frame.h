@@ -70,6 +70,9 @@ bool frame_take_page(struct frame *f, struct frame *next, unsigned int len);
 /* Is it one of these, flat, and known to nobody else: may it be changed? */
 bool frame_is_mine(const struct frame *f);
 
+/* Is it one of these, flat, that no longer has anything to do with anybody's memory but ours? */
+bool frame_is_copy(const struct frame *f);
+
 /* As their done() does: f, which owns the memory of its fragments, is free again. */
 void frame_free(struct frame *f);
 

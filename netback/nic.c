@@ -36,6 +36,8 @@ static void watch(struct timer *t)
     struct nic_watch *w = container_of(t, struct nic_watch, timer);
     uint64_t now = now_ns();
 
+    if (w->look)
+        w->look(w);
     if (w->done == w->sent)
         return;                     /* the next frame starts it again */
     if (w->done != w->seen) {
@@ -54,9 +56,10 @@ static void watch(struct timer *t)
     w->since = now;
 }
 
-void nic_watch_init(struct nic_watch *w, struct port *port, void (*hung)(struct nic_watch *w))
+void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct nic_watch *w),
+                    void (*hung)(struct nic_watch *w))
 {
-    *w = (struct nic_watch){ .port = port, .hung = hung };
+    *w = (struct nic_watch){ .port = port, .look = look, .hung = hung };
     timer_init(&w->timer, watch);
 }
 

@@ -35,6 +35,7 @@ static inline paddr_t nic_maddr(const struct frag *g)
 struct nic_watch {
     struct timer timer;
     struct port *port;
+    void (*look)(struct nic_watch *w);
     void (*hung)(struct nic_watch *w);
     uint32_t sent, done;            /* frames */
     uint32_t seen;                  /* done at `since` */
@@ -43,7 +44,9 @@ struct nic_watch {
     bool lost;
 };
 
-void nic_watch_init(struct nic_watch *w, struct port *port, void (*hung)(struct nic_watch *w));
+/* look(), if not NULL: takes back what the card has sent without having said so. */
+void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct nic_watch *w),
+                    void (*hung)(struct nic_watch *w));
 void nic_watch_start(struct nic_watch *w);
 
 /* A frame was given to the card; the card, or a reset, has given it back. */

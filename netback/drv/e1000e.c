@@ -278,7 +278,7 @@ int e1000e_probe(struct pci_dev *pci, const char *name, struct port **port)
     e->pci = pci;
     work_init(&e->work, work_fn);
     timer_init(&e->refill_timer, refill_due);
-    nic_watch_init(&e->watch, &e->port, hung);
+    nic_watch_init(&e->watch, &e->port, NULL, hung);
     rc = bring_up(e, pci);
     if (rc) {
         log_error("%s: e1000e: cannot be started: error %d", name, rc);

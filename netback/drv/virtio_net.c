@@ -72,9 +72,11 @@ struct virtio_net {
     struct net_hdr *tx_hdr;         /* a page: one for each frame that the device may have */
     uint16_t hdr_free[QUEUE_SIZE];  /* stack of unused ones */
     unsigned int nr_hdr_free;
+    unsigned int tx_awaited;        /* frames that it has and somebody waits for */
     struct tx_slot {
         struct frame *frame;
         uint16_t hdr;
+        bool awaited;
     } slots[QUEUE_SIZE];            /* by header index */
 };
 
@@ -226,27 +228,56 @@ static void rx_event(void *arg)
 
 /* Sending ----------------------------------------------------------------------------------- */
 
-static void reclaim(struct virtio_net *n)
+static void release(struct virtio_net *n, struct tx_slot *s)
+{
+    n->hdr_free[n->nr_hdr_free++] = s->hdr;
+    n->tx_awaited -= s->awaited;
+    frame_put(s->frame);
+    s->frame = NULL;
+    nic_watch_done(&n->watch);
+}
+
+/* True if the card had done with anything. */
+static bool reclaim(struct virtio_net *n)
 {
     struct tx_slot *s;
+    bool any = false;
 
-    while ((s = virtq_next_used(&n->tx, NULL)) != NULL) {
-        n->hdr_free[n->nr_hdr_free++] = s->hdr;
-        frame_put(s->frame);
-        s->frame = NULL;
-        nic_watch_done(&n->watch);
-    }
+    for (; (s = virtq_next_used(&n->tx, NULL)) != NULL; any = true)
+        release(n, s);
+    return any;
+}
+
+static bool others_wait(const struct virtio_net *n)
+{
+    return n->port.nr_waiting || n->port.stalled;
+}
+
+/*
+ * Shall the card interrupt when it has sent something? Copies in memory of our own can lie there until the next frame is
+ * sent, or the watch looks, if the queue is not nearly full; for what is a guest's, or TCP's, somebody waits.
+ */
+static void tx_rearm(struct virtio_net *n)
+{
+    if (!n->tx_awaited && n->tx.nr_free >= n->tx.size / 2 && !others_wait(n))
+        virtq_irq_disable(&n->tx);
+    else if (virtq_irq_enable(&n->tx))
+        work_queue(&n->tx_work);
 }
 
 static void tx_work(struct work *w)
 {
     struct virtio_net *n = container_of(w, struct virtio_net, tx_work);
 
-    reclaim(n);
-    if (virtq_irq_enable(&n->tx))
-        work_queue(w);
-    if (n->port.nr_waiting || n->port.stalled)
+    (void)reclaim(n);
+    tx_rearm(n);
+    if (others_wait(n))
         port_room(&n->port);
+}
+
+static void look(struct nic_watch *w)
+{
+    (void)reclaim(container_of(w, struct virtio_net, watch));
 }
 
 static void tx_event(void *arg)
@@ -289,7 +320,7 @@ static bool net_send(struct port *p, struct frame *f)
     uint16_t hdr;
 
     if (n->tx.nr_free < f->nr_frags + 2u || !n->nr_hdr_free)
-        reclaim(n);
+        (void)reclaim(n);
     if (!n->nr_hdr_free)
         return false;
     hdr = n->hdr_free[n->nr_hdr_free - 1];
@@ -305,6 +336,8 @@ static bool net_send(struct port *p, struct frame *f)
     frame_get(f);
     s->frame = f;
     s->hdr = hdr;
+    s->awaited = !frame_is_copy(f);
+    n->tx_awaited += s->awaited;
     nic_watch_sent(&n->watch);
     p->stats.tx_frames++;
     p->stats.tx_bytes += f->len;
@@ -318,9 +351,10 @@ static void net_flush(struct port *p)
     virtq_kick(&n->tx);
     if (n->big && !n->watch.lost)
         refill(n);
-    reclaim(n);
-    if (virtq_irq_enable(&n->tx))
+    /* Who waits for room does not hear of it otherwise: these will not be reported again. */
+    if (reclaim(n) && others_wait(n))
         work_queue(&n->tx_work);
+    tx_rearm(n);
 }
 
 /* Reset ------------------------------------------------------------------------------------ */
@@ -341,12 +375,8 @@ static void hung(struct nic_watch *w)
     n->rx_frame = NULL;
     n->posted = n->rx_more = 0;
     for (unsigned int i = 0; i < QUEUE_SIZE; i++) {
-        if (!n->slots[i].frame)
-            continue;
-        frame_put(n->slots[i].frame);
-        n->slots[i].frame = NULL;
-        n->hdr_free[n->nr_hdr_free++] = (uint16_t)i;
-        nic_watch_done(w);
+        if (n->slots[i].frame)
+            release(n, &n->slots[i]);
     }
     if (rc || virtq_restart(&n->rx) || virtq_restart(&n->tx)) {
         nic_lost(&n->port, w);
@@ -459,7 +489,7 @@ int virtio_net_probe(struct pci_dev *pci, const char *name, struct port **port)
     work_init(&n->rx_work, rx_work);
     work_init(&n->tx_work, tx_work);
     timer_init(&n->refill_timer, refill_due);
-    nic_watch_init(&n->watch, &n->port, hung);
+    nic_watch_init(&n->watch, &n->port, look, hung);
     rc = virtio_open(&n->dev, pci);
     if (!rc) {
         rc = bring_up(n);

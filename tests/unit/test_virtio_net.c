@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_virtio_net.c - receiving with a card that the test plays, whose view of the driver's stores may lag behind: neither
- * sleeps while there is something to do, whatever is lost on the way and however short memory is.
+ * sleeps while there is something to do, whatever is lost on the way and however short memory is. And sending: what the card
+ * is to interrupt for.
  */
 /* LINK: netback/drv/virtio_net.c netback/frame.c netback/rxpool.c netback/headers.c netback/csum.c runtime/virtio.c runtime/loop.c */
 /* LINK: lib/strlcpy.c tests/unit/fakes/virtiopci.c */
@@ -176,8 +177,15 @@ pfn_t virt_to_pfn(const void *p)
 
 uint64_t p2m[1], *p2m_list = p2m;
 
-void nic_watch_init(struct nic_watch *w, struct port *port, void (*hung)(struct nic_watch *w))
+static struct nic_watch *watch;
+static void (*watch_looks)(struct nic_watch *w);
+static unsigned int room_calls;
+
+void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct nic_watch *w),
+                    void (*hung)(struct nic_watch *w))
 {
+    watch = w;
+    watch_looks = look;
 }
 
 void nic_watch_start(struct nic_watch *w)
@@ -204,6 +212,7 @@ void port_touch(struct port *p)
 
 void port_room(struct port *p)
 {
+    room_calls++;
 }
 
 void port_receive(struct port *p, struct frame **frames, unsigned int n)
@@ -341,9 +350,65 @@ static void before_sleep(void)
     sleeps_short++;
 }
 
+/* ------------------------------------------------------------------ sending */
+
+static uint16_t *tx_used(void)
+{
+    return (uint16_t *)((char *)zeroed[3] + ROUND_UP(6 + 2 * SIZE, 16u));
+}
+
+/* Does the card have to interrupt when it has sent all of what it has, or the next of it? */
+static bool tx_interrupts(void)
+{
+    const uint16_t *ring = zeroed[3];
+    uint16_t used_event = ring[2 + SIZE], old = tx_used()[1], new = ring[1];
+
+    return (uint16_t)(new - used_event - 1) < (uint16_t)(new - old);
+}
+
+/* The card has sent all that it was told of. */
+static void tx_done(void)
+{
+    const uint16_t *ring = zeroed[3];
+
+    for (uint16_t at = tx_used()[1]; at != ring[1]; at++) {
+        uint32_t *e = (uint32_t *)(void *)(tx_used() + 2) + at % SIZE * 2;
+
+        e[0] = ring[2 + at % SIZE];
+        tx_used()[1] = (uint16_t)(at + 1);
+    }
+}
+
+static unsigned int awaited_done;
+
+static void awaited_free(struct frame *f)
+{
+    awaited_done++;
+}
+
+/* Gives the card a frame: a copy of dom0's, or one that somebody waits for. */
+static void send(struct port *p, struct frame *awaited)
+{
+    struct frame *f = awaited ? awaited : frame_new(p);
+
+    f->head_len = f->len = 60;
+    if (awaited)
+        f->refs = 1;
+    assert_true(p->send(p, f));
+    frame_put(f);
+}
+
+static unsigned int frames_used(void)
+{
+    unsigned int made, used;
+
+    frame_counts(&made, &used);
+    return used;
+}
+
 /* ------------------------------------------------------------------ tests */
 
-static void start(void)
+static void start(struct port **made)
 {
     struct port *port;
     uint32_t v = FEATURES;
@@ -360,13 +425,15 @@ static void start(void)
     assert_int_equal(nr_zeroed >= 5, 1);
     stores_arrive();
     (void)rung();
+    *made = port;
 }
 
 static void nobody_sleeps_with_work_left(void **state)
 {
     unsigned int lost = 0;
+    struct port *port;
 
-    start();
+    start(&port);
     srand(5);
     for (unsigned int round = 0; round < 200000; round++) {
         if (round % 1000 == 0)
@@ -397,10 +464,66 @@ static void nobody_sleeps_with_work_left(void **state)
     assert_int_equal(received, card.delivered);
 }
 
+/* A card is to interrupt for what it has sent if somebody waits for that, or for room. */
+static void copies_need_no_interrupt(void **state)
+{
+    static uint8_t memory[64];
+    struct frame awaited = { .head = memory, .done = awaited_free };
+    unsigned int before;
+    struct port *port;
+
+    nr_zeroed = 0;
+    start(&port);
+    before = frames_used();
+    for (unsigned int i = 0; i < 60; i++) {             /* two descriptors each */
+        send(port, NULL);
+        port->flush(port);
+        assert_false(tx_interrupts());
+    }
+    assert_int_equal(frames_used(), before + 60);
+    /* They are given back by whoever comes by: the next frame, or who looks whether the card hangs. */
+    tx_done();
+    send(port, NULL);
+    port->flush(port);
+    assert_int_equal(frames_used(), before + 1);
+    tx_done();
+    watch_looks(watch);
+    assert_int_equal(frames_used(), before);
+
+    send(port, NULL);
+    send(port, &awaited);
+    send(port, NULL);
+    port->flush(port);
+    assert_true(tx_interrupts());
+    tx_done();
+    watch_looks(watch);
+    assert_int_equal(awaited_done, 1);
+
+    /* Frames wait for room, or will soon. */
+    for (unsigned int i = 0; i < 65; i++)
+        send(port, NULL);
+    port->flush(port);
+    assert_true(tx_interrupts());
+    tx_done();
+    port->nr_waiting = 1;
+    room_calls = 0;
+    may_sleep = true;
+    port->flush(port);
+    loop_turn(false);
+    assert_int_equal(room_calls, 1);
+    send(port, NULL);
+    port->flush(port);
+    assert_true(tx_interrupts());
+    tx_done();
+    watch_looks(watch);
+    assert_int_equal(frames_used(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_sleeps_with_work_left),
+        cmocka_unit_test(copies_need_no_interrupt),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
