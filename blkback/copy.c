@@ -31,61 +31,43 @@ void disk_settle(void)
     pin_settle();
 }
 
-static void add(const struct gnttab_copy_ptr *source, const struct gnttab_copy_ptr *dest,
-                uint32_t bytes, uint16_t flags, bool *failed)
-{
-    struct gnttab_copy *c;
-
-    if (nr == BATCH)
-        copy_settle();
-    c = &ops[nr];
-    c->source = *source;
-    c->dest = *dest;
-    c->len = (uint16_t)bytes;
-    c->flags = flags;
-    fails[nr++] = failed;
-}
-
 /* Bytes from p to the end of its page. */
 static uint32_t in_page(const void *p)
 {
     return (uint32_t)(PAGE_SIZE - ((uint64_t)p & (PAGE_SIZE - 1)));
 }
 
-void copy_to_guest_page(domid_t dom, const struct copy_ref *r, const void *p, uint32_t bytes,
-                        bool *failed)
+static __always_inline void move(domid_t dom, const struct copy_ref *r, const char *p, uint32_t bytes,
+                                 bool to_guest, bool *failed)
 {
-    const char *from = p;
     uint16_t offset = r->offset;
 
     while (bytes) {
-        uint32_t n = MIN(bytes, in_page(from));
-        struct gnttab_copy_ptr own = { .domid = DOMID_SELF }, guest = { .domid = dom };
+        uint32_t n = MIN(bytes, in_page(p));
+        struct gnttab_copy *c;
 
-        grant_copy_own(&own, from);
-        grant_copy_ref(&guest, dom, r->ref, offset);
-        add(&own, &guest, n, GNTCOPY_dest_gref, failed);
-        from += n;
+        if (unlikely(nr == BATCH))
+            copy_settle();
+        c = &ops[nr];
+        fails[nr++] = failed;
+        grant_copy_own(to_guest ? &c->source : &c->dest, p);
+        grant_copy_ref(to_guest ? &c->dest : &c->source, dom, r->ref, offset);
+        c->len = (uint16_t)n;
+        c->flags = to_guest ? GNTCOPY_dest_gref : GNTCOPY_source_gref;
+        p += n;
         offset = (uint16_t)(offset + n);
         bytes -= n;
     }
 }
 
+void copy_to_guest_page(domid_t dom, const struct copy_ref *r, const void *p, uint32_t bytes,
+                        bool *failed)
+{
+    move(dom, r, p, bytes, true, failed);
+}
+
 void copy_from_guest_page(domid_t dom, const struct copy_ref *r, void *p, uint32_t bytes,
                           bool *failed)
 {
-    char *to = p;
-    uint16_t offset = r->offset;
-
-    while (bytes) {
-        uint32_t n = MIN(bytes, in_page(to));
-        struct gnttab_copy_ptr own = { .domid = DOMID_SELF }, guest = { .domid = dom };
-
-        grant_copy_own(&own, to);
-        grant_copy_ref(&guest, dom, r->ref, offset);
-        add(&guest, &own, n, GNTCOPY_source_gref, failed);
-        to += n;
-        offset = (uint16_t)(offset + n);
-        bytes -= n;
-    }
+    move(dom, r, p, bytes, false, failed);
 }

@@ -132,7 +132,9 @@ static void give(struct disk_io *io, uint32_t at, const void *data, uint32_t byt
     struct vbd_req *r = container_of(io, struct vbd_req, io);
     const char *from = data;
 
-    for (uint32_t n; may_copy(r, at, bytes) && bytes; at += n, from += n, bytes -= n) {
+    if (!may_copy(r, at, bytes))
+        return;
+    for (uint32_t n; bytes; at += n, from += n, bytes -= n) {
         struct copy_ref c;
 
         n = bytes;
@@ -146,7 +148,9 @@ static void take(struct disk_io *io, uint32_t at, void *data, uint32_t bytes)
     struct vbd_req *r = container_of(io, struct vbd_req, io);
     char *to = data;
 
-    for (uint32_t n; may_copy(r, at, bytes) && bytes; at += n, to += n, bytes -= n) {
+    if (!may_copy(r, at, bytes))
+        return;
+    for (uint32_t n; bytes; at += n, to += n, bytes -= n) {
         struct copy_ref c;
 
         n = bytes;

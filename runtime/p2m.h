@@ -21,7 +21,13 @@ static inline void p2m_change(uint64_t pfn, mfn_t m)
     p2m_list[pfn] = m.v;
 }
 
-size_t p2m_pages(void);     /* entries, that is one more than the highest page */
+/* Entries, that is one more than the highest page. */
+extern size_t p2m_nr;
+static inline size_t p2m_pages(void)
+{
+    return p2m_nr;
+}
+
 size_t p2m_max(void);       /* room for so many */
 
 #endif

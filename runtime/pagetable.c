@@ -103,8 +103,10 @@ pfn_t virt_to_pfn(const void *p)
 
 mfn_t virt_to_mfn(const void *p)
 {
-    uint64_t va = (uint64_t)p;
+    uint64_t va = (uint64_t)p, n = (va - DIRECT_MAP) >> PAGE_SHIFT;
 
+    if (likely(n < p2m_pages()))
+        return mfn(p2m_list[n]);
     if (in_window(va)) {
         uint64_t e = read_pte(va);
 

@@ -151,10 +151,10 @@ static inline int grant_mark(grant_entry_v1_t *e, domid_t grantee, bool write, b
 static inline int grant_page_get(struct page *pg, const struct domain *owner, bool write,
                                  struct page **pgp)
 {
-    if (!page_get(pg, owner))
+    if (unlikely(!page_get_owned(pg, owner->id)))
         return GNTST_bad_page;
     if (write) {
-        if (page_get_type(pg, PGT_WRITABLE)) {
+        if (unlikely(!page_get_writable(pg))) {
             page_put(pg);
             return GNTST_general_error;
         }
@@ -251,7 +251,7 @@ void grant_unpin(struct domain *granter, grant_ref_t ref, bool write);
 static inline void grant_page_put(struct page *pg, bool write)
 {
     if (write)
-        page_put_and_type(pg);
+        page_put_and_writable(pg);
     else
         page_put(pg);
 }

@@ -27,7 +27,7 @@ static uint64_t direct_map;
 #define MOST  2048u             /* pages that it may grow to */
 
 static uint64_t frames[MOST];   /* the fake p2m: a page's frame, ~0 for none */
-static size_t nr_pages;
+size_t p2m_nr;
 static bool mapped[MOST];
 
 void panic(const char *fmt, ...)
@@ -42,7 +42,7 @@ pfn_t virt_to_pfn(const void *p)
 
 mfn_t pfn_to_mfn(pfn_t n)
 {
-    return mfn(n.v < nr_pages ? frames[n.v] : ~0UL);
+    return mfn(n.v < p2m_nr ? frames[n.v] : ~0UL);
 }
 
 mfn_t virt_to_mfn(const void *p)
@@ -53,12 +53,7 @@ mfn_t virt_to_mfn(const void *p)
 void p2m_set(uint64_t n, mfn_t m)
 {
     frames[n] = m.v;
-    nr_pages = MAX(nr_pages, n + 1);
-}
-
-size_t p2m_pages(void)
-{
-    return nr_pages;
+    p2m_nr = MAX(p2m_nr, n + 1);
 }
 
 int direct_map_extend(uint64_t first, uint64_t end)
@@ -115,9 +110,9 @@ static int set_up(void **state)
     void *table = calloc(MOST, MEM_INFO_SIZE);
 
     direct_map = (uint64_t)aligned_alloc(4UL << 20, (size_t)MOST << PAGE_SHIFT);
-    for (nr_pages = 0; nr_pages < FIRST; nr_pages++) {
-        frames[nr_pages] = nr_pages + 7000;
-        mapped[nr_pages] = true;
+    for (p2m_nr = 0; p2m_nr < FIRST; p2m_nr++) {
+        frames[p2m_nr] = p2m_nr + 7000;
+        mapped[p2m_nr] = true;
     }
     mem_begin(table, MOST);
     mem_add(3, 500);
@@ -254,7 +249,7 @@ static void grows_and_gives_back(void **state)
     assert_true(mem_grow(10 * MOST) <= MOST);
     mem_get_stats(&s);
     assert_true(s.pages_total <= MOST);
-    assert_int_equal(nr_pages, MOST);
+    assert_int_equal(p2m_nr, MOST);
 }
 
 int main(void)
