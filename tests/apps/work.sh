@@ -30,6 +30,7 @@ measure() {
     local name=$1 n=$2 rc before after
     shift 2
     sync
+    echo "APPS $name begins"
     before=$(counters)
     "$@" > "/run/$name.out" 2>&1; rc=$?
     after=$(counters)
