@@ -176,17 +176,31 @@ static int apply_type(struct parse *p, struct xlcfg_node *n)
     return 0;
 }
 
+/* What xl does with a domain that ended; here without a core. */
 static int take_action(struct parse *p, struct xlcfg_node *n, enum vm_action *to)
 {
-    if (n->type == XLCFG_STRING && !strcmp(n->string, "destroy"))
-        *to = VM_DESTROY;
-    else if (n->type == XLCFG_STRING && !strcmp(n->string, "restart"))
-        *to = VM_RESTART;
-    else if (n->type == XLCFG_STRING && !strcmp(n->string, "preserve"))
-        *to = VM_PRESERVE;
-    else
-        return BAD(p, n, "%s must be \"destroy\", \"restart\" or \"preserve\"", n->key);
-    return 0;
+    static const struct {
+        const char *name;
+        enum vm_action action;
+        bool core;
+    } actions[] = {
+        { "destroy", VM_DESTROY, false },         { "restart", VM_RESTART, false },
+        { "preserve", VM_PRESERVE, false },       { "coredump-destroy", VM_DESTROY, true },
+        { "coredump-restart", VM_RESTART, true },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(actions) && n->type == XLCFG_STRING; i++) {
+        if (strcmp(n->string, actions[i].name))
+            continue;
+        *to = actions[i].action;
+        if (actions[i].core)
+            no_effect(p, n->line, n->column, "%s: no core is dumped: see what the guest printed (sluice console -p)",
+                      n->key);
+        return 0;
+    }
+    if (n->type == XLCFG_STRING && !strcmp(n->string, "rename-restart"))
+        return BAD(p, n, "%s = \"rename-restart\" is not supported: \"preserve\" keeps it, \"restart\" starts it anew", n->key);
+    return BAD(p, n, "%s must be \"destroy\", \"restart\" or \"preserve\"", n->key);
 }
 
 static int apply_on_poweroff(struct parse *p, struct xlcfg_node *n)
@@ -202,6 +216,11 @@ static int apply_on_reboot(struct parse *p, struct xlcfg_node *n)
 static int apply_on_crash(struct parse *p, struct xlcfg_node *n)
 {
     return take_action(p, n, &p->cfg->on_crash);
+}
+
+static int apply_on_watchdog(struct parse *p, struct xlcfg_node *n)
+{
+    return take_action(p, n, &p->cfg->on_watchdog);
 }
 
 /* ------------------------------------------------------------------ the keys */
@@ -232,6 +251,7 @@ static const struct {
     { "on_poweroff", apply_on_poweroff },
     { "on_reboot", apply_on_reboot },
     { "on_crash", apply_on_crash },
+    { "on_watchdog", apply_on_watchdog },
 };
 
 bool vm_config_applies(const char *key)
@@ -330,6 +350,7 @@ void vm_config_init(struct vm_config *c)
     c->on_poweroff = VM_DESTROY;
     c->on_reboot = VM_RESTART;
     c->on_crash = VM_DESTROY;
+    c->on_watchdog = VM_DESTROY;
 }
 
 int vm_config_check(const struct vm_config *c, char *why, size_t why_size)

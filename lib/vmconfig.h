@@ -58,7 +58,7 @@ struct vm_config {
     uint32_t cpu_cap;           /* percent of one CPU, 0 = none */
     uint64_t cpus[VM_VCPUS];    /* of each vCPU: CPUs that it may run on, a bit each; 0 = any */
     uint64_t cpus_soft[VM_VCPUS];   /* and those that it would rather run on */
-    enum vm_action on_poweroff, on_reboot, on_crash;
+    enum vm_action on_poweroff, on_reboot, on_crash, on_watchdog;
     uint32_t nr_vifs, nr_disks;
     struct vm_vif vif[VM_VIFS];
     struct vm_disk disk[VM_DISKS];
@@ -72,7 +72,7 @@ int vm_disk_parse(struct vm_disk *d, const char *spec, char *why);
 /* Can a domain be called that? 0, or -XEN_EINVAL with one line in why. */
 int vm_name_check(const char *name, char *why);
 
-/* Defaults: 1 vCPU, weight 256, on_poweroff and on_crash destroy, on_reboot restart. */
+/* Defaults: 1 vCPU, weight 256, on_poweroff, on_crash and on_watchdog destroy, on_reboot restart. */
 void vm_config_init(struct vm_config *c);
 
 /*

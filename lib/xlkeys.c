@@ -18,7 +18,6 @@
 const struct xlkey xlkeys[] = {
     /* Processors, memory, events. */
     NO("pool", "there is one pool with every CPU; delete it"),
-    NO("on_watchdog", "a guest's watchdog counts as a crash: see on_crash"),
     NO("on_soft_reset", "there is no soft reset; see on_reboot"),
     NO("claim_mode", "memory is taken before a domain starts; delete it"),
     NO("max_event_channels", "there are enough for every guest; delete it"),

@@ -10,7 +10,7 @@ sluice, root, tmp = sys.argv[1:]
 man = root + "/usr/share/doc/xen/html/man/"
 # What a domain of ours is made of; every other key must say something.
 APPLIED = set("""name type builder kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus cpu_weight cap cpus cpus_soft
-uuid vif disk on_poweroff on_reboot on_crash""".split())
+uuid vif disk on_poweroff on_reboot on_crash on_watchdog""".split())
 
 def report(good, what, more=""):
     print(("ok - " if good else "not ok - ") + what)
@@ -74,6 +74,21 @@ for key in keys:
 report(not broken, "  every value of each is read or refused with a reason", "\n".join(broken[:5]))
 report(not unknown, "  each is known by name", " ".join(sorted(set(unknown))))
 report(not silent, "  each that is not applied says so, and what to do", "\n".join(silent[:5]))
+
+# ---- the verbs of xl(1)
+verbs = Keys()
+verbs.found = []
+verbs.feed(open(man + "xl.1.html").read())
+names = sorted({m.group(1) for t in verbs.found for m in [re.match(r"([a-z][a-z0-9-]*)(?: [^ ]|$)", t)] if m} -
+               {"start", "setup", "autoballoon", "run", "xl"})
+report({"create", "vcpu-pin", "uptime", "psr-mba-show"} < set(names), f"xl(1) describes {len(names)} verbs", " ".join(names))
+offered = set(subprocess.run([sluice, "_complete", "verbs"], capture_output=True, text=True).stdout.split())
+dumb = []
+for name in set(names) - offered:
+    r = subprocess.run([sluice, name], capture_output=True, text=True, timeout=20)
+    if r.returncode != 2 or f"xl's verb {name} is not offered\n" not in r.stderr or r.stderr.count("\n") != 2:
+        dumb.append(name + ": " + r.stderr)
+report(not dumb, f"  {len(offered & set(names))} are offered, each other says what to do instead", "\n".join(dumb[:5]))
 
 # ---- what stands as a block of text in the pages
 n, broken, quiet = 0, [], []

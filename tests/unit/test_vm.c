@@ -203,13 +203,16 @@ static void ends_by_itself(void **state)
     run();
     assert_int_equal(vm->state, VM_SHUTDOWN);
     destroy(vm);
+    vm = create();
+    ends(vm->domid, SHUTDOWN_watchdog);     /* on_watchdog: destroy */
+    assert_true(vm_none_left());
 }
 
 static void restarts_but_not_in_a_hurry(void **state)
 {
     struct vm *vm;
 
-    cfg.on_crash = VM_RESTART;
+    cfg.on_crash = cfg.on_watchdog = VM_RESTART;
     vm = create();
     clock_ns += 10 * NS_PER_S;
     ends(vm->domid, SHUTDOWN_crash);

@@ -91,6 +91,15 @@ static void cpus_as_xl_writes_them(void **state)
     assert_string_equal(why, "t.cfg:3:71: cpus is for more than 32 vCPUs");
 }
 
+static void actions(void **state)
+{
+    assert_int_equal(parse(BASE "on_watchdog='restart'\non_crash='coredump-restart'\non_poweroff='coredump-destroy'"), 0);
+    assert_true(c.on_watchdog == VM_RESTART && c.on_crash == VM_RESTART && c.on_poweroff == VM_DESTROY);
+    assert_non_null(strstr(warned, "t.cfg:4:10: on_crash: no core is dumped: see what"));
+    assert_int_equal(parse(BASE), 0);
+    assert_true(c.on_watchdog == VM_DESTROY && !warned[0]);
+}
+
 static void disk_words(void **state)
 {
     assert_int_equal(parse(BASE "disk=['/a,raw,xvda,devtype=cdrom','/b,,xvdb,w,no-discard,devtype=disk']"), 0);
@@ -144,7 +153,9 @@ static void refusals(void **state)
         { BASE "name=''", "name is empty" },
         { BASE "uuid='12'", "8-4-4-4-12" },
         { BASE "uuid='12345678-9abc-def0-1122-3344556677889'", "8-4-4-4-12" },
-        { BASE "on_crash='coredump-destroy'", "on_crash must be" },
+        { BASE "on_crash='reboot'", "on_crash must be" },
+        { BASE "on_crash=1", "on_crash must be" },
+        { BASE "on_reboot='rename-restart'", "\"preserve\" keeps it" },
         { BASE "vif='x'", "vif must be a list" },
         { BASE "vif=[1]", "text in quotes" },
         { BASE "vif=['mac=00:16:3e:00:00']", "no MAC address" },
@@ -325,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole),
         cmocka_unit_test(cpus_as_xl_writes_them),
+        cmocka_unit_test(actions),
         cmocka_unit_test(disk_words),
         cmocka_unit_test(defaults),
         cmocka_unit_test(vdevs),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* verbs.c - the table of verbs: names, usage, help, abbreviations; xl's verbs that are not here. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,30 +77,42 @@ static const struct verb {
     { "_complete", verb_complete, "", NULL, NULL, '-' },
 };
 
-/* xl's, for fingers that know them. */
+/* xl's, for fingers that know them: each verb of xl(1) that is not above. * stands for the rest of a name. */
 static const struct {
     const char *name, *advice;
 } absent[] = {
     { "migrate", "domains cannot be moved yet: shut down here, create there" },
+    { "remus", "domains cannot be moved yet" },
     { "save", "domains cannot be saved yet" },
     { "restore", "domains cannot be saved yet" },
     { "dump-core", "see what the guest printed: sluice console -p" },
     { "sched-credit2", "the scheduler is set by sluice sched-credit" },
     { "sched-rtds", "the scheduler is set by sluice sched-credit" },
-    { "cpupool-list", "there is one pool with every CPU" },
-    { "cpupool-create", "there is one pool with every CPU" },
-    { "pci-attach", "devices are not passed through to guests" },
-    { "pci-list", "devices are not passed through to guests" },
-    { "pci-assignable-list", "devices are not passed through to guests" },
+    { "cpupool-*", "there is one pool with every CPU: tie domains to some with sluice vcpu-pin" },
+    { "pci-*", "devices are not passed through to guests: network and disks come by vif and disk" },
+    { "usb*", "devices are not passed through to guests" },
     { "cd-insert", "attach and detach disks with sluice block-attach and block-detach" },
     { "cd-eject", "detach the disk with sluice block-detach" },
     { "vncviewer", "there is no framebuffer: use sluice console" },
+    { "channel-list", "a domain has one console: sluice console" },
+    { "vtpm-*", "there are interfaces and disks: sluice network-list, sluice block-list" },
+    { "vdispl-*", "there is no framebuffer: use sluice console" },
+    { "vkb-*", "there is no framebuffer: use sluice console" },
+    { "vsnd-*", "there are interfaces and disks: sluice network-list, sluice block-list" },
     { "sysrq", "domains are not sent magic keys" },
     { "trigger", "see sluice shutdown and sluice reboot" },
     { "button-press", "see sluice shutdown" },
     { "config-update", "create the domain anew" },
+    { "vm-list", "sluice list -v shows UUIDs and names" },
+    { "claims", "sluice info shows free memory, sluice list what domains have" },
+    { "sharing", "domains share no memory; sluice list shows what they have" },
     { "debug-keys", "see sluice dmesg" },
     { "set-parameters", "the hypervisor's parameters are set when the host boots" },
+    { "getenforce", "there is no security module: see the API's roles" },
+    { "setenforce", "there is no security module: see the API's roles" },
+    { "loadpolicy", "there is no security module: see the API's roles" },
+    { "psr-*", "caches and memory bandwidth are not partitioned: see sluice vcpu-pin and sluice sched-credit" },
+    { "qemu-monitor-command", "there is no device model" },
 };
 
 static const struct verb *find(const char *name)
@@ -118,7 +131,7 @@ static int unknown(struct cli *c, const char *name)
     int rc;
 
     for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-        if (!strcmp(absent[i].name, name))
+        if (!fnmatch(absent[i].name, name, 0))
             return complain(c, CLI_USAGE, absent[i].advice, "xl's verb %s is not offered", name);
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         unsigned int d = units_distance(name, verbs[i].name);

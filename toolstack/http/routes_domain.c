@@ -95,6 +95,7 @@ void api_write_domain(struct json_out *o, const void *arg)
     json_string(o, "on_poweroff", action_name(c->on_poweroff));
     json_string(o, "on_reboot", action_name(c->on_reboot));
     json_string(o, "on_crash", action_name(c->on_crash));
+    json_string(o, "on_watchdog", action_name(c->on_watchdog));
     json_close(o, '}');
 }
 

@@ -652,6 +652,8 @@ static enum vm_action action_for(const struct vm *vm, uint32_t reason)
     case SHUTDOWN_reboot:
     case SHUTDOWN_soft_reset:
         return vm->cfg.on_reboot;
+    case SHUTDOWN_watchdog:
+        return vm->cfg.on_watchdog;
     case SHUTDOWN_suspend:      /* nobody here asked for it and saves it */
         return VM_PRESERVE;
     default:
