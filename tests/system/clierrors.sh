@@ -190,9 +190,22 @@ try -H "$2" --insecure shutdown d
 try help vcpu-s
 cd "$3" && try create xl
 try create -
+good="-H $2 --insecure"
+try $good vcpu-pin ""
+try $good vcpu-pin db ""
+try $good vcpu-pin db 0 ""
+try $good destroy db ""
+try $good vcpu-list db w
+try $good block-detach db xvd
+try $good network-detach db ""
+try shutdown -
 EOF
 : > "$tmp/xl.cfg"
 bash "$tmp/complete.sh" "$tmp/root" "http://127.0.0.1:${port[good]}" "$tmp" > "$tmp/completed" 2>&1
 check "completion: verbs, domains, files, options" sh -c "tr '\n' '|' < '$tmp/completed' | grep -q '^sched-credit|db|vcpu-set|xl.cfg|.*--json'"
+check "  of what a domain has" sh -c "tail -n 8 '$tmp/completed' | tr '\n' '|' | grep -q '^web [^|]*db[^|]*|all 0 1|||web|xvda xvdb|00:16:3e:00:00:07|-a -w -H'"
+on good --json vcpu-list db; expect "vcpu-list as JSON" 0 ''
+on good vcpu-list db; expect "vcpu-list" 0 ''
+check "  shows what old and new hosts say" test "$(awk 'NR > 1 { print $5, $7, $8, $9 }' "$tmp/out" | tr '\n' ';')" = '-b- 0-1,3  ;--- all / 63;'
 [ $bad -eq 0 ] || cat "$tmp/completed"
 finish

@@ -34,6 +34,12 @@ def good(path):
             return answer(404, '{"error":"no domain"}')
         if path.count("/") == 3:
             return answer(200, json.dumps(here[0]))
+        of = {"vcpus": [{"vcpu": 0, "online": True, "cpu": 1, "blocked": True, "cpu_seconds": 1.5, "affinity": [0, 1, 3]},
+                        {"vcpu": 1, "online": True, "running": False, "blocked": False, "cpu": 0, "cpu_seconds": 0,
+                         "affinity": [], "soft_affinity": [63]}],
+              "networks": [{"devid": 0, "mac": "00:16:3e:00:00:07"}], "disks": [{"vdev": "xvda"}, {"vdev": "xvdb"}]}
+        if path.split("/")[4] in of:
+            return answer(200, json.dumps(of[path.split("/")[4]]))
     if path.startswith("/v1/events"):
         lines = [{"seq": 1, "time": 1700000000, "event": "created", "domain": "web", "id": 1},
                  {"seq": 2, "time": 1700000001, "event": "crashed\033[31m", "domain": "db", "id": 2, "reason": "x"}]

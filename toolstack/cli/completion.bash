@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Completion of sluice(1) for bash: verbs, hosts, domains and the host's files come from the command.
+# Completion of sluice(1) for bash: verbs, their options, hosts, domains and what they have come from the command.
 
 _sluice() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i w candidates
     local common='-H --host --json --quiet --timeout --config --ca --cert --key --token-file --insecure --help --version'
-    local -a with=()
+    local -a with=() given=()
 
     # The verb, and the options that say which host is meant.
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -14,8 +14,8 @@ _sluice() {
             with+=("$w" "${COMP_WORDS[++i]}")
             ;;
         --insecure) with+=("$w") ;;
-        -*) ;;
-        *) [ -n "$verb" ] || verb=$w ;;
+        -?*) ;;
+        *) if [ -n "$verb" ]; then given+=("$w"); else verb=$w; fi ;;
         esac
     done
     case $prev in
@@ -30,11 +30,12 @@ _sluice() {
         ;;
     esac
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur")
+        candidates=$([ -z "$verb" ] || sluice _complete options "$verb" 2> /dev/null)
+        mapfile -t COMPREPLY < <(compgen -W "$candidates $common" -- "$cur")
     elif [ -z "$verb" ]; then
         mapfile -t COMPREPLY < <(compgen -W "$(sluice _complete verbs 2> /dev/null)" -- "$cur")
     else
-        candidates=$(sluice "${with[@]}" _complete arguments "$verb" 2> /dev/null)
+        candidates=$(sluice "${with[@]}" _complete arguments "$verb" "${given[@]}" 2> /dev/null)
         if [ "$candidates" = @files ]; then
             compopt -o filenames 2> /dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -16,7 +16,9 @@ static const struct verb {
     const char *usage;          /* what follows the name */
     const char *help;           /* one line */
     const char *more;           /* options, a line each; NULL = none */
-    char completes;             /* its arguments: d domains, f files of this machine, h the host's files, - none */
+    /* Its arguments, a letter each: d domains, f files of this machine, h the host's files, v verbs; of the domain before
+     * it: c vCPUs, m interfaces, b disks. + is any number of the one before. */
+    const char *completes;
 } verbs[] = {
     { "create", verb_create, "[OPTIONS] [FILE] [KEY=VALUE ...]", "create a domain from an xl.cfg",
       "-p            leave it paused\n"
@@ -24,57 +26,57 @@ static const struct verb {
       "-n            only check, and say what would be uploaded\n"
       "-d            print the configuration that is sent\n"
       "-f FILE       the configuration, as FILE by itself\n"
-      "--no-check    let the host decide about keys that this command refuses", 'f' },
+      "--no-check    let the host decide about keys that this command refuses", "f" },
     { "list", verb_list, "[-l] [-v] [DOMAIN ...]", "domains, their memory, state and CPU time",
-      "-l            everything, as JSON\n-v            UUID and reason of the end too", 'd' },
-    { "info", verb_info, "", "the host: CPUs, memory, uptime", NULL, '-' },
+      "-l            everything, as JSON\n-v            UUID and reason of the end too", "d+" },
+    { "info", verb_info, "", "the host: CPUs, memory, uptime", NULL, "" },
     { "console", verb_console, "[-o] [-p] DOMAIN", "a domain's console; Ctrl-] leaves",
-      "-o            output only, until the domain ends\n-p            print what is kept of it, and leave", 'd' },
+      "-o            output only, until the domain ends\n-p            print what is kept of it, and leave", "d" },
     { "shutdown", verb_shutdown, "[-w] -a | DOMAIN", "ask a domain to shut down",
-      "-a            all domains\n-w            wait until it has", 'd' },
+      "-a            all domains\n-w            wait until it has", "d" },
     { "reboot", verb_reboot, "[-w] -a | DOMAIN", "ask a domain to reboot",
-      "-a            all domains\n-w            wait until it runs anew", 'd' },
-    { "destroy", verb_destroy, "DOMAIN", "end a domain at once", NULL, 'd' },
-    { "pause", verb_pause, "DOMAIN", "stop a domain's vCPUs", NULL, 'd' },
-    { "unpause", verb_unpause, "DOMAIN", "let them run on", NULL, 'd' },
-    { "rename", verb_rename, "DOMAIN NEW-NAME", "give a domain another name", NULL, 'd' },
-    { "vcpu-list", verb_vcpu_list, "[DOMAIN ...]", "vCPUs, where they run and how long they ran", NULL, 'd' },
+      "-a            all domains\n-w            wait until it runs anew", "d" },
+    { "destroy", verb_destroy, "DOMAIN", "end a domain at once", NULL, "d" },
+    { "pause", verb_pause, "DOMAIN", "stop a domain's vCPUs", NULL, "d" },
+    { "unpause", verb_unpause, "DOMAIN", "let them run on", NULL, "d" },
+    { "rename", verb_rename, "DOMAIN NEW-NAME", "give a domain another name", NULL, "d" },
+    { "vcpu-list", verb_vcpu_list, "[DOMAIN ...]", "vCPUs, where they run and how long they ran", NULL, "d+" },
     { "vcpu-pin", verb_vcpu_pin, "DOMAIN VCPU|all CPUS|all|- [SOFT|all|-]", "tie vCPUs to CPUs: 0-3, 0-3,^1, 2,5",
       "VCPU          its number as vcpu-list shows it, or all\n"
       "CPUS          those it may run on; all = any, - = as it is\n"
-      "SOFT          those of CPUS that it would rather run on", 'd' },
-    { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online", NULL, 'd' },
-    { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k", NULL, 'd' },
-    { "mem-max", verb_mem_max, "DOMAIN AMOUNT", "the most that mem-set may give it", NULL, 'd' },
+      "SOFT          those of CPUS that it would rather run on", "dc" },
+    { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online", NULL, "d" },
+    { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k", NULL, "d" },
+    { "mem-max", verb_mem_max, "DOMAIN AMOUNT", "the most that mem-set may give it", NULL, "d" },
     { "sched-credit", verb_sched_credit, "[-d DOMAIN [-w WEIGHT] [-c CAP]]", "show or change weights and caps",
       "-d DOMAIN     whose\n-w WEIGHT     its share against others, 256 is usual\n"
-      "-c CAP        per cent of one CPU at most, 0 = no cap", 'd' },
-    { "network-list", verb_network_list, "DOMAIN", "a domain's interfaces and their counters", NULL, 'd' },
+      "-c CAP        per cent of one CPU at most, 0 = no cap", "d" },
+    { "network-list", verb_network_list, "DOMAIN", "a domain's interfaces and their counters", NULL, "d" },
     { "network-attach", verb_network_attach, "DOMAIN [KEY=VALUE ...]", "add an interface: mac= bridge= ip= rate=",
-      NULL, 'd' },
+      NULL, "d" },
     { "network-detach", verb_network_detach, "[-f] DOMAIN INDEX|MAC", "remove an interface",
-      "-f            without waiting for the guest to close it", 'd' },
-    { "block-list", verb_block_list, "DOMAIN", "a domain's disks and their counters", NULL, 'd' },
-    { "block-attach", verb_block_attach, "DOMAIN TARGET[,FORMAT],VDEV[,ACCESS]", "add a disk", NULL, 'd' },
+      "-f            without waiting for the guest to close it", "dm" },
+    { "block-list", verb_block_list, "DOMAIN", "a domain's disks and their counters", NULL, "d" },
+    { "block-attach", verb_block_attach, "DOMAIN TARGET[,FORMAT],VDEV[,ACCESS]", "add a disk", NULL, "d" },
     { "block-detach", verb_block_detach, "[-f] DOMAIN VDEV", "remove a disk",
-      "-f            without waiting for the guest to close it", 'd' },
+      "-f            without waiting for the guest to close it", "db" },
     { "top", verb_top, "[-b] [-d SECONDS] [-i ROUNDS]", "domains by what they use, live",
-      "-b            print, for scripts\n-d SECONDS    between two looks\n-i ROUNDS     how many", '-' },
-    { "uptime", verb_uptime, "[-s] [DOMAIN ...]", "how long host and domains have been running", NULL, 'd' },
-    { "dmesg", verb_dmesg, "", "the hypervisor's log", NULL, '-' },
-    { "log", verb_log, "[-f]", "dom0's log", "-f            and what comes, until interrupted", '-' },
+      "-b            print, for scripts\n-d SECONDS    between two looks\n-i ROUNDS     how many", "" },
+    { "uptime", verb_uptime, "[-s] [DOMAIN ...]", "how long host and domains have been running", NULL, "d+" },
+    { "dmesg", verb_dmesg, "", "the hypervisor's log", NULL, "" },
+    { "log", verb_log, "[-f]", "dom0's log", "-f            and what comes, until interrupted", "" },
     { "events", verb_events, "[-a] [-n COUNT] [DOMAIN]", "what happens to domains, as it happens",
-      "-a            and what the host remembers\n-n COUNT      leave after so many", 'd' },
-    { "files", verb_files, "[rm NAME ...]", "files that the host makes domains of; rm removes uploads", NULL, 'h' },
-    { "upload", verb_upload, "FILE [NAME]", "bring the host a file of this machine", NULL, 'f' },
-    { "fetch", verb_fetch, "URL [NAME]", "let the host fetch a file", NULL, '-' },
-    { "config", verb_config, "check FILE ...", "what of an xl.cfg is not supported, and what to do", NULL, 'f' },
-    { "domid", verb_domid, "DOMAIN", "a domain's id", NULL, 'd' },
-    { "domname", verb_domname, "ID", "a domain's name", NULL, '-' },
-    { "hosts", verb_hosts, "", "the hosts that sluice.conf names; * is the default", NULL, '-' },
-    { "version", verb_version, "", "of this command, and of the host", NULL, '-' },
-    { "help", verb_help, "[VERB]", "this list, or how a verb is used", NULL, 'v' },
-    { "_complete", verb_complete, "", NULL, NULL, '-' },
+      "-a            and what the host remembers\n-n COUNT      leave after so many", "d" },
+    { "files", verb_files, "[rm NAME ...]", "files that the host makes domains of; rm removes uploads", NULL, "h+" },
+    { "upload", verb_upload, "FILE [NAME]", "bring the host a file of this machine", NULL, "f" },
+    { "fetch", verb_fetch, "URL [NAME]", "let the host fetch a file", NULL, "" },
+    { "config", verb_config, "check FILE ...", "what of an xl.cfg is not supported, and what to do", NULL, "f+" },
+    { "domid", verb_domid, "DOMAIN", "a domain's id", NULL, "d" },
+    { "domname", verb_domname, "ID", "a domain's name", NULL, "" },
+    { "hosts", verb_hosts, "", "the hosts that sluice.conf names; * is the default", NULL, "" },
+    { "version", verb_version, "", "of this command, and of the host", NULL, "" },
+    { "help", verb_help, "[VERB]", "this list, or how a verb is used", NULL, "v" },
+    { "_complete", verb_complete, "", NULL, NULL, "" },
 };
 
 /* xl's, for fingers that know them: each verb of xl(1) that is not above. * stands for the rest of a name. */
@@ -220,11 +222,16 @@ int verb_help(struct cli *c, int argc, char **argv)
 
 /* ------------------------------------------------------------------ for bash */
 
-static void print_names(const json_t *list)
+/* A member of each object of a list: a text, or a number. */
+static void print_members(const json_t *list, const char *key)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *s = field_string(json_array_get(list, i), "name");
+        const json_t *o = json_array_get(list, i);
+        const char *s = field_string(o, key);
         char *text = s ? clean(s) : NULL;
+
+        if (json_is_integer(json_object_get(o, key)))
+            printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(o, key)));
 
         if (text)
             puts(text);
@@ -232,33 +239,101 @@ static void print_names(const json_t *list)
     }
 }
 
-/* What may follow a verb: one candidate a line; what cannot be found out is left out, silently. */
+/* Strings that stand under that key in each object of a list of the host. */
+static void print_list(struct cli *c, const char *path, const char *key)
+{
+    json_t *list = NULL;
+
+    if (host_json(c, &(struct call){ .method = "GET", .path = path }, JSON_ARRAY, &list) == CLI_OK)
+        print_members(list, key);
+    json_decref(list);
+}
+
+static void print_of_domain(struct cli *c, const char *domain, const char *rest, const char *key)
+{
+    char *path = host_path("/v1/domains/", domain, rest);
+
+    print_list(c, path, key);
+    free(path);
+}
+
+/* The letter for the argument behind n others. */
+static char completes(const struct verb *v, size_t n)
+{
+    size_t len = strlen(v->completes);
+
+    if (len && v->completes[len - 1] == '+' && n >= len - 1)
+        return v->completes[len - 2];
+    return n < len ? v->completes[n] : '-';
+}
+
+static void print_verbs(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (verbs[i].help)
+            puts(verbs[i].name);
+}
+
+static void print_options(const struct verb *v)
+{
+    for (const char *s = v->more; s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL)
+        if (*s == '-')
+            printf("%.*s\n", (int)strcspn(s, " "), s);
+}
+
+/* What may follow a verb and its arguments so far, the last of them before[n - 1]. */
+static void print_arguments(struct cli *c, const struct verb *v, char **before, size_t n)
+{
+    switch (completes(v, n)) {
+    case 'v':
+        print_verbs();
+        break;
+    case 'f':
+        puts("@files");
+        break;
+    case 'd':
+        print_list(c, "/v1/domains", "name");
+        break;
+    case 'h':
+        print_list(c, "/v1/files", "name");
+        break;
+    case 'c':
+        puts("all");
+        print_of_domain(c, before[n - 1], "/vcpus", "vcpu");
+        break;
+    case 'm':
+        print_of_domain(c, before[n - 1], "/networks", "mac");
+        break;
+    case 'b':
+        print_of_domain(c, before[n - 1], "/disks", "vdev");
+        break;
+    }
+}
+
+/*
+ * For completion.bash: "verbs", "hosts", "options VERB", "arguments VERB [ARGUMENT ...]". One candidate a line; what cannot
+ * be found out is left out, silently.
+ */
 int verb_complete(struct cli *c, int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "verbs";
     const struct verb *v = argc > 2 ? find(argv[2]) : NULL;
-    const struct conf *f;
-    json_t *list = NULL;
 
     if (!freopen("/dev/null", "w", stderr))
         return CLI_FAILED;
     c->quiet = true;
     c->timeout = 2;
-    if (!strcmp(what, "verbs") || (v && v->completes == 'v')) {
-        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-            if (verbs[i].help)
-                puts(verbs[i].name);
+    if (!strcmp(what, "verbs")) {
+        print_verbs();
     } else if (!strcmp(what, "hosts")) {
-        f = host_conf(c);
+        const struct conf *f = host_conf(c);
+
         for (unsigned int i = 0; f && i < f->hosts; i++)
             puts(f->host[i].name);
-    } else if (v && v->completes == 'f') {
-        puts("@files");
-    } else if (v && (v->completes == 'd' || v->completes == 'h')) {
-        if (host_json(c, &(struct call){ .method = "GET", .path = v->completes == 'd' ? "/v1/domains" : "/v1/files" },
-                      JSON_ARRAY, &list) == CLI_OK)
-            print_names(list);
-        json_decref(list);
+    } else if (v && !strcmp(what, "options")) {
+        print_options(v);
+    } else if (v) {
+        print_arguments(c, v, argv + 3, (size_t)argc - 3);
     }
     return CLI_OK;
 }
