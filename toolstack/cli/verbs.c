@@ -232,7 +232,6 @@ static void print_members(const json_t *list, const char *key)
 
         if (json_is_integer(json_object_get(o, key)))
             printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(o, key)));
-
         if (text)
             puts(text);
         free(text);
