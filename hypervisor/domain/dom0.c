@@ -16,6 +16,7 @@
  * Runs once, at boot, on one CPU; whatever goes wrong ends in a panic that says what.
  */
 #include "boot/multiboot.h"
+#include "boot/smp.h"
 #include "dev/console.h"
 #include "dev/panic.h"
 #include "domain/domain.h"
@@ -470,6 +471,8 @@ static void create(struct build *b, uint64_t max_pages)
     for (uint32_t i = 0; i < cfg.max_vcpus; i++)
         if (vcpu_create(b->d, i))
             panic("dom0: cannot create vCPU %u", i);
+    for (uint32_t i = 0; i < cfg.max_vcpus && cmdline_find("dom0_vcpus_pin", NULL, 0); i++)
+        (void)sched_set_affinity(b->d->vcpu[i], cpumask_of(i % nr_cpus), CPUMASK_ALL);
     b->v = b->d->vcpu[0];
     if (!credit_domain_set(&b->d->credit,
                            (uint32_t)cmdline_number("dom0_weight", DOM0_DEFAULT_WEIGHT), 0))

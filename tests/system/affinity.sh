@@ -3,7 +3,7 @@
 # while they run and all CPUs are busy, no vCPU is lost.
 . "$(dirname "$0")/lib.sh"
 
-api_cpus=4 api_host 512 build/guests/where
+api_cpus=4 api_append=dom0_vcpus_pin api_host 512 build/guests/where
 # put NAME VCPUS LINE...: a domain
 put() { local n=$1 v=$2; shift 2; printf '%s\n' "name=\"$n\"" 'kernel="where"' 'memory=8' "vcpus=$v" "$@" | api POST /v1/domains --data-binary @-; }
 pin() { api PATCH "/v1/domains/$1/vcpus/$2" -H 'Content-Type: application/json' -d "$3"; }
@@ -92,5 +92,13 @@ check "  at creation too" test "$(error put d 2 'cpus=["0","7"]')" = "d: vCPU 1 
 check "  and change nothing" test "$(api GET /v1/domains/c/vcpus | jq -c '.[0].affinity')" = '[]'
 remove c > /dev/null
 check "nothing is left" api_until 20 'length == 0' /v1/domains
+
+# dom0 is on CPU 0 (dom0_vcpus_pin), so nobody is on the others now: as idle as each other, and more than that one.
+idle() { api GET /metrics | sed -n 's/^sluice_cpu_idle_seconds_total{cpu="[0-9]*"} //p'; }
+before=$(idle)
+for i in $(seq 30); do api GET /metrics > /dev/null; done
+paste -d' ' <(echo "$before") <(idle) | awk '{ print $2 - $1 }' > "$tmp/idle"
+check "dom0 keeps to CPU 0: idle for $(tr '\n' ' ' < "$tmp/idle")s" \
+    awk 'NR == 1 { own = $1; next } NR == 2 { min = max = $1 } { if ($1 < min) min = $1; if ($1 > max) max = $1 } END { exit !(NR == 4 && own < min && min > max * 0.99) }' "$tmp/idle"
 [ $bad -eq 0 ] || tail -n 40 "$log"
 finish

@@ -75,13 +75,13 @@ api_until() {
 }
 
 # api_host MIB FILE...: a host with so much memory, the files as modules and an open API at $api, its log $log; the test
-# ends if there is none. Two CPUs, or $api_cpus.
+# ends if there is none. Two CPUs, or $api_cpus; $api_append: more words for the hypervisor.
 api_host() {
     local mib=$1 port; shift
     port=$(free_port)
     api=http://127.0.0.1:$port
     log=$tmp/h.log
-    host_start h -machine q35 -m "$mib" -smp "${api_cpus:-2}" -kernel build/sluice -append debugexit \
+    host_start h -machine q35 -m "$mib" -smp "${api_cpus:-2}" -kernel build/sluice -append "debugexit ${api_append:-}" \
         -initrd "$(modules "ip=10.0.2.77/24,,10.0.2.2 api=insecure" "$@")" \
         -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
     api_until 60 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
