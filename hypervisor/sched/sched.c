@@ -236,13 +236,13 @@ static noinline void renew_areas(struct vcpu *v)
         vcpu_update_areas(v);
 }
 
-/* v waits here; an idle CPU that it may use comes for it. */
-static noinline void offer(const struct vcpu *v, uint32_t cpu)
+/* prev is off this CPU and is no vCPU for it. Its domain is referenced: nothing else keeps it, once it does not run. */
+static noinline void send_away(struct vcpu *prev)
 {
-    uint32_t to = affinity_idle(&v->affinity, cpu, load_relaxed(&idle_cpus));
+    struct domain *d = prev->domain;
 
-    if (to < NR_CPUS && to != cpu)
-        sched_poke(to);
+    vcpu_wake(prev);
+    domain_put(d);
 }
 
 void schedule(void)
@@ -252,7 +252,8 @@ void schedule(void)
     struct run_queue *rq = run_queue(cpu);
     struct vcpu *prev = ci->vcpu, *next;
     uint64_t now = now_ns(), again = 0;
-    bool homeless, preempted;
+    uint32_t idle_one = NR_CPUS;
+    bool homeless;
 
     if (unlikely(READ_ONCE(rq->strays)))
         sched_send_strays(rq, cpu);
@@ -281,16 +282,19 @@ void schedule(void)
         cpumask_clear(&idle_cpus, cpu);
     /* May run, but not here. (Who may not run at all, or waits, is woken in vain.) */
     homeless = !(prev->affinity.preferred & cpumask_of(cpu));
+    if (unlikely(homeless))
+        domain_ref(prev->domain);
     /* While others cannot leave this CPU, one that could may have to wait although some are idle. */
-    preempted = prev->state == VCPU_RUNNABLE && load_relaxed(&idle_cpus) & prev->affinity.allowed;
+    if (prev->state == VCPU_RUNNABLE && unlikely(load_relaxed(&idle_cpus) & prev->affinity.allowed))
+        idle_one = affinity_idle(&prev->affinity, cpu, load_relaxed(&idle_cpus));
     spin_unlock(&rq->lock);
 
     context_switch(prev, next);
     store_release(&prev->running, false);
     if (unlikely(homeless))
-        vcpu_wake(prev);
-    if (unlikely(preempted))
-        offer(prev, cpu);
+        send_away(prev);
+    if (unlikely(idle_one < NR_CPUS))
+        sched_poke(idle_one);           /* comes for it */
     if (likely(!next->is_idle)) {
         renew_time(next, cpu, now);
         if (next->runstate_area.v | next->time_area.v)

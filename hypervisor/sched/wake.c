@@ -355,10 +355,16 @@ void sched_send_strays(struct run_queue *rq, uint32_t cpu)
             else
                 found = v;
         }
-        if (found)
+        if (found) {
             dequeue(rq, found);
+            domain_ref(found->domain);      /* on no queue it may go at any time */
+        }
         run_queue_put(rq, irq);
-        if (found)
+        if (found) {
+            struct domain *d = found->domain;
+
             vcpu_wake(found);
+            domain_put(d);
+        }
     } while (found);
 }
