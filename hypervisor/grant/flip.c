@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * flip.c - FLIP_exchange: the frames of two offered slots change places.
+ * flip.c - FLIP_exchange: the frames of two offered slots, or extents of slots, change places.
  *
  * A batch has three phases. What each one relies on stands in docs/flip.md.
  *
@@ -42,15 +42,17 @@ struct run {
 };
 
 struct batch {
-    uint32_t scrub;             /* bit i: the frame that goes back in pair i must be zeroed */
+    uint64_t scrub;             /* bit i: the frame that goes back in pair i must be zeroed */
     cpumask_t flush;            /* CPUs that may know an entry that was taken out */
+    const struct sluice_flip_op *stop;  /* before this one: there is no room for more pages */
     struct run *end_run;
     struct pair *end;
     struct run run[FLIP_BATCH];
-    struct pair pair[FLIP_BATCH];
+    struct pair pair[FLIP_PAGES];
 };
 
-_Static_assert(FLIP_BATCH <= 32, "batch.scrub");
+_Static_assert(FLIP_PAGES <= 64, "batch.scrub");
+_Static_assert(FLIP_BATCH <= FLIP_PAGES && FLIP_EXTENT <= FLIP_PAGES, "any operation fits into a batch of its own");
 
 /* One side of a run while its slots are taken. */
 struct side {
@@ -58,7 +60,7 @@ struct side {
     const struct grant_table *gt;
     uint64_t state;                 /* of most of its frames that may be flipped */
     const struct pair *pair;
-    uint32_t odd;                   /* bit i: the frame in pair[i] has another */
+    uint64_t odd;                   /* bit i: the frame in pair[i] has another */
     uint32_t first_ref, slots;      /* the window of the last slot */
     struct flip_slot *slot;
     bool unparked;                  /* a frame that was taken is not parked in its slot */
@@ -121,26 +123,32 @@ static __always_inline void offer_give_back(uint64_t *entry)
     (void)__atomic_fetch_and(entry, ~(uint64_t)FLIP_TAKEN, __ATOMIC_SEQ_CST);
 }
 
-/* The slot as it was. */
-static noinline void slot_give_back(const struct domain *d, const struct slot *s)
+/* The slot as it was, but for its offer. */
+static void frame_give_back(const struct domain *d, const struct slot *s)
 {
     struct page *pg = frame_page(s->frame);
 
     s->at->frame = page_parked_at(pg) == &s->at->frame ? s->frame : PLACE_EMPTY;
     page_unclaim(pg);
     entry_put(d, s->at->pte, s->at->e);
+}
+
+static noinline void slot_give_back(const struct domain *d, const struct slot *s)
+{
+    frame_give_back(d, s);
     offer_give_back(s->at->entry);
 }
 
 /* No entry of a table is this: there is no such frame. */
 #define NO_ENTRY ~(pte_t)0
 
-/* Takes the offer of a frame that is not parked in its slot, as the last one that came by a flip is. PLACE_EMPTY: none. */
+/* Takes the offer of a frame that is not parked in its slot, as the last one that came by a flip is, or of the first page of an
+ * extent by itself. PLACE_EMPTY: none. */
 static noinline uint64_t take_unparked(const struct flip_slot *at, domid_t backend)
 {
     uint64_t word = READ_ONCE(*at->entry);
 
-    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || (uint32_t)word != flip_offer_to(backend) ||
+    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || !flip_is_offer((uint32_t)word, backend) ||
         word >> 32 > max_mfn || !atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN))
         return PLACE_EMPTY;
     return word >> 32;
@@ -165,7 +173,7 @@ static noinline bool claim_odd(struct side *side, struct page *pg, const struct 
     if (!page_mapped_once(state, page_state_mapped_once(side->d->id)) || !page_claim(pg, state))
         return false;
     side->foreign |= (state & PGC_FOREIGN) != 0;
-    side->odd |= 1u << (p - side->pair);
+    side->odd |= 1UL << (p - side->pair);
     return true;
 }
 
@@ -174,6 +182,31 @@ static noinline void slot_clear(struct side *side, struct flip_slot *at)
 {
     page_unpark(side->d, &at->frame);
     side->unparked = true;
+}
+
+/* Entry e, which maps the frame, was taken out of the slot: claims the frame for pair p. False: it is not the slot's alone; the
+ * entry is back. */
+static __always_inline bool slot_claim(struct side *side, struct flip_slot *at, uint64_t frame, pte_t e,
+                                       struct slot *s, const struct pair *p)
+{
+    struct page *pg;
+
+    ASSERT(flip_pte_maps(e, frame));
+    /* The entry's references are ours now. If nobody has another one, nobody has one of the type. */
+    pg = frame_page(frame);
+    if (unlikely(!page_claim(pg, side->state)) && !claim_odd(side, pg, p)) {
+        entry_give_back(side->d, at->pte, e);
+        return false;
+    }
+    ASSERT(pg->type == (PGT_WRITABLE | 1));
+    /* From now on nobody but us moves it. */
+    if (unlikely(at->frame != frame))
+        slot_clear(side, at);
+    WRITE_ONCE(at->frame, FLIP_SLOT_TAKEN);
+    at->e = e;
+    s->at = at;
+    s->frame = frame;
+    return true;
 }
 
 /*
@@ -185,7 +218,6 @@ static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref
 {
     struct flip_slot *at;
     uint64_t word, frame;
-    struct page *pg;
     pte_t e, here;
 
     if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
@@ -208,22 +240,8 @@ static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref
         if (e == NO_ENTRY)
             goto refused;
     }
-    ASSERT(flip_pte_maps(e, frame));
-    /* The entry's references are ours now. If nobody has another one, nobody has one of the type. */
-    pg = frame_page(frame);
-    if (unlikely(!page_claim(pg, side->state)) && !claim_odd(side, pg, p))
-        goto unclaimed;
-    ASSERT(pg->type == (PGT_WRITABLE | 1));
-    /* From now on nobody but us moves it. */
-    if (unlikely(at->frame != frame))
-        slot_clear(side, at);
-    WRITE_ONCE(at->frame, FLIP_SLOT_TAKEN);
-    at->e = e;
-    s->at = at;
-    s->frame = frame;
-    return FLIP_IS_OFFERED;
-unclaimed:
-    entry_give_back(side->d, at->pte, e);
+    if (likely(slot_claim(side, at, frame, e, s, p)))
+        return FLIP_IS_OFFERED;
 refused:
     offer_give_back(at->entry);
     return FLIP_IS_BUSY;
@@ -243,8 +261,6 @@ static __always_inline int16_t pair_take(struct side *from, struct side *to,
 {
     enum flip_offer offer;
 
-    if (unlikely(op->flags))
-        return SLUICE_FLIP_bad_op;
     offer = slot_take(from, op->from_ref, backend, &p->from, p);
     if (unlikely(offer != FLIP_IS_OFFERED))
         return from_status[offer];
@@ -254,6 +270,128 @@ static __always_inline int16_t pair_take(struct side *from, struct side *to,
     slot_give_back(from->d, &p->from);
     return from->d == to->d && op->from_ref == op->to_ref ? SLUICE_FLIP_bad_op : to_status[offer];
 }
+
+/* ------------------------------------------------------------ take extents */
+
+static __always_inline struct slot *pair_slot(struct pair *p, bool to)
+{
+    return to ? &p->to : &p->from;
+}
+
+/* The pages of pairs [p, end) of one side, of which the last is the first of its extent: as they were, and then the offer. */
+static noinline void extent_give_back(const struct domain *d, struct pair *p, struct pair *end, bool to, uint64_t *entry)
+{
+    for (; p != end; p++)
+        frame_give_back(d, pair_slot(p, to));
+    offer_give_back(entry);
+}
+
+/* Takes a page of an extent that is not as the last flip has left it, for pair p: its entry must map the frame that the grant names. */
+static noinline bool page_take(struct side *side, struct flip_slot *at, struct pair *p, bool to)
+{
+    uint64_t frame = READ_ONCE(*at->entry) >> 32;
+    pte_t e;
+
+    if (READ_ONCE(at->frame) == FLIP_SLOT_TAKEN || frame > max_mfn)
+        return false;
+    e = take_entry(side->d, at->pte, frame);
+    return e != NO_ENTRY && slot_claim(side, at, frame, e, pair_slot(p, to), p);
+}
+
+/* Takes the offer of n pages or more; its first slot. NULL: *why there is none. */
+static __always_inline struct flip_slot *extent_offer(struct side *side, uint32_t ref, uint32_t n, domid_t backend,
+                                                      enum flip_offer *why)
+{
+    struct flip_slot *at;
+    uint64_t word;
+
+    if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
+        goto refused;
+    at = &side->slot[ref - side->first_ref];
+    word = READ_ONCE(*at->entry);
+    if (unlikely(!flip_is_extent((uint32_t)word, backend, n)) || unlikely(n > side->slots - (ref - side->first_ref)) ||
+        unlikely(READ_ONCE(at->frame) == FLIP_SLOT_TAKEN) || unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN)))
+        goto refused;
+    return at;
+refused:
+    *why = offer_refused(side, ref, backend);
+    return NULL;
+}
+
+/*
+ * slot_take() of the first n pages of an extent: all or none. The offer of the first speaks for them, and is the only one that is
+ * looked at. Pairs are filled from the last to the first, so that the first page's offer is answered when all is done. *bits: those of
+ * all entries.
+ */
+static __always_inline enum flip_offer extent_take(struct side *side, uint32_t ref, uint32_t n, domid_t backend,
+                                                   struct pair *pairs, const bool to, pte_t *bits)
+{
+    enum flip_offer why = FLIP_IS_OFFERED;
+    struct flip_slot *at = extent_offer(side, ref, n, backend, &why);
+    const uint64_t state = side->state;
+    struct pair *p = pairs + n;
+    uint64_t *entry;
+    pte_t seen = 0;
+
+    if (unlikely(!at))
+        return why;
+    for (entry = at->entry; p != pairs; at++) {
+        uint64_t frame = READ_ONCE(at->frame);
+        pte_t e = at->e;
+
+        p--;
+        if (likely(frame < FLIP_SLOT_TAKEN) && likely(atomic_cmpxchg(at->pte, &e, 0))) {
+            struct page *pg = frame_page(frame);
+
+            /* As in slot_claim(); at->e is what it is. */
+            if (unlikely(!page_claim(pg, state)) && !claim_odd(side, pg, p)) {
+                entry_give_back(side->d, at->pte, e);
+                goto refused;
+            }
+            ASSERT(pg->type == (PGT_WRITABLE | 1) && flip_pte_maps(e, frame));
+            if (unlikely(at->frame != frame))
+                slot_clear(side, at);
+            WRITE_ONCE(at->frame, FLIP_SLOT_TAKEN);
+            pair_slot(p, to)->at = at;
+            pair_slot(p, to)->frame = frame;
+            seen |= e;
+        } else if (page_take(side, at, p, to)) {
+            seen |= at->e;
+        } else {
+            goto refused;
+        }
+    }
+    *bits = seen;
+    return FLIP_IS_OFFERED;
+refused:
+    extent_give_back(side->d, p + 1, pairs + n, to, entry);
+    return FLIP_IS_BUSY;
+}
+
+/* Both extents of an operation, as pair_take(), for n pairs. Whatever the receiver has written to among what goes back is added to *written. */
+static int16_t pairs_take(struct side *from, struct side *to, const struct sluice_flip_op *op, uint32_t n,
+                          domid_t backend, struct pair *p, uint64_t *written)
+{
+    enum flip_offer offer;
+    pte_t bits = 0;
+
+    if (unlikely(n > FLIP_EXTENT))
+        return SLUICE_FLIP_bad_op;
+    offer = extent_take(from, op->from_ref, n, backend, p, false, &bits);
+    if (unlikely(offer != FLIP_IS_OFFERED))
+        return from_status[offer];
+    offer = extent_take(to, op->to_ref, n, backend, p, true, &bits);
+    if (unlikely(offer != FLIP_IS_OFFERED)) {
+        extent_give_back(from->d, p, p + n, false, p[n - 1].from.at->entry);
+        return from->d == to->d && op->from_ref == op->to_ref ? SLUICE_FLIP_bad_op : to_status[offer];
+    }
+    for (uint32_t i = 0; unlikely(flip_must_scrub(0, 0, bits)) && i < n; i++)
+        if (flip_must_scrub(0, 0, p[i].to.at->e))
+            *written |= 1UL << (p + i - to->pair);
+    return SLUICE_FLIP_okay;
+}
+
+/* ------------------------------------------------------------ take runs */
 
 /* A domain of a run, referenced; NULL if it is gone or dying. */
 static __always_inline struct domain *run_domain(domid_t id)
@@ -285,6 +423,29 @@ static noinline struct sluice_flip_op *run_refuse(struct sluice_flip_op *op,
     return op;
 }
 
+/*
+ * An operation of several pages, from pair p on; the next free one. If there is no room for it, or less than one page for each that follows, the
+ * batch ends earlier (b->stop), with this one or before it.
+ */
+static noinline struct pair *run_take_extents(struct batch *b, struct side *from, struct side *to, struct sluice_flip_op *op,
+                                              domid_t backend, struct pair *p, uint64_t *written)
+{
+    uint32_t n = op->more + 1u, room = (uint32_t)(b->pair + FLIP_PAGES - p), left = room - n;
+
+    if (unlikely(n > room && n <= FLIP_EXTENT)) {
+        b->stop = op;
+        return p;
+    }
+    op->status = pairs_take(from, to, op, n, backend, p, written);
+    if (unlikely(op->status)) {
+        count(CNT_FLIP_REFUSED);
+        return p;
+    }
+    if ((uint64_t)(b->stop - op) > left + 1)
+        b->stop = op + 1 + left;
+    return p + n;
+}
+
 /* A batch that is one run keeps its locks: waiting for the flush, CPUs that wait for a lock answer. */
 static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
                                               const struct sluice_flip_op *end, domid_t backend)
@@ -294,8 +455,7 @@ static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_fli
     struct grant_table *from_gt, *to_gt;
     struct run *r = b->end_run;
     struct pair *p = b->end;
-    uint64_t clean;
-    uint32_t written = 0;
+    uint64_t clean, written = 0, extents_written = 0;
     bool locked;
 
     if (unlikely(!from_d))
@@ -322,18 +482,26 @@ static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_fli
     struct side to = { .d = to_d, .gt = to_gt, .pair = b->pair,
                        .state = from_d == to_d ? from.state : clean };
 
-    for (; op < end && same_run(&first, op); op++) {
+    while (op < end && same_run(&first, op)) {
+        if (unlikely(op->more)) {
+            p = run_take_extents(b, &from, &to, op, backend, p, &extents_written);
+            end = b->stop;
+            op += op != end;
+            continue;
+        }
         op->status = pair_take(&from, &to, op, backend, p);
         if (unlikely(op->status)) {
             count(CNT_FLIP_REFUSED);
+            op++;
             continue;
         }
         if (unlikely(flip_must_scrub(clean, clean, p->to.at->e)))   /* if it is not odd */
-            written |= 1u << (p - b->pair);
+            written |= 1UL << (p - b->pair);
         p++;
+        op++;
     }
     if (likely(from_d != to_d))
-        b->scrub |= to.odd | written;
+        b->scrub |= to.odd | written | extents_written;
     locked = p != b->end && op == end && r == b->run && !b->scrub;
     if (unlikely(!locked)) {
         if (p != b->end) {
@@ -367,8 +535,8 @@ static uint32_t batch_flush(const struct batch *b)
 
 static noinline void batch_scrub(const struct batch *b)
 {
-    for (uint32_t left = b->scrub; left; left &= left - 1) {
-        memset(mfn_to_virt(mfn(b->pair[__builtin_ctz(left)].to.frame)), 0, PAGE_SIZE);
+    for (uint64_t left = b->scrub; left; left &= left - 1) {
+        memset(mfn_to_virt(mfn(b->pair[__builtin_ctzl(left)].to.frame)), 0, PAGE_SIZE);
         count_add(CNT_FLIP_SCRUBBED, PAGE_SIZE);
     }
 }
@@ -434,8 +602,8 @@ static inline void run_give(const struct run *r, uint32_t stamp, domid_t backend
 
 /* ------------------------------------------------------------ the call */
 
-/* Sets the status of ops [op, end), FLIP_BATCH at most. */
-static void exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_op *end)
+/* Sets the status of ops [op, end), FLIP_BATCH at most, or as many of them as have no more than FLIP_PAGES pages. The one behind them. */
+static struct sluice_flip_op *exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_op *end)
 {
     domid_t backend = current->domain->id;
     uint32_t stamp = 0;
@@ -445,8 +613,9 @@ static void exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_o
     b.flush = CPUMASK_NONE;
     b.end_run = b.run;
     b.end = b.pair;
-    while (op < end)
-        op = run_take(&b, op, end, backend);
+    b.stop = end;
+    while (op < b.stop)
+        op = run_take(&b, op, b.stop, backend);
     if (likely(b.end != b.pair)) {
         stamp = batch_flush(&b);
         if (unlikely(b.scrub))
@@ -459,26 +628,28 @@ static void exchange_batch(struct sluice_flip_op *op, const struct sluice_flip_o
         domain_put(r->to);
         domain_put(r->from);
     }
+    return op;
 }
 
 static long exchange(guest_ptr_t arg, uint32_t count)
 {
     struct sluice_flip_op ops[FLIP_BATCH];
-    uint32_t done = 0;
+    uint32_t done = 0, most = FLIP_BATCH;       /* that may fit into one batch */
 
     while (done < count) {
         guest_ptr_t at = guest_ptr_add(arg, done * sizeof(ops[0]));
-        uint32_t n = MIN(count - done, FLIP_BATCH);
+        uint32_t n = MIN(count - done, most), taken;
 
         if (done && hypercall_preempt_check())
             return hypercall_continue(__HYPERVISOR_sluice_flip, 3, (uint64_t)SLUICE_FLIP_exchange,
                                       at.v, (uint64_t)(count - done));
         if (copy_from_guest(ops, at, n * sizeof(ops[0])))
             return -XEN_EFAULT;
-        exchange_batch(ops, ops + n);
-        if (copy_to_guest(at, ops, n * sizeof(ops[0])))
+        taken = (uint32_t)(exchange_batch(ops, ops + n) - ops);
+        if (copy_to_guest(at, ops, taken * sizeof(ops[0])))
             return -XEN_EFAULT;
-        done += n;
+        most = taken < n ? taken : MIN(2 * most, FLIP_BATCH);
+        done += taken;
     }
     return 0;
 }
@@ -499,7 +670,9 @@ long do_sluice_flip(uint64_t cmd, guest_ptr_t arg, uint64_t count)
 {
     if ((uint32_t)cmd == SLUICE_FLIP_exchange)
         return exchange(arg, (uint32_t)count);
-    if ((uint32_t)cmd > SLUICE_FLIP_exchange)
+    if ((uint32_t)cmd == SLUICE_FLIP_extent)
+        return FLIP_EXTENT;
+    if ((uint32_t)cmd > SLUICE_FLIP_extent)
         return -XEN_ENOSYS;
     if ((uint32_t)count != 1)
         return -XEN_EINVAL;

@@ -15,7 +15,9 @@
 #define FLIP_WINDOWS    64u         /* of a domain */
 #define FLIP_SLOTS      4096u       /* of a window */
 #define FLIP_TABLES     (FLIP_SLOTS / PTES_PER_TABLE + 1)
-#define FLIP_BATCH      32u         /* exchanges with one flush */
+#define FLIP_BATCH      32u         /* operations with one flush */
+#define FLIP_PAGES      64u         /* and pages */
+#define FLIP_EXTENT     SLUICE_FLIP_EXTENT
 
 /* ------------------------------------------------------------ entries */
 
@@ -29,7 +31,10 @@ enum flip_offer {
     FLIP_IS_GONE,       /* no grant to the backend at all */
 };
 
-/* State OFFERED is exactly one value. */
+/* The bits that say of how many pages an offer is. */
+#define FLIP_MORE       SLUICE_GTF_flip_more(FLIP_EXTENT - 1)
+
+/* State OFFERED of a page by itself is exactly one value. */
 static inline uint32_t flip_offer_to(domid_t backend)
 {
     return (uint32_t)backend << 16 | FLIP_OFFER;
@@ -41,9 +46,21 @@ static inline uint64_t flip_offered(domid_t backend, uint64_t frame)
     return frame << 32 | flip_offer_to(backend);
 }
 
+/* An offer, maybe of more pages than one. */
+static inline bool flip_is_offer(uint32_t word, domid_t backend)
+{
+    return (word & ~(uint32_t)FLIP_MORE) == flip_offer_to(backend);
+}
+
+/* An offer of n pages or more. */
+static inline bool flip_is_extent(uint32_t word, domid_t backend, uint32_t n)
+{
+    return flip_is_offer(word, backend) && (word & FLIP_MORE) >= SLUICE_GTF_flip_more(n - 1);
+}
+
 static inline enum flip_offer flip_offer(uint32_t word, domid_t backend)
 {
-    if (word == flip_offer_to(backend))
+    if (flip_is_offer(word, backend))
         return FLIP_IS_OFFERED;
     if (word >> 16 != backend || (word & GTF_type_mask) != GTF_permit_access)
         return FLIP_IS_GONE;

@@ -27,6 +27,17 @@
  * While an entry is TAKEN its slot may be not present. The guest writes frame and domid in state 1
  * only; the hypervisor writes frame in state 3 only, flags by locked operations.
  *
+ * An *extent* is an offer of up to SLUICE_FLIP_EXTENT slots in a row, which an operation takes together. Each
+ * of them has an offer of its own as above, by which it can be copied, mapped, or flipped by itself. The first one's has the number of slots behind it
+ * on top (SLUICE_GTF_flip_more), is written last, and speaks for all:
+ *
+ *   2 -> 3  of an operation with n pages: n - 1 <= more; the first entry only. The others are not looked at
+ *   3 -> 1  frame and flags 0 in all n entries, in the first one last. Slots behind n stay OFFERED, each by itself
+ *   2 -> 1  guest: the first entry at first. If it finds 0 there, or the backend says that it is done, each of the others says
+ *           whether it was exchanged
+ *
+ * All n pages are exchanged or none. The frames need not be contiguous.
+ *
  * An exchange looks like free plus allocate of both frames: each must belong to its slot's domain, be
  * mapped by its slot alone, writable, and be referred to by nobody else; else it is refused with
  * -EBUSY, and the backend copies. Both domains keep their numbers of frames. The slots' page table
@@ -51,8 +62,10 @@
  * which the reference does not use; -ENOSYS where it does not exist. */
 #define __HYPERVISOR_sluice_flip    55
 
-/* Bit of a version 1 entry's flags that no other hypervisor looks at. */
+/* Bits of a version 1 entry's flags that no other hypervisor looks at: an offer; and so many more slots behind it. */
 #define SLUICE_GTF_flip             (1u << 9)
+#define SLUICE_GTF_flip_more(n)     ((uint32_t)(n) << 10)
+#define SLUICE_FLIP_EXTENT          16u
 
 #define SLUICE_FLIP_VERSION         1
 
@@ -96,9 +109,9 @@ struct sluice_flip_window {
 #define SLUICE_FLIP_unregister      2
 
 /*
- * FLIP_exchange: arg struct sluice_flip_op[count]. Exchanges the frames of two slots for each operation, both
- * offered to the caller; DOMID_SELF: a slot of the caller's, offered to itself. Goes in batches of up to
- * max_batch, each with one flush; preempted between them and continued by itself. 0 when all operations have
+ * FLIP_exchange: arg struct sluice_flip_op[count]. Exchanges the frames of two slots for each operation, or of the first `more` + 1
+ * of two extents, which were offered to the caller; DOMID_SELF: a slot of the caller's, offered to itself. Goes in batches of up to
+ * max_batch, or a few extents, each with one flush; preempted between them and continued by itself. 0 when all operations have
  * their status; -EFAULT: those before the bad address do.
  */
 #define SLUICE_FLIP_exchange        3
@@ -108,7 +121,7 @@ struct sluice_flip_op {
     uint32_t from_ref;
     uint32_t to_ref;
     int16_t status;                 /* out: SLUICE_FLIP_xxx */
-    uint16_t flags;                 /* 0 */
+    uint16_t more;                  /* pages behind the first; less than FLIP_extent says */
 };
 
 /* Status of an operation. Whatever is not okay has changed nothing. */
@@ -120,7 +133,13 @@ struct sluice_flip_op {
                                                or not an offer, in use, its frame not the slot's alone:
                                                copy */
 #define SLUICE_FLIP_to_busy         (-4)
-#define SLUICE_FLIP_bad_op          (-5)    /* flags, both ends one slot */
+#define SLUICE_FLIP_bad_op          (-5)    /* more, both ends one slot */
+
+/*
+ * FLIP_extent: arg and count are not looked at. How many pages an operation can have: SLUICE_FLIP_EXTENT, or
+ * -ENOSYS: one.
+ */
+#define SLUICE_FLIP_extent          4
 
 _Static_assert(sizeof(struct sluice_flip_query) == 16, "ABI");
 _Static_assert(sizeof(struct sluice_flip_window) == 24, "ABI");

@@ -294,6 +294,14 @@ static struct sluice_flip_op op_of(uint32_t fd, uint32_t fi, uint32_t td, uint32
                                     .from_ref = REF + fi, .to_ref = REF + ti, .status = 77 };
 }
 
+/* Slots [i, i + n), as one extent. */
+static void offer_extent(uint32_t d, uint32_t i, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++)
+        offer(d, i + k, OFFER);
+    entry(d, i)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(n - 1));
+}
+
 static void exchange_ops(struct sluice_flip_op *op, uint32_t n)
 {
     exchanges++;
@@ -301,12 +309,18 @@ static void exchange_ops(struct sluice_flip_op *op, uint32_t n)
     exchanges--;
 }
 
-static int16_t flip(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
+static int16_t flip_pages(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti, uint32_t n)
 {
     struct sluice_flip_op op = op_of(fd, fi, td, ti);
 
+    op.more = (uint16_t)(n - 1);
     exchange_ops(&op, 1);
     return op.status;
+}
+
+static int16_t flip(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
+{
+    return flip_pages(fd, fi, td, ti, 1);
 }
 
 /* ------------------------------------------------------------ the model */
@@ -492,7 +506,7 @@ static void tags(void **state)
 }
 
 /* Refused, and everything is as it was. */
-static void refuse(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti, int16_t status)
+static void refuse_pages(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti, uint32_t n, int16_t status)
 {
     static struct page pages_before[TOP];
     static uint64_t memory_before[TOP][512], m2p_before[TOP];
@@ -502,12 +516,17 @@ static void refuse(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti, int16_t s
     memcpy(memory_before, memory, sizeof(memory));
     memcpy(m2p_before, m2p, sizeof(m2p));
     memcpy(entries_before, entries, sizeof(entries));
-    assert_int_equal(flip(fd, fi, td, ti), status);
+    assert_int_equal(flip_pages(fd, fi, td, ti, n), status);
     assert_memory_equal(pages_before, pages, sizeof(pages));
     assert_memory_equal(memory_before, memory, sizeof(memory));
     assert_memory_equal(m2p_before, m2p, sizeof(m2p));
     assert_memory_equal(entries_before, entries, sizeof(entries));
     check_model();
+}
+
+static void refuse(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti, int16_t status)
+{
+    refuse_pages(fd, fi, td, ti, 1, status);
 }
 
 /* One slot after the other is the bad one, in both roles. */
@@ -632,6 +651,174 @@ static void windows(void **state)
     check_model();
 }
 
+/* ------------------------------------------------------------ extents */
+
+static void extents(void **state)
+{
+    uint32_t f[SLOTS], g[SLOTS];
+
+    set_up();
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        f[i] = frame_of(1, i);
+        g[i] = frame_of(2, i);
+    }
+    tlb[0][f[2]] = 1u << 1;
+    tlb[1][g[4]] = 1u << 2;
+    offer_extent(1, 0, 3);
+    offer_extent(2, 1, 5);
+    assert_int_equal(flip_pages(1, 0, 2, 1, 3), SLUICE_FLIP_okay);
+    check_model();
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(frame_of(1, i), g[1 + i]);
+        assert_int_equal(frame_of(2, 1 + i), f[i]);
+        assert_int_equal(entry(1, i)->frame, g[1 + i]);
+        assert_int_equal(entry(2, 1 + i)->frame, f[i]);
+        assert_int_equal(entry(1, i)->flags | entry(2, 1 + i)->flags, 0);
+        assert_int_equal(m2p[g[1 + i]], 1000 + i);
+        assert_int_equal(m2p[f[i]], 2001 + i);
+        assert_int_equal(memory[f[i]][7], 1);
+        assert_int_equal(memory[g[1 + i]][7], 0);
+    }
+    /* What was offered beyond that is still on offer, page by page. */
+    assert_int_equal(entry(2, 4)->flags, OFFER);
+    assert_int_equal(entry(2, 5)->flags, OFFER);
+    refuse_pages(1, 3, 2, 4, 2, SLUICE_FLIP_from_gone);
+    offer_extent(1, 3, 2);
+    refuse_pages(1, 3, 2, 4, 2, SLUICE_FLIP_to_busy);
+    assert_int_equal(flip(1, 4, 2, 4), SLUICE_FLIP_okay);
+    assert_int_equal(flip(1, 3, 2, 5), SLUICE_FLIP_okay);      /* the first by itself, too */
+    assert_int_equal(entry(1, 3)->flags, 0);
+    check_model();
+    /* The frames are where the last flip has left them. One page was written: of all that goes back, only that is zeroed. */
+    offer_extent(1, 0, 3);
+    offer_extent(2, 1, 3);
+    guest_write(2, 2);
+    assert_int_equal(flip_pages(1, 0, 2, 1, 3), SLUICE_FLIP_okay);
+    check_model();
+    assert_int_equal(memory[frame_of(1, 0)][7], 1);
+    assert_int_equal(memory[frame_of(1, 1)][7], 0);
+    assert_int_equal(memory[frame_of(1, 2)][7], 1);
+    /* Within one domain; a frame in a slot that is not where it is parked; all of a window. */
+    offer_extent(1, 0, 3);
+    offer_extent(1, 3, 3);
+    assert_int_equal(flip_pages(1, 0, 1, 3, 3), SLUICE_FLIP_okay);
+    check_model();
+    for (uint32_t d = 1; d <= 2; d++) {
+        uint64_t a = *pte(d, 1), b = *pte(d, 2);
+
+        update(d, 1, 0);
+        update(d, 2, a);
+        update(d, 1, b);
+    }
+    offer_extent(1, 0, SLOTS);
+    offer_extent(2, 0, SLOTS);
+    assert_int_equal(flip_pages(1, 0, 2, 0, SLOTS), SLUICE_FLIP_okay);
+    check_model();
+}
+
+/* An extent with one bad page is refused, in both roles, as it was before. */
+static void refuse_extent(int16_t as_from, int16_t as_to)
+{
+    refuse_pages(1, 1, 2, 0, 4, as_from);
+    refuse_pages(2, 0, 1, 1, 4, as_to);
+}
+
+static void extents_refused(void **state)
+{
+    struct page *pg;
+    uint64_t e;
+
+    set_up();
+    for (uint32_t parked = 0; parked < 2; parked++) {
+        offer_extent(1, 1, 4);
+        offer_extent(2, 0, 6);
+        for (uint32_t i = 1; i <= 4; i++) {
+            pg = &pages[frame_of(1, i)];
+            e = *pte(1, i);
+            assert_true(page_get(pg, &dom[1]));
+            extra[page_to_mfn(pg).v] = 1;
+            refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+            extra[page_to_mfn(pg).v] = 0;
+            page_put(pg);
+            update(1, SLOTS, e);
+            refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+            update(1, SLOTS, 0);
+            update(1, i, e & ~PTE_RW);
+            refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+            update(1, i, 0);
+            refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+            update(1, i, pte_make(mfn(l1_of(1)), PTE_P | PTE_U));
+            refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+            update(1, i, e);
+            /* Not the frame that the grant names. Nobody looks while the one that the last flip has brought is still there. */
+            if (!parked) {
+                entry(1, i)->frame = i == 2 ? ~0u : frame_of(1, 0);
+                refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+                entry(1, i)->frame = frame_of(1, i);
+            }
+        }
+        /* What the first entry says. */
+        entry(1, 1)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(2));
+        refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+        entry(1, 1)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(3) | 1u << 14);
+        refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+        entry(1, 1)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(3) | GTF_reading);
+        refuse_extent(SLUICE_FLIP_from_busy, SLUICE_FLIP_to_busy);
+        entry(1, 1)->flags = 0;
+        refuse_extent(SLUICE_FLIP_from_gone, SLUICE_FLIP_to_gone);
+        offer_extent(1, 1, 4);
+        entry(1, 1)->domid = 1;
+        refuse_extent(SLUICE_FLIP_from_gone, SLUICE_FLIP_to_gone);
+        offer_extent(1, 1, 4);
+        /* Beyond the window, the references, what can be asked for; and over itself. */
+        entry(1, SLOTS - 2)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(15));
+        refuse_pages(1, SLOTS - 2, 2, 0, 3, SLUICE_FLIP_from_busy);
+        refuse_pages(2, 0, 1, SLOTS - 2, 3, SLUICE_FLIP_to_busy);
+        refuse_pages(1, GRANTS_PER_FRAME, 2, 0, 2, SLUICE_FLIP_from_gone);
+        refuse_pages(1, ~0u - REF, 2, 0, 2, SLUICE_FLIP_from_gone);
+        refuse_pages(1, 1, 2, 0, FLIP_EXTENT + 1, SLUICE_FLIP_bad_op);
+        refuse_pages(1, 1, 2, 0, 0x10000, SLUICE_FLIP_bad_op);
+        refuse_pages(2, 0, 2, 0, 3, SLUICE_FLIP_bad_op);
+        entry(2, 2)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(3));
+        refuse_pages(2, 0, 2, 2, 4, SLUICE_FLIP_to_busy);
+        refuse_pages(2, 2, 2, 0, 4, SLUICE_FLIP_to_busy);
+        refuse_pages(7, 1, 2, 0, 4, SLUICE_FLIP_from_gone);
+        refuse_pages(2, 0, 7, 1, 4, SLUICE_FLIP_to_gone);
+        /* And now there is nothing against it; the second time over frames that came by a flip. */
+        offer_extent(1, 1, 4);
+        offer_extent(2, 0, 6);
+        assert_int_equal(flip_pages(1, 1, 2, 0, 4), SLUICE_FLIP_okay);
+        check_model();
+    }
+}
+
+/* Single pages and extents in one list, slots of both; what an earlier one has taken is refused. */
+static void mixed(void **state)
+{
+    for (uint32_t round = 0; round < 20; round++) {
+        struct sluice_flip_op op[] = {
+            op_of(1, 0, 2, 0), op_of(1, 1, 2, 1), op_of(1, 4, 2, 4), op_of(1, 2, 3, 5), op_of(3, 0, 3, 3), op_of(1, 5, 3, 3),
+        };
+
+        if (round % 4 == 0)
+            set_up();
+        for (uint32_t d = 1; d <= DOMS; d++)
+            for (uint32_t i = 0; i < SLOTS; i++)
+                offer(d, i, OFFER);
+        offer_extent(1, 1, 3);
+        offer_extent(2, 1, 3);
+        offer_extent(3, 0, 2);
+        offer_extent(3, 3, 3);
+        op[1].more = 2;
+        op[4].more = 1;
+        exchange_ops(op, ARRAY_SIZE(op));
+        check_model();
+        for (uint32_t i = 0; i < ARRAY_SIZE(op); i++)
+            assert_int_equal(op[i].status, i == 3 ? SLUICE_FLIP_from_busy : i == 5 ? SLUICE_FLIP_to_busy
+                             : SLUICE_FLIP_okay);
+    }
+}
+
 /* Slots go round in a ring of operations, many in a batch, in several batches. */
 static void batches(void **state)
 {
@@ -690,7 +877,7 @@ static void guest_entry(uint32_t d)
     uint32_t i = rnd(SLOTS);
 
     if (rnd(3)) {
-        offer(d, i, OFFER);
+        offer(d, i, rnd(2) ? OFFER : (uint16_t)(OFFER | SLUICE_GTF_flip_more(rnd(5))));
     } else if (rnd(2)) {
         entry(d, i)->flags = (uint16_t)(rnd(2) ? 0 : OFFER | GTF_reading);
     } else {
@@ -752,7 +939,7 @@ static void flip_within(void)
     uint32_t fd = 1 + rnd(DOMS), td = 1 + rnd(DOMS);
 
     if (free_to_act(&dom[fd]) && free_to_act(&dom[td]))
-        within += flip(fd, rnd(SLOTS), td, rnd(SLOTS)) == SLUICE_FLIP_okay;
+        within += flip_pages(fd, rnd(SLOTS), td, rnd(SLOTS), rnd(2) ? 1 : 1 + rnd(4)) == SLUICE_FLIP_okay;
 }
 
 static void neighbour(void)
@@ -805,13 +992,14 @@ static bool flip_two(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
     uint32_t fd2 = 1 + rnd(DOMS), td2 = 1 + rnd(DOMS), fi2 = rnd(SLOTS), ti2 = rnd(SLOTS);
     struct sluice_flip_op op[] = { op_of(fd, fi, td, ti), op_of(fd2, fi2, td2, ti2) };
 
+    op[0].more = (uint16_t)rnd(3);
     exchange_ops(op, 2);
     return op[0].status == SLUICE_FLIP_okay;
 }
 
 static void random_races(void **state)
 {
-    uint32_t okay = 0;
+    uint32_t okay = 0, extent = 0;
 
     for (seed = 1; seed < 400; ) {
         uint32_t s = seed;
@@ -830,6 +1018,16 @@ static void random_races(void **state)
                 offer(fd, fi, OFFER);
                 offer(td, ti, OFFER);
             }
+            if (rnd(3) == 0) {
+                fi = rnd(SLOTS - 2);
+                ti = rnd(SLOTS - 2);
+                offer_extent(fd, fi, 3);
+                offer_extent(td, ti, 3);
+                racer = rnd(2) ? neighbour : no_race;
+                extent += flip_pages(fd, fi, td, ti, 2 + rnd(2)) == SLUICE_FLIP_okay;
+                racer = no_race;
+                check_model();
+            }
             racer = rnd(2) ? neighbour : no_race;
             okay += rnd(3) ? flip(fd, fi, td, ti) == SLUICE_FLIP_okay : flip_two(fd, fi, td, ti);
             racer = flip_neighbour;
@@ -839,8 +1037,8 @@ static void random_races(void **state)
         }
         seed = s + 1;
     }
-    assert_true(okay > 1000 && within > 100);
-    print_message("%u exchanges, and %u within them\n", okay, within);
+    print_message("%u exchanges, %u of extents, and %u within them\n", okay, extent, within);
+    assert_true(okay > 1000 && within > 100 && extent > 500);
 }
 
 /* The frame of 1's slot 0 is freed and allocated again, and back in the slot, before the nth atomic operation. */
@@ -882,8 +1080,10 @@ static void words(void **state)
     for (uint32_t flags = 0; flags < 0x10000; flags++) {
         bool grant = (flags & GTF_type_mask) == GTF_permit_access;
 
-        assert_int_equal(flip_offer(7u << 16 | flags, 7), flags == OFFER ? FLIP_IS_OFFERED
+        assert_int_equal(flip_offer(7u << 16 | flags, 7), (flags & 0xc3ff) == OFFER ? FLIP_IS_OFFERED
                          : grant ? FLIP_IS_BUSY : FLIP_IS_GONE);
+        for (uint32_t n = 1; n <= FLIP_EXTENT; n++)
+            assert_int_equal(flip_is_extent(7u << 16 | flags, 7, n), (flags & 0xc3ff) == OFFER && (flags >> 10 & 15) + 1 >= n);
         assert_int_equal(flip_offer(7u << 16 | flags, 8), FLIP_IS_GONE);
     }
     assert_int_equal(flip_idle(7, 0x1234), 0x123400070000);
@@ -919,6 +1119,9 @@ int main(void)
         cmocka_unit_test_teardown(plain, tear_down),
         cmocka_unit_test_teardown(refusals, tear_down),
         cmocka_unit_test_teardown(foreign, tear_down),
+        cmocka_unit_test_teardown(extents, tear_down),
+        cmocka_unit_test_teardown(extents_refused, tear_down),
+        cmocka_unit_test_teardown(mixed, tear_down),
         cmocka_unit_test_teardown(windows, tear_down),
         cmocka_unit_test_teardown(batches, tear_down),
         cmocka_unit_test_teardown(random_races, tear_down),

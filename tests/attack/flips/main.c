@@ -36,12 +36,18 @@ static struct sluice_flip_op op_of(uint32_t from, uint32_t to)
                                     .to_dom = me, .to_ref = FIRST_REF + to, .status = NOT_SET };
 }
 
-static int16_t flip(uint32_t from, uint32_t to)
+static int16_t flip_pages(uint32_t from, uint32_t to, uint32_t n)
 {
     struct sluice_flip_op op = op_of(from, to);
 
+    op.more = (uint16_t)(n - 1);
     EXPECT(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0);
     return op.status;
+}
+
+static int16_t flip(uint32_t from, uint32_t to)
+{
+    return flip_pages(from, to, 1);
 }
 
 static void offer_all(void)
@@ -165,6 +171,75 @@ static void frames(void)
     page_free(spare);
 }
 
+/* Slots 1 to 4 as an extent; slots 8 to 11 are the other one. Refused in both roles, and all entries and page tables stay. */
+static bool extent_stays(int16_t as_from, int16_t as_to)
+{
+    uint64_t pte[12], entry[12];
+    bool ok;
+
+    for (uint32_t i = 0; i < 12; i++) {
+        pte[i] = slot_pte(i);
+        entry[i] = *(volatile uint64_t *)slot_entry(i);
+    }
+    ok = flip_pages(1, 8, 4) == as_from && flip_pages(8, 1, 4) == as_to;
+    for (uint32_t i = 0; i < 12; i++)
+        ok &= pte[i] == slot_pte(i) && entry[i] == *(volatile uint64_t *)slot_entry(i);
+    return ok;
+}
+
+static void offer_extent(uint32_t i, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++)
+        slot_offer(i + k, me, OFFER);
+    slot_entry(i)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(n - 1));
+}
+
+static void extents(void)
+{
+    void *va = va_alloc(1);
+    const int16_t from_busy = SLUICE_FLIP_from_busy, to_busy = SLUICE_FLIP_to_busy;
+
+    offer_all();
+    EXPECT(flip_pages(1, 8, 17) == SLUICE_FLIP_bad_op && flip_pages(1, 8, 0x10000) == SLUICE_FLIP_bad_op);
+    EXPECT(extent_stays(from_busy, from_busy));           /* single pages */
+    offer_extent(8, 4);
+    EXPECT(extent_stays(from_busy, to_busy));
+    for (uint32_t i = 1; i <= 4; i++) {
+        mfn_t own = virt_to_mfn(slot_addr(i));
+        uint64_t e = slot_pte(i);
+
+        offer_extent(1, 4);
+        EXPECT(map_at(va, DOMID_SELF, &own, 1, MAP_RO, NULL) == 0 && extent_stays(from_busy, to_busy));
+        unmap_at(va, 1);
+        EXPECT(set_pte(slot_addr(i), e & ~PTE_WRITE) == 0 && extent_stays(from_busy, to_busy));
+        EXPECT(set_pte(slot_addr(i), 0) == 0 && extent_stays(from_busy, to_busy));
+        /* What its grant names is not what it has. */
+        slot_entry(i)->frame = (uint32_t)virt_to_mfn((void *)start_info->pt_base).v;
+        EXPECT(extent_stays(from_busy, to_busy));
+        slot_entry(i)->frame = ~0u;
+        EXPECT(extent_stays(from_busy, to_busy));
+        EXPECT(set_pte(slot_addr(i), e) == 0);
+    }
+    /* Longer than it is, than the window; over itself; two that lie across each other. */
+    offer_extent(1, 3);
+    EXPECT(extent_stays(from_busy, to_busy));
+    offer_extent(NR_SLOTS - 2, 2);
+    slot_entry(NR_SLOTS - 2)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(15));
+    EXPECT(flip_pages(NR_SLOTS - 2, 8, 3) == from_busy && flip_pages(8, NR_SLOTS - 2, 3) == to_busy);
+    offer_extent(1, 4);
+    EXPECT(flip_pages(1, 1, 4) == SLUICE_FLIP_bad_op);
+    slot_entry(3)->flags = slot_entry(1)->flags;
+    EXPECT(flip_pages(1, 3, 4) == to_busy && flip_pages(3, 1, 4) == to_busy);
+    offer_extent(1, 4);
+    EXPECT(flip_pages(1, 8, 4) == SLUICE_FLIP_okay);
+    for (uint32_t i = 0; i < 4; i++)
+        EXPECT(slot_accept(1 + i) == 0 && slot_accept(8 + i) == 0);
+    offer_all();
+    for (uint32_t i = 0; i < NR_SLOTS; i++)
+        EXPECT(slot_withdraw(i));
+    va_free(va, 1);
+}
+
 static long window(uint64_t va, uint32_t n, uint32_t ref, uint32_t *id)
 {
     struct sluice_flip_window w = { .va = va, .slots = n, .first_ref = ref };
@@ -239,7 +314,8 @@ static void windows(void)
 {
     uint64_t at = (uint64_t)slot_page, empty = 0x10000000000UL;
     struct mmu_update u = { 0 };
-    uint32_t id = 0, n = 0, ids[32];
+    struct sluice_flip_query q = { 0 };
+    uint32_t id = 0, n = 0, ids[64];
 
     EXPECT(window(HV_ADDRESS, 4, FREE_REF, NULL) == -XEN_EINVAL);
     EXPECT(window(HV_ADDRESS - PAGE_SIZE, 4, FREE_REF, NULL) == -XEN_EINVAL);
@@ -258,10 +334,11 @@ static void windows(void)
     EXPECT(window(at + NR_SLOTS * PAGE_SIZE, 2, ~0u, NULL) == -XEN_ERANGE);
     EXPECT(hc_flip(SLUICE_FLIP_register, (void *)HV_ADDRESS, 1) == -XEN_EFAULT);
     EXPECT(hc_flip(SLUICE_FLIP_register, NULL, 2) == -XEN_EINVAL);
-    EXPECT(hc_flip(4, NULL, 1) == -XEN_ENOSYS);
+    EXPECT(hc_flip(5, NULL, 1) == -XEN_ENOSYS);
+    EXPECT(hc_flip(SLUICE_FLIP_query, &q, 1) == 0 && q.max_windows <= ARRAY_SIZE(ids));
     while (n < ARRAY_SIZE(ids) && window(at + (NR_SLOTS + n) * PAGE_SIZE, 1, FREE_REF + n, &ids[n]) == 0)
         n++;
-    EXPECT(n == 15 && window(at + (NR_SLOTS + n) * PAGE_SIZE, 1, FREE_REF + n, &id) == -XEN_ENOSPC);
+    EXPECT(n == q.max_windows - 1 && window(at + (NR_SLOTS + n) * PAGE_SIZE, 1, FREE_REF + n, &id) == -XEN_ENOSPC);
     while (n > 0)
         EXPECT(slots_unregister(ids[--n]) == 0);
     EXPECT(slots_unregister(~0u) == -XEN_ENOENT);
@@ -355,7 +432,7 @@ static void wait_running(uint32_t n)
         (void)hc_sched_op(SCHEDOP_yield, NULL);
 }
 
-/* The writer stores to slot 0 as fast as it can; the frame that goes from there to slot 1 must not change
+/* The writer stores to slot 0 as fast as it can; the frame that goes from there to slot 2, by itself or in an extent, must not change
  * from the moment at which the exchange is done. */
 static void stale(void)
 {
@@ -365,20 +442,22 @@ static void stale(void)
     store_release(&phase, PHASE_STALE);
     wait_running(n - 1);
     for (unsigned int round = 0; round < 300; round++) {
-        volatile uint64_t *moved = (volatile uint64_t *)(void *)slot_addr(1) + 77;
+        uint32_t pages = 1 + round % 2, to = 2;
+        volatile uint64_t *moved = (volatile uint64_t *)(void *)slot_addr(to) + 77;
         uint64_t first;
 
         for (unsigned int i = 0; i < 2000 && *target != MARK && n > 1; i++)
             cpu_relax();
-        slot_offer(0, me, OFFER);
-        slot_offer(1, me, OFFER);
-        EXPECT(flip(0, 1) == SLUICE_FLIP_okay);
+        offer_extent(0, pages);
+        offer_extent(to, pages);
+        EXPECT(flip_pages(0, to, pages) == SLUICE_FLIP_okay);
         first = *moved;
         seen += first == MARK;
         *moved = ~MARK;
         for (unsigned int i = 0; i < 1000; i++)
             late += *moved != ~MARK;
-        EXPECT(slot_accept(0) == 0 && slot_accept(1) == 0);
+        for (uint32_t i = 0; i < pages; i++)
+            EXPECT(slot_accept(i) == 0 && slot_accept(to + i) == 0);
     }
     store_release(&stop, 1u);
     wait_running(0);
@@ -407,6 +486,8 @@ static void exchanges(struct rng *r)
 
     for (uint32_t i = 0; i < n; i++)
         op[i] = op_of(rnd(r, NR_SLOTS), rnd(r, NR_SLOTS));
+    for (uint32_t i = 0; i < n; i += 1 + rnd(r, 3))
+        op[i].more = (uint16_t)rnd(r, 5);
     (void)hc_flip(SLUICE_FLIP_exchange, op, n);
     for (uint32_t i = 0; i < n; i++)
         if (op[i].status == SLUICE_FLIP_okay)
@@ -443,7 +524,7 @@ static void change_offers(struct rng *r)
     if (rnd(r, 4)) {
         e->frame = (uint32_t)((slot_pte(i) & PTE_ADDR) >> PAGE_SHIFT);
         e->domid = me;
-        store_release(&e->flags, (uint16_t)OFFER);
+        store_release(&e->flags, (uint16_t)(rnd(r, 2) ? OFFER : OFFER | SLUICE_GTF_flip_more(rnd(r, 16))));
     } else if (rnd(r, 2)) {
         (void)slot_withdraw(i);
     } else {
@@ -568,6 +649,7 @@ void pv_main(void)
     EXPECT(slots_init() == 0);
     entries();
     frames();
+    extents();
     windows();
     lists();
     for (unsigned int i = 1; i < MIN(ap_count(), 4u); i++)

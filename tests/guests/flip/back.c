@@ -118,6 +118,89 @@ static void test_third_party(void)
     CHECK(ask(&end_a, CMD_DIFFERS, 0, NR_SLOTS, 3000) == 0);
 }
 
+/* Slots [first, first + n) of an end, each offered, as one extent. */
+static void offer_extent(struct end *e, uint32_t first, uint32_t n)
+{
+    CHECK(ask(e, CMD_OFFER, first, 1, (uint32_t)(OFFER | SLUICE_GTF_flip_more(n - 1))) == 0);
+}
+
+/* All slots in extents, among them short ones and single pages: more than one batch in one call. */
+static void test_extents(void)
+{
+    const uint32_t n[] = { 16, 16, 1, 2, 3, 10, 1, 15 };
+    uint32_t at = 0;
+
+    CHECK(ask(&end_a, CMD_FILL, 0, NR_SLOTS, 8000) == 0 && ask(&end_b, CMD_FILL, 0, NR_SLOTS, 9000) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    for (uint32_t i = 0; i < ARRAY_SIZE(n); at += n[i++]) {
+        ops[i] = op_between(end_a.id, at, end_b.id, at);
+        ops[i].more = (uint16_t)(n[i] - 1);
+        offer_extent(&end_a, at, n[i]);
+        offer_extent(&end_b, at, 16);
+    }
+    CHECK(at == NR_SLOTS);
+    CHECK(hc_flip(SLUICE_FLIP_exchange, ops, ARRAY_SIZE(n)) == 0);
+    for (uint32_t i = 0; i < ARRAY_SIZE(n); i++)
+        CHECK(ops[i].status == SLUICE_FLIP_okay);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, NR_SLOTS, 8000) == 0);
+    CHECK(ask(&end_a, CMD_ZERO, 0, NR_SLOTS, 0) == 0);
+
+    /* More pages than one batch can have: to the other end and to our own slots. */
+    CHECK(ask(&end_a, CMD_FILL, 0, NR_SLOTS, 1000) == 0 && ask(&end_b, CMD_FILL, 32, 32, 2000) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, NR_SLOTS, OFFER) == 0);
+    for (uint32_t i = 0; i < NR_SLOTS; i++)
+        slot_offer(i, (domid_t)my_id, i % 16 ? OFFER : (uint16_t)(OFFER | SLUICE_GTF_flip_more(15)));
+    for (uint32_t i = 0; i < 6; i++) {
+        uint32_t k = i / 2 * 2, slot = 16 * (i % 2);
+
+        ops[i] = k == 0 ? op_between(end_a.id, slot, end_b.id, slot)
+               : k == 2 ? op_between(end_a.id, 32 + slot, my_id, slot) : op_between(end_b.id, 32 + slot, DOMID_SELF, 32 + slot);
+        ops[i].more = 15;
+    }
+    for (uint32_t i = 0; i < NR_SLOTS; i += 16) {
+        offer_extent(&end_a, i, 16);
+        offer_extent(&end_b, i, 16);
+    }
+    CHECK(hc_flip(SLUICE_FLIP_exchange, ops, 6) == 0);
+    for (uint32_t i = 0; i < 6; i++)
+        CHECK(ops[i].status == SLUICE_FLIP_okay);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, NR_SLOTS, 0) == 0);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, 32, 1000) == 0);
+    for (uint32_t i = 0; i < NR_SLOTS; i++)
+        CHECK(slot_accept(i) == 0 && slot_differs(i, i < 32 ? 1032 + i : 2000 + i - 32) < 0);
+}
+
+/* One page of an extent is somebody else's, too: all of it is refused, and can be copied page by page. */
+static void test_extent_refused(void)
+{
+    struct sluice_flip_op op = op_between(end_a.id, 0, end_b.id, 0);
+    struct gnttab_copy copy = { .len = PAGE_SIZE, .flags = GNTCOPY_source_gref | GNTCOPY_dest_gref };
+    grant_ref_t third = FIRST_REF + 2;
+    struct grant_mapping map;
+
+    op.more = 3;
+    CHECK(ask(&end_a, CMD_FILL, 0, 4, 3000) == 0);
+    CHECK(ask(&end_a, CMD_OFFER, 0, 4, OFFER) == 0 && ask(&end_b, CMD_OFFER, 0, 4, OFFER) == 0);
+    offer_extent(&end_a, 0, 4);
+    CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_to_busy);
+    offer_extent(&end_b, 0, 3);
+    CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_to_busy);
+    offer_extent(&end_b, 0, 4);
+    CHECK(grant_map((domid_t)end_a.id, &third, 1, 0, &map) == 0);
+    CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_from_busy);
+    for (uint32_t i = 0; i < 4; i++) {
+        grant_copy_ref(&copy.source, (domid_t)end_a.id, FIRST_REF + i, 0);
+        grant_copy_ref(&copy.dest, (domid_t)end_b.id, FIRST_REF + i, 0);
+        CHECK(hc_grant_table_op(GNTTABOP_copy, &copy, 1) == 0 && copy.status == GNTST_okay);
+    }
+    grant_unmap(&map);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, 4, 3000) == 0);
+    CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_okay);
+    CHECK(ask(&end_a, CMD_ACCEPT, 0, 4, 0) == 0 && ask(&end_b, CMD_ACCEPT, 0, 4, 0) == 0);
+    CHECK(ask(&end_b, CMD_DIFFERS, 0, 4, 3000) == 0 && ask(&end_a, CMD_ZERO, 0, 4, 0) == 0);
+}
+
 /* The backend's own slots: offered to itself. */
 static void test_own(void)
 {
@@ -179,7 +262,7 @@ static void test_refused(void)
     CHECK(flip_one(end_b.id, 0, end_a.id, 0) == SLUICE_FLIP_to_busy);
     CHECK(ask(&end_a, CMD_OFFER, 0, 1, OFFER) == 0);
     op = op_between(end_a.id, 0, end_b.id, 0);
-    op.flags = 1;
+    op.more = SLUICE_FLIP_EXTENT;
     CHECK(hc_flip(SLUICE_FLIP_exchange, &op, 1) == 0 && op.status == SLUICE_FLIP_bad_op);
     /* Twice in a batch: the first one wins. */
     ops[0] = op_between(end_a.id, 0, end_b.id, 0);
@@ -208,10 +291,13 @@ void back_run(void)
     struct sluice_flip_query q;
 
     CHECK(hc_flip(SLUICE_FLIP_query, &q, 1) == 0 && q.version == SLUICE_FLIP_VERSION);
+    CHECK(hc_flip(SLUICE_FLIP_extent, NULL, 0) == SLUICE_FLIP_EXTENT);
     CHECK(hc_flip(SLUICE_FLIP_query, NULL, 1) == -XEN_EFAULT || hc_flip(99, &q, 1) == -XEN_ENOSYS);
     back_connect();
     test_third_party();
     test_own();
     test_contents();
     test_refused();
+    test_extents();
+    test_extent_refused();
 }

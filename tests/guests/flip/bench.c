@@ -109,6 +109,39 @@ static void bench_flips(uint32_t batch, uint32_t rounds)
     report(name, sum, (uint64_t)NR_SLOTS * rounds);
 }
 
+/* The same in extents, so many pages in one call. */
+static void bench_extents(uint32_t batch, uint32_t rounds)
+{
+    const uint32_t n = SLUICE_FLIP_EXTENT;
+    uint64_t sum = 0, cost = clock_cost();
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "extent_%u", batch);
+    flips_begin();
+    for (uint32_t r = 0; r < rounds; r++) {
+        for (uint32_t i = 0; i < NR_SLOTS / n; i++) {
+            ops[i] = op_between(end_a.id, i * n, end_b.id, i * n);
+            ops[i].more = (uint16_t)(n - 1);
+            CHECK(ask(&end_a, CMD_OFFER, i * n, 1, (uint32_t)(OFFER | SLUICE_GTF_flip_more(n - 1))) == 0);
+            CHECK(ask(&end_b, CMD_OFFER, i * n, 1, (uint32_t)(OFFER | SLUICE_GTF_flip_more(n - 1))) == 0);
+        }
+        if (r == 1)
+            mark_begin(name, NR_SLOTS);
+        for (uint32_t i = 0; i < NR_SLOTS / n; i += batch / n) {
+            uint64_t start = now_ns();
+
+            CHECK(hc_flip(SLUICE_FLIP_exchange, &ops[i], batch / n) == 0);
+            sum += now_ns() - start - cost;
+        }
+        if (r == 1)
+            mark_end();
+        for (uint32_t i = 0; i < NR_SLOTS / n; i++)
+            CHECK(ops[i].status == SLUICE_FLIP_okay);
+        again();
+    }
+    report(name, sum, (uint64_t)NR_SLOTS * rounds);
+}
+
 /* The receiver has written to its empty pages: each is zeroed on its way back. */
 static void bench_scrubbed(uint32_t rounds)
 {
@@ -261,6 +294,8 @@ void bench_run(void)
     mark("end", "nothing");
     for (uint32_t batch = 1; batch <= NR_SLOTS; batch *= 2)
         bench_flips(batch, rounds);
+    for (uint32_t batch = SLUICE_FLIP_EXTENT; batch <= NR_SLOTS; batch *= 2)
+        bench_extents(batch, rounds);
     bench_scrubbed(rounds);
     bench_own(false, rounds);
     bench_own(true, rounds);

@@ -7,6 +7,9 @@
  * what comes back must be nothing or the sender's own. The others are for receiving: what comes must be
  * a whole page of one sender.
  *
+ * Of each eight slots, the first four are offered as one extent, in both halves; its backends take all of it, its first pages, or the
+ * first by itself.
+ *
  * Receivers poison every other page that they have got. A second vCPU of a sender, the spy, reads the sending
  * slots all the time, through whatever its TLB remembers: it must never see poison.
  */
@@ -24,6 +27,7 @@
 
 #define SENDING (NR_SLOTS / 2)      /* slots below */
 #define PEERS   8u
+#define GROUP   4u                  /* slots of an extent */
 
 static uint32_t fills;
 static uint64_t received, returned;
@@ -77,12 +81,11 @@ static uint32_t whole(uint32_t i)
     return seed;
 }
 
-static void serve(uint32_t i, domid_t backend)
+/* A slot that is IDLE. */
+static void look(uint32_t i)
 {
     uint32_t seed;
 
-    if (load_acquire(&slot_entry(i)->flags))
-        return;
     /* Back from an exchange; not new, nor taken back. */
     if (slot_entry(i)->domid && slot_entry(i)->frame != virt_to_mfn(slot_addr(i)).v) {
         CHECK(slot_accept(i) == 0);
@@ -99,7 +102,25 @@ static void serve(uint32_t i, domid_t backend)
     }
     if (i < SENDING)
         fill(i);
-    slot_offer(i, backend, OFFER);
+}
+
+/* Slots [i, i + n), which are one extent, or one slot: when the first is IDLE, all are taken back and offered anew. */
+static void serve(uint32_t i, uint32_t n, domid_t backend)
+{
+    if (load_acquire(&slot_entry(i)->flags))
+        return;
+    for (uint32_t k = 1; k < n; k++)
+        while (!slot_withdraw(i + k))
+            cpu_relax();
+    for (uint32_t k = n; k-- > 0;) {
+        look(i + k);
+        slot_offer(i + k, backend, k ? OFFER : (uint16_t)(OFFER | SLUICE_GTF_flip_more(n - 1)));
+    }
+}
+
+static bool in_extent(uint32_t i)
+{
+    return i % (2 * GROUP) < GROUP;
 }
 
 void storm_end_run(void)
@@ -121,8 +142,8 @@ void storm_end_run(void)
                 cpu_relax();
         backend = now;
         for (unsigned int turn = 0; turn < 200; turn++) {
-            for (uint32_t i = 0; i < NR_SLOTS; i++)
-                serve(i, backend);
+            for (uint32_t i = 0; i < NR_SLOTS; i += in_extent(i) ? GROUP : 1)
+                serve(i, in_extent(i) ? GROUP : 1, backend);
             loop_turn(false);
             (void)hc_sched_op(SCHEDOP_yield, NULL);
         }
@@ -145,6 +166,14 @@ static uint32_t rnd(uint32_t n)
     s ^= s >> 7;
     s ^= s << 17;
     return (uint32_t)(s >> 33) % n;
+}
+
+/* A slot of the first half that is not in the midst of an extent. */
+static uint32_t pick(void)
+{
+    uint32_t i = rnd(SENDING);
+
+    return in_extent(i) ? i - i % GROUP : i;
 }
 
 static uint32_t find_peers(uint32_t *peer)
@@ -181,7 +210,9 @@ void storm_back_run(void)
             /* Never one domain with itself: it would see again what it has received. */
             if (rnd(8) == 0)
                 to = (from + 1 + rnd(n - 1)) % n;
-            ops[i] = op_between(peer[from], rnd(SENDING), peer[to], SENDING + rnd(SENDING));
+            ops[i] = op_between(peer[from], pick(), peer[to], SENDING + pick());
+            if (rnd(2))
+                ops[i].more = (uint16_t)rnd(GROUP);
         }
         CHECK(hc_flip(SLUICE_FLIP_exchange, ops, k) == 0);
         for (uint32_t i = 0; i < k; i++) {
