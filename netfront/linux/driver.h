@@ -142,7 +142,7 @@ struct vif {
 	u16 rx_held[RX_CHUNKS], tx_held[TX_CHUNKS];
 	struct list_head link;	/* of all vifs */
 
-	u64 rx_flipped, rx_copied, rx_lost, tx_flipped, tx_copied;
+	u64 rx_flipped, rx_copied, rx_lost, tx_back, tx_copied;	/* tx_back: pages, copied ones included */
 };
 
 /* ring.c */

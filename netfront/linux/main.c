@@ -231,7 +231,7 @@ static void vif_stats(struct net_device *net, struct ethtool_stats *stats, u64 *
 	data[0] = v->rx_flipped;
 	data[1] = v->rx_copied;
 	data[2] = v->rx_lost;
-	data[3] = v->tx_flipped;
+	data[3] = v->tx_back - v->tx_copied;
 	data[4] = v->tx_copied;
 }
 

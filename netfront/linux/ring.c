@@ -46,26 +46,33 @@ static void tx_put_free(struct vif *v, u16 i)
 	v->tx_free[v->tx_free_end++ % TX_PAGES] = i;
 }
 
-/* A page came back, ours again. */
-static void tx_done(struct vif *v, u32 ref)
+/* Pages that came back, ours again. */
+static void tx_done(struct vif *v, u32 prod)
 {
-	u32 i = ref - v->tx_pool.first_ref;
-	int rc;
+	const struct netflip_index *x = v->tx.index;
+	struct pool *p = &v->tx_pool;
+	u32 cons = v->tx_ref_cons;
 
-	if (i >= TX_PAGES || !v->tx_out[i]) {
-		broken(v, "returns a page that was not sent");
-		return;
+	for (; cons != prod; cons++) {
+		u32 i = READ_ONCE(x->ref[cons % NETFLIP_REFS]) - p->first_ref;
+		int rc;
+
+		if (unlikely(i >= TX_PAGES || !v->tx_out[i])) {
+			broken(v, "returns a page that was not sent");
+			break;
+		}
+		rc = pool_take(p, i);
+		if (unlikely(rc <= 0)) {
+			if (rc < 0) {
+				broken(v, "returns a page that it still uses");
+				break;
+			}
+			v->tx_copied++;
+		}
+		tx_put_free(v, i);
 	}
-	rc = pool_take(&v->tx_pool, i);
-	if (rc < 0) {
-		broken(v, "returns a page that it still uses");
-		return;
-	}
-	if (rc)
-		v->tx_flipped++;
-	else
-		v->tx_copied++;
-	tx_put_free(v, i);
+	v->tx_back += cons - v->tx_ref_cons;
+	v->tx_ref_cons = cons;
 }
 
 static unsigned int tx_nr_free(const struct vif *v)
@@ -84,8 +91,7 @@ static void tx_reap(struct vif *v)
 		return;
 	}
 	v->tx_cons = cons;
-	while (v->tx_ref_cons != prod && !v->broken)
-		tx_done(v, READ_ONCE(x->ref[v->tx_ref_cons++ % NETFLIP_REFS]));
+	tx_done(v, prod);
 }
 
 /* Events for what was sent: half of what is under way, so that they are few and the stack never starves. */
@@ -162,15 +168,25 @@ struct tx_place {
 	unsigned int here;		/* of this slot */
 };
 
-static void tx_put_page(struct vif *v, struct tx_place *at, unsigned int i, unsigned int len)
+/* Pages from i on, side by side, with len bytes. */
+static void tx_put_pages(struct vif *v, struct tx_place *at, unsigned int i, unsigned int len)
 {
-	if (!at->here--) {
-		at->to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-		at->here = NETFLIP_FRAGS_PER_SLOT - 1;
+	struct netflip_frag g = { v->tx_pool.first_ref + i, 0, PAGE_SIZE };
+	domid_t dom = v->dev->otherend_id;
+
+	for (;; i++, g.ref++, len -= PAGE_SIZE) {
+		if (!at->here--) {
+			at->to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
+			at->here = NETFLIP_FRAGS_PER_SLOT - 1;
+		}
+		pool_offer(&v->tx_pool, i, dom);
+		v->tx_out[i] = true;
+		if (len <= PAGE_SIZE)
+			break;
+		*at->to++ = g;
 	}
-	pool_offer(&v->tx_pool, i, v->dev->otherend_id);
-	v->tx_out[i] = true;
-	*at->to++ = (struct netflip_frag){ v->tx_pool.first_ref + i, 0, len };
+	g.len = len;
+	*at->to++ = g;
 }
 
 static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head)
@@ -199,9 +215,7 @@ static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head)
 			memset(va + len, 0, PAGE_SIZE - len % PAGE_SIZE);
 		v->tx_free_first += pages;
 		rest -= len;
-		for (; len > PAGE_SIZE; len -= PAGE_SIZE)
-			tx_put_page(v, &at, i++, PAGE_SIZE);
-		tx_put_page(v, &at, i, len);
+		tx_put_pages(v, &at, i, len);
 	}
 }
 
@@ -270,14 +284,17 @@ static void rx_post_chunk(struct vif *v, unsigned int c)
 	const struct chunk *chunk = &v->pool.chunk[c];
 	struct netflip_index *x = v->rx.index;
 	domid_t dom = v->dev->otherend_id;
+	bool stale = v->stale[c];
+	u32 prod = v->rx_ref_prod;
 	unsigned int k, i = c * CHUNK_PAGES;
 
 	for (k = 0; k < CHUNK_PAGES; k++, i++) {
-		if (v->stale[c] || pool_written(chunk, k))
+		if (unlikely(pool_written(chunk, k) || stale))
 			clear_page(chunk->va + k * PAGE_SIZE);
 		pool_offer(&v->pool, i, dom);
-		WRITE_ONCE(x->ref[v->rx_ref_prod++ % NETFLIP_REFS], v->pool.first_ref + i);
+		WRITE_ONCE(x->ref[prod++ % NETFLIP_REFS], v->pool.first_ref + i);
 	}
+	v->rx_ref_prod = prod;
 	v->stale[c] = false;
 	v->posted[c] = (u16)~0;
 	v->nr_posted += CHUNK_PAGES;
@@ -305,30 +322,76 @@ static void rx_post(struct vif *v)
 		notify_remote_via_irq(v->irq);
 }
 
+/* Pages from i on, of one chunk, are ours again. */
+static void rx_back(struct vif *v, unsigned int i, unsigned int n)
+{
+	unsigned int c = i / CHUNK_PAGES;
+
+	v->nr_posted -= n;
+	v->posted[c] &= ~(((1u << n) - 1) << i % CHUNK_PAGES);
+	if (!v->posted[c])
+		rx_idle(v, c);
+}
+
+static bool rx_is_posted(const struct vif *v, unsigned int i)
+{
+	return v->posted[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES;
+}
+
 /* The page of the pool that a fragment names, ours again; -1: it is none that the backend may name. */
 static int rx_take(struct vif *v, u32 ref)
 {
-	u32 i = ref - v->pool.first_ref, c = i / CHUNK_PAGES;
+	u32 i = ref - v->pool.first_ref;
 	int rc;
 
-	if (unlikely(i >= RX_PAGES || !(v->posted[c] & 1u << i % CHUNK_PAGES))) {
+	if (i >= RX_PAGES || !rx_is_posted(v, i)) {
 		broken(v, "brings a page that it did not have");
 		return -1;
 	}
 	rc = pool_take(&v->pool, i);
-	if (unlikely(rc < 0)) {
+	if (rc < 0) {
 		broken(v, "brings a page that it still uses");
 		return -1;
 	}
-	v->nr_posted--;
-	v->posted[c] ^= 1u << i % CHUNK_PAGES;
-	if (!v->posted[c])
-		rx_idle(v, c);
+	rx_back(v, i, 1);
 	if (rc)
 		v->rx_flipped++;
 	else
 		v->rx_copied++;
 	return i;
+}
+
+/*
+ * The same in one go for the first of n fragments and those that continue it: whole pages side by side, all flipped. Returns how many
+ * they are; for what else there is, and whatever is wrong, rx_take().
+ */
+static unsigned int rx_take_whole(struct vif *v, const struct netflip_frag *from, unsigned int n, unsigned int *page)
+{
+	const u64 *word = (const u64 *)from;
+	u64 first = READ_ONCE(word[0]);
+	u32 i = (u32)first - v->pool.first_ref;
+	const u64 *entry;
+	unsigned long *p2m;
+	unsigned int k;
+
+	BUILD_BUG_ON(sizeof(*from) != sizeof(*word) || sizeof(v->pool.entry[0]) != sizeof(*entry));
+	if (first >> 32 != PAGE_SIZE << 16 || i >= RX_PAGES)
+		return 0;
+	n = min(n, (unsigned int)__ffs(~((unsigned long)v->posted[i / CHUNK_PAGES] >> i % CHUNK_PAGES)));
+	entry = (const u64 *)&v->pool.entry[i];
+	p2m = &xen_p2m_addr[v->pool.chunk[i / CHUNK_PAGES].pfn + i % CHUNK_PAGES];
+	for (k = 0; k < n; k++) {
+		u64 e = smp_load_acquire(&entry[k]);
+
+		if (READ_ONCE(word[k]) != first + k || (u16)e)
+			break;
+		p2m[k] = e >> 32;
+	}
+	if (k)
+		rx_back(v, i, k);
+	v->rx_flipped += k;
+	*page = i;
+	return k;
 }
 
 /* Bytes in pages of a chunk side by side, on their way into an skb. */
@@ -399,26 +462,39 @@ static unsigned int rx_to_head(const struct netflip_head *h)
 	return h->nr_frags == 1 && h->len - h->inline_len <= COPY_BREAK ? COPY_BREAK : 0;
 }
 
-/* Page i, which came with a fragment. Pages that continue each other become one piece. */
-static bool rx_page(struct vif *v, struct sk_buff *skb, struct run *r, unsigned int i, const struct netflip_frag *g,
-		    unsigned int to_head)
+/* Bytes from start on in pages from i on, which came with a frame. What continues each other becomes one piece. */
+static bool rx_pages(struct vif *v, struct sk_buff *skb, struct run *r, unsigned int i, unsigned int start, unsigned int len)
 {
-	unsigned int start = i % CHUNK_PAGES * PAGE_SIZE + g->offset;
+	unsigned int c = i / CHUNK_PAGES;
 
-	if (unlikely(!skb || !g->len || g->len > PAGE_SIZE || g->offset > PAGE_SIZE - g->len))
+	if (unlikely(!skb))
 		return false;
-	if (to_head) {
-		if (g->len > to_head)
-			return false;
-		skb_put_data(skb, v->pool.chunk[i / CHUNK_PAGES].va + start, g->len);
-		return true;
-	}
-	if (start != r->end || i / CHUNK_PAGES != r->chunk || r->start == r->end) {
+	start += i % CHUNK_PAGES * PAGE_SIZE;
+	if (start != r->end || c != r->chunk || r->start == r->end) {
 		if (!rx_add(v, skb, r))
 			return false;
-		*r = (struct run){ i / CHUNK_PAGES, start, start };
+		*r = (struct run){ c, start, start };
 	}
-	r->end += g->len;
+	r->end += len;
+	return true;
+}
+
+/* One fragment of a frame, whatever there is to say against it. */
+static bool rx_frag(struct vif *v, struct sk_buff *skb, struct run *r, const struct netflip_frag *from, unsigned int to_head)
+{
+	struct netflip_frag g;
+	int i;
+
+	memcpy(&g, from, sizeof(g));
+	barrier();
+	i = rx_take(v, g.ref);
+	if (i < 0 || !skb || !g.len || g.len > PAGE_SIZE || g.offset > PAGE_SIZE - g.len)
+		return false;
+	if (!to_head)
+		return rx_pages(v, skb, r, i, g.offset, g.len);
+	if (g.len > to_head)
+		return false;
+	skb_put_data(skb, pool_va(&v->pool, i) + g.offset, g.len);
 	return true;
 }
 
@@ -426,13 +502,12 @@ static bool rx_page(struct vif *v, struct sk_buff *skb, struct run *r, unsigned 
 static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_head *h, u32 prod)
 {
 	const struct netflip_frag *from = (const void *)(h->data + ALIGN(h->inline_len, 8));
-	unsigned int left = netflip_head_frags(h->inline_len), to_head = rx_to_head(h), i;
+	unsigned int left = netflip_head_frags(h->inline_len), to_head = rx_to_head(h), i, n;
 	struct run run = { 0 };
 	bool good = true;
 
-	for (i = 0; i < h->nr_frags; i++) {
-		struct netflip_frag g;
-		int page;
+	for (i = 0; i < h->nr_frags; i += n, from += n, left -= n) {
+		unsigned int page;
 
 		if (!left) {
 			if (v->rx_cons == prod) {
@@ -442,13 +517,15 @@ static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_he
 			from = (const void *)&v->rx.slot[v->rx_cons++ % NETFLIP_SLOTS];
 			left = NETFLIP_FRAGS_PER_SLOT;
 		}
-		left--;
-		memcpy(&g, from++, sizeof(g));
-		barrier();
-		page = rx_take(v, g.ref);
-		if (page < 0)
+		n = to_head ? 0 : rx_take_whole(v, from, min(left, h->nr_frags - i), &page);
+		if (n) {
+			good = rx_pages(v, skb, &run, page, 0, n * PAGE_SIZE) && good;
+			continue;
+		}
+		n = 1;
+		good = rx_frag(v, skb, &run, from, to_head) && good;
+		if (v->broken)
 			return false;
-		good = good && rx_page(v, skb, &run, page, &g, to_head);
 		to_head = 0;
 	}
 	return good && (!skb || rx_add(v, skb, &run));
@@ -615,39 +692,16 @@ void ring_start(struct vif *v)
 	rx_post(v);
 }
 
-static void tx_back(struct vif *v, unsigned int i)
-{
-	if (v->tx_out[i])
-		tx_put_free(v, i);
-}
-
-static void rx_back(struct vif *v, unsigned int i)
-{
-	unsigned int c = i / CHUNK_PAGES, bit = 1u << i % CHUNK_PAGES;
-
-	if (!(v->posted[c] & bit))
-		return;
-	v->nr_posted--;
-	v->posted[c] ^= bit;
-	if (!v->posted[c])
-		rx_idle(v, c);
-}
-
-static bool rx_is_posted(const struct vif *v, unsigned int i)
-{
-	return v->posted[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES;
-}
-
 void ring_stop(struct vif *v)
 {
 	unsigned int i;
 
 	for (i = 0; i < TX_PAGES; i++)
 		if (v->tx_out[i] && pool_take(&v->tx_pool, i) >= 0)
-			tx_back(v, i);
+			tx_put_free(v, i);
 	for (i = 0; i < RX_PAGES; i++)
 		if (rx_is_posted(v, i) && pool_take(&v->pool, i) >= 0)
-			rx_back(v, i);
+			rx_back(v, i, 1);
 }
 
 /* Those that were flipped the backend still brings, if it can. */
@@ -671,15 +725,15 @@ void ring_resume(struct vif *v, bool same)
 	unsigned int i;
 
 	for (i = 0; i < TX_PAGES; i++) {
-		if (!same)
-			tx_back(v, i);
-		else if (v->tx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
+		if (!same && v->tx_out[i])
+			tx_put_free(v, i);
+		else if (same && v->tx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
 			pool_offer(&v->tx_pool, i, dom);
 	}
 	for (i = 0; i < RX_PAGES; i++) {
-		if (!same)
-			rx_back(v, i);
-		else if (v->rx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
+		if (!same && rx_is_posted(v, i))
+			rx_back(v, i, 1);
+		else if (same && v->rx_held[i / CHUNK_PAGES] & 1u << i % CHUNK_PAGES)
 			pool_offer(&v->pool, i, dom);
 	}
 	/* Another domain may have the number that the backend had. */
