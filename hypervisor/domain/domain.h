@@ -38,6 +38,7 @@ enum vcpu_state {                       /* as the scheduler sees it; under its r
     VCPU_OFFLINE,                       /* has a reason not to run: pause_flags, pause_count */
     VCPU_RUNNABLE,                      /* on a run queue */
     VCPU_PARKED,                        /* would run, but its domain used up its cap */
+    VCPU_LEAVING,                       /* ran, goes to another CPU once its registers are saved */
     VCPU_RUNNING,
 };
 

@@ -30,7 +30,6 @@ struct run_queue {
     uint64_t charged_at;            /* curr has paid up to here */
     uint64_t armed;                 /* when timer fires; 0: not set. This CPU only */
     bool yielded;                   /* curr asked to let others go first */
-    bool strays;                    /* some who wait here may not run here (wake.c) */
     uint64_t looked_around;         /* when the other CPUs' queues were looked at last */
     struct credit_spare spare;
     uint64_t idled;                 /* time spent idle since vnow caught up with the others */
@@ -42,8 +41,8 @@ extern cpumask_t idle_cpus;         /* atomic; a hint for wake-ups */
 
 /* wake.c: queues v if it may run and is on no queue. refilled: its domain's cap has a new budget. */
 void sched_wake(struct vcpu *v, bool refilled);
-/* Those who wait on this CPU and may not run on it go where they may. rq is not locked. */
-void sched_send_strays(struct run_queue *rq, uint32_t cpu);
+/* SOFTIRQ_STRAY: those who wait on this CPU and may not run on it go where they may. */
+void sched_send_strays(void);
 
 /* cap.c: of a domain that has a cap. */
 /* One of its vCPUs ran for ns; wakes up. */

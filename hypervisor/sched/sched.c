@@ -146,8 +146,10 @@ static noinline bool keeps_cpu(struct run_queue *rq, uint32_t cpu, struct vcpu *
                                uint64_t *left, uint64_t *ask)
 {
     if (unlikely(!(prev->affinity.preferred & cpumask_of(cpu))) &&
-        affinity_leaves(&prev->affinity, cpu, load_relaxed(&idle_cpus)))
+        affinity_leaves(&prev->affinity, cpu, load_relaxed(&idle_cpus))) {
+        prev->state = VCPU_LEAVING;
         return false;
+    }
     *left = cap_left_or_park(prev, now);
     if (!*left)
         return false;
@@ -236,13 +238,34 @@ static noinline void renew_areas(struct vcpu *v)
         vcpu_update_areas(v);
 }
 
-/* prev is off this CPU and is no vCPU for it. Its domain is referenced: nothing else keeps it, once it does not run. */
-static noinline void send_away(struct vcpu *prev)
+/*
+ * prev, which does not sleep, is about to be switched off. An idle CPU that should come for it, or NR_CPUS: while
+ * others cannot leave this CPU, one that could may have to wait although some are idle.
+ */
+static noinline uint32_t switched_off(struct vcpu *prev, uint32_t cpu)
 {
-    struct domain *d = prev->domain;
+    cpumask_t idle = load_relaxed(&idle_cpus);
 
-    vcpu_wake(prev);
-    domain_put(d);
+    if (prev->state == VCPU_LEAVING)
+        domain_ref(prev->domain);   /* nothing else keeps it once it does not run and is on no queue */
+    return prev->state == VCPU_RUNNABLE ? affinity_idle(&prev->affinity, cpu, idle) : NR_CPUS;
+}
+
+/* ... and is off. */
+static noinline void offer(struct vcpu *prev, enum vcpu_state state, uint32_t idle_one)
+{
+    if (idle_one < NR_CPUS)
+        sched_poke(idle_one);
+    if (state == VCPU_LEAVING) {
+        struct domain *d = prev->domain;
+        uint64_t irq;
+        struct run_queue *rq = run_queue_of(prev, &irq);
+
+        prev->state = VCPU_OFFLINE;
+        run_queue_put(rq, irq);
+        vcpu_wake(prev);
+        domain_put(d);
+    }
 }
 
 void schedule(void)
@@ -252,11 +275,9 @@ void schedule(void)
     struct run_queue *rq = run_queue(cpu);
     struct vcpu *prev = ci->vcpu, *next;
     uint64_t now = now_ns(), again = 0;
+    enum vcpu_state state;
     uint32_t idle_one = NR_CPUS;
-    bool homeless;
 
-    if (unlikely(READ_ONCE(rq->strays)))
-        sched_send_strays(rq, cpu);
     spin_lock(&rq->lock);
     charge(rq, now);
     next = pick(rq, cpu, prev, now, &again);
@@ -280,21 +301,15 @@ void schedule(void)
     store_relaxed(&next->running, true);
     if (prev->is_idle)
         cpumask_clear(&idle_cpus, cpu);
-    /* May run, but not here. (Who may not run at all, or waits, is woken in vain.) */
-    homeless = !(prev->affinity.preferred & cpumask_of(cpu));
-    if (unlikely(homeless))
-        domain_ref(prev->domain);
-    /* While others cannot leave this CPU, one that could may have to wait although some are idle. */
-    if (prev->state == VCPU_RUNNABLE && unlikely(load_relaxed(&idle_cpus) & prev->affinity.allowed))
-        idle_one = affinity_idle(&prev->affinity, cpu, load_relaxed(&idle_cpus));
+    state = prev->state;
+    if (unlikely(state != VCPU_OFFLINE))
+        idle_one = switched_off(prev, cpu);
     spin_unlock(&rq->lock);
 
     context_switch(prev, next);
     store_release(&prev->running, false);
-    if (unlikely(homeless))
-        send_away(prev);
-    if (unlikely(idle_one < NR_CPUS))
-        sched_poke(idle_one);           /* comes for it */
+    if (unlikely(state != VCPU_OFFLINE))
+        offer(prev, state, idle_one);
     if (likely(!next->is_idle)) {
         renew_time(next, cpu, now);
         if (next->runstate_area.v | next->time_area.v)
@@ -346,6 +361,7 @@ void sched_init(void)
         timer_init(&rq->timer, turn_timer, rq, cpu);
     }
     softirq_register(SOFTIRQ_SCHEDULE, schedule);
+    softirq_register(SOFTIRQ_STRAY, sched_send_strays);
 }
 
 void sched_init_cpu(void)
@@ -360,7 +376,7 @@ void sched_init_cpu(void)
     v->kernel_mode = true;
     v->kernel_root = v->user_root = MFN_INVALID;
     v->cpu = cpu;
-    v->state = VCPU_RUNNING;
+    v->state = VCPU_OFFLINE;        /* for ever: it has no turns and is on no queue */
     v->running = true;
     (void)affinity_set(&v->affinity, cpumask_of(cpu), CPUMASK_ALL, cpumask_of(cpu));
     list_init(&v->run_link);

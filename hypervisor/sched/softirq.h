@@ -14,6 +14,7 @@ enum softirq {
     SOFTIRQ_PIRQ,           /* event/irq.c: hand device interrupts to guests */
     SOFTIRQ_CONSOLE,        /* dev/console.c: serial input arrived */
     SOFTIRQ_WORK,           /* domain/destroy.c and the like: deferred, bounded steps */
+    SOFTIRQ_STRAY,          /* sched/wake.c: send on who waits here and may not run here */
     SOFTIRQ_SCHEDULE,       /* sched/sched.c: choose another vCPU; last: others may wake vCPUs */
     NR_SOFTIRQS
 };

@@ -48,15 +48,13 @@ static uint32_t least_crowded(cpumask_t allowed)
 
 /*
  * v is to wait on that CPU although it may not run there: its registers are still being saved, and
- * until then it cannot be anywhere else. That CPU sends it on when it looks next, which is at once.
- * Its queue is locked.
+ * until then it cannot be anywhere else. That CPU sends it on when they are, and before it chooses anybody.
  */
 static void stray(const struct vcpu *v, uint32_t cpu)
 {
     if (affinity_allows(&v->affinity, cpu))
         return;
-    WRITE_ONCE(run_queues[cpu].strays, true);
-    sched_poke(cpu);
+    softirq_raise(cpu, SOFTIRQ_STRAY);
 }
 
 static noinline uint32_t choose_elsewhere(const struct vcpu *v, bool refilled, cpumask_t idle)
@@ -338,21 +336,18 @@ int sched_set_affinity(struct vcpu *v, cpumask_t hard, cpumask_t soft)
     return 0;
 }
 
-void sched_send_strays(struct run_queue *rq, uint32_t cpu)
+void sched_send_strays(void)
 {
+    uint32_t cpu = this_cpu();
+    struct run_queue *rq = run_queue(cpu);
     struct vcpu *v, *found;
-    uint64_t irq;
 
     do {
-        irq = spin_lock_irqsave(&rq->lock);
+        uint64_t irq = spin_lock_irqsave(&rq->lock);
+
         found = NULL;
-        WRITE_ONCE(rq->strays, false);
         list_for_each(v, &rq->waiting, run_link) {
-            if (affinity_allows(&v->affinity, cpu))
-                continue;
-            if (v->running)
-                WRITE_ONCE(rq->strays, true);
-            else
+            if (!affinity_allows(&v->affinity, cpu))
                 found = v;
         }
         if (found) {
