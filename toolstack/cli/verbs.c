@@ -45,19 +45,24 @@ static const struct verb {
       "VCPU          its number as vcpu-list shows it, or all\n"
       "CPUS          those it may run on; all = any, - = as it is\n"
       "SOFT          those of CPUS that it would rather run on", "dc" },
-    { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online", NULL, "d" },
-    { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k", NULL, "d" },
+    { "vcpu-set", verb_vcpu_set, "DOMAIN NUMBER", "how many vCPUs are online",
+      "The guest takes them on and off line, up to maxvcpus= of its xl.cfg.", "d" },
+    { "mem-set", verb_mem_set, "DOMAIN AMOUNT", "memory a domain should have: 512 (MiB), 2g, 1048576k",
+      "Its balloon driver follows, up to maxmem= of its xl.cfg; sluice list shows it.", "d" },
     { "mem-max", verb_mem_max, "DOMAIN AMOUNT", "the most that mem-set may give it", NULL, "d" },
     { "sched-credit", verb_sched_credit, "[-d DOMAIN [-w WEIGHT] [-c CAP]]", "show or change weights and caps",
       "-d DOMAIN     whose\n-w WEIGHT     its share against others, 256 is usual\n"
       "-c CAP        per cent of one CPU at most, 0 = no cap", "d" },
     { "network-list", verb_network_list, "DOMAIN", "a domain's interfaces and their counters", NULL, "d" },
     { "network-attach", verb_network_attach, "DOMAIN [KEY=VALUE ...]", "add an interface: mac= bridge= ip= rate=",
-      NULL, "d" },
+      "mac=ADDRESS   chosen by the host when left out\nbridge=NAME   the host's only one when left out\n"
+      "ip=ADDRESSES  the guest may send from these alone\nrate=10Mb/s   what it may send", "d" },
     { "network-detach", verb_network_detach, "[-f] DOMAIN INDEX|MAC", "remove an interface",
       "-f            without waiting for the guest to close it", "dm" },
     { "block-list", verb_block_list, "DOMAIN", "a domain's disks and their counters", NULL, "d" },
-    { "block-attach", verb_block_attach, "DOMAIN TARGET[,FORMAT],VDEV[,ACCESS]", "add a disk", NULL, "d" },
+    { "block-attach", verb_block_attach, "DOMAIN TARGET[,FORMAT],VDEV[,ACCESS]", "add a disk",
+      "TARGET        nbd:HOST[:PORT]/EXPORT, phy:DISK, or a file of the host\nFORMAT        raw, or empty\n"
+      "VDEV          as the guest sees it: xvdb\nACCESS        r, w, or w! when others write it too", "d" },
     { "block-detach", verb_block_detach, "[-f] DOMAIN VDEV", "remove a disk",
       "-f            without waiting for the guest to close it", "db" },
     { "top", verb_top, "[-b] [-d SECONDS] [-i ROUNDS]", "domains by what they use, live",
