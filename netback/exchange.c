@@ -6,7 +6,7 @@
 
 struct sluice_flip_op exchange_op[EXCHANGE_BATCH];
 struct exchange exchange_what[EXCHANGE_BATCH];
-unsigned int exchange_count;
+unsigned int exchange_count, exchange_more;
 static struct exchange_stats stats;
 
 bool exchange_offered(void)
@@ -19,15 +19,30 @@ bool exchange_offered(void)
     return offered;
 }
 
-/* The references are ordinary grants, too. */
+bool exchange_extents(void)
+{
+    static int offered = -1;
+
+    if (offered < 0)
+        offered = hc_flip(SLUICE_FLIP_extent, NULL, 0) >= (long)NETFLIP_EXTENT;
+    return offered;
+}
+
+/* The references are ordinary grants, too, those of an extent page by page. */
 static void copy_instead(const struct sluice_flip_op *op, struct exchange *x)
 {
-    struct gnttab_copy *c = copy_add(x->direct ? &x->copy_failed : x->failed);
+    unsigned int left = x->len, offset = x->offset;
 
-    grant_copy_ref(&c->source, op->from_dom, op->from_ref, x->offset);
-    grant_copy_ref(&c->dest, op->to_dom, op->to_ref, x->offset);
-    c->len = x->len;
-    c->flags = GNTCOPY_source_gref | GNTCOPY_dest_gref;
+    for (unsigned int i = 0; left; i++, offset = 0) {
+        struct gnttab_copy *c = copy_add(x->direct ? &x->copy_failed : x->failed);
+        unsigned int here = MIN(left, (unsigned int)PAGE_SIZE - offset);
+
+        grant_copy_ref(&c->source, op->from_dom, op->from_ref + i, (uint16_t)offset);
+        grant_copy_ref(&c->dest, op->to_dom, op->to_ref + i, (uint16_t)offset);
+        c->len = (uint16_t)here;
+        c->flags = GNTCOPY_source_gref | GNTCOPY_dest_gref;
+        left -= here;
+    }
 }
 
 /* Copies what was refused. */
@@ -35,7 +50,7 @@ static void copy_refused(unsigned int n)
 {
     for (unsigned int i = 0; i < n; i++) {
         if (exchange_op[i].status != SLUICE_FLIP_okay) {
-            stats.refused++;
+            stats.refused += exchange_op[i].more + 1u;
             copy_instead(&exchange_op[i], &exchange_what[i]);
         }
     }
@@ -61,7 +76,8 @@ static void run(void)
         log_error("flip of %u: %ld", n, rc);
     for (unsigned int i = 0; i < n; i++)
         refused |= (unsigned int)exchange_op[i].status;
-    stats.flipped += n;
+    stats.flipped += n + exchange_more;
+    exchange_more = 0;
     if (unlikely(refused))
         copy_refused(n);
 }

@@ -17,8 +17,9 @@
  */
 #define FLIP_MIN 1
 
-/* Does the hypervisor flip? Asked once. */
+/* Does the hypervisor flip, and extents of NETFLIP_EXTENT pages too? Asked once. */
 bool exchange_offered(void);
+bool exchange_extents(void);
 
 /*
  * Queues the exchange of a fragment's page with the page `ref` that dom has offered, for the next moves_run(). The
@@ -59,27 +60,37 @@ static inline uint32_t exchange_doms(domid_t from, domid_t to)
 }
 
 /*
- * The same from flip channel to flip channel without a struct frame, for which there is room: operation op and what, exchange_op[exchange_count] and
+ * The same from flip channel to flip channel without a struct frame, for one page or, behind it, `more` of an extent, for which there is room: operation op and what, exchange_op[exchange_count] and
  * exchange_what[] or one of those that follow; exchange_count is the caller's to move when the frame is complete. from: the sender's page, place: the other half of the
  * fragment as the sender wrote it (struct netflip_frag), to: the page that the receiver has offered instead, which stands in a slot of its ring
  * whose head is `slot`. The sender can be given its page back after moves_run(); when neither flip nor copy succeeds, slot is marked as lost.
  */
-static __always_inline void exchange_put(struct sluice_flip_op *op, struct exchange *what, uint32_t doms, grant_ref_t from,
-                                         uint32_t place, grant_ref_t to, struct netflip_head *slot)
+static __always_inline void exchange_put_pages(struct sluice_flip_op *op, struct exchange *what, uint32_t doms, grant_ref_t from,
+                                               uint32_t place, grant_ref_t to, struct netflip_head *slot, uint32_t more)
 {
-    const uint32_t busy = (uint16_t)SLUICE_FLIP_from_busy, direct = 1;
+    const uint32_t busy = (uint16_t)SLUICE_FLIP_from_busy | more << 16, direct = 1;
 
     _Static_assert(offsetof(struct sluice_flip_op, status) == 12 &&
+                   offsetof(struct sluice_flip_op, more) == 14 &&
                    offsetof(struct exchange, len) == offsetof(struct exchange, offset) + 2 &&
                    offsetof(struct exchange, copy_failed) == offsetof(struct exchange, direct) + 1, "words");
     __builtin_memcpy(&op->from_dom, &doms, 4);
     op->from_ref = from;
     op->to_ref = to;
-    __builtin_memcpy(&op->status, &busy, 4);            /* flags 0 */
+    __builtin_memcpy(&op->status, &busy, 4);
     what->slot = slot;
     __builtin_memcpy(&what->offset, &place, 4);
     __builtin_memcpy(&what->direct, &direct, 4);        /* copy_failed 0 */
 }
+
+static __always_inline void exchange_put(struct sluice_flip_op *op, struct exchange *what, uint32_t doms, grant_ref_t from,
+                                         uint32_t place, grant_ref_t to, struct netflip_head *slot)
+{
+    exchange_put_pages(op, what, doms, from, place, to, slot, 0);
+}
+
+/* Pages of extents that were queued, beyond the first of each: for what is counted. */
+extern unsigned int exchange_more;
 
 struct exchange_stats {
     uint64_t flipped, refused;

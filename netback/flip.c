@@ -110,6 +110,7 @@ int vif_flip_connect(struct vif *vif)
     v->rx = v->rx_map.va;
     v->rx_slot = (void *)((uint8_t *)v->rx_map.va + PAGE_SIZE);
     v->plain = filter_plain(&vif->filter);
+    v->extents = exchange_extents() && xs_read_default(XS_NO_TXN, vif->dev.peer, "request-sluice-flip-extents", 0) == 1;
     vif->port.send = flip_send;
     vif->port.flush = flip_flush;
     return bind_events(v, vif->dev.peer);

@@ -21,6 +21,7 @@
 struct flip_frame {
     struct frame f;
     struct vif_flip *flip;
+    uint32_t of_extent, first;      /* bit i: fragment i is a page of an extent, and the first of it */
     uint8_t head[NETFLIP_INLINE_MAX];
 };
 
@@ -39,6 +40,8 @@ struct vif_flip {
     const struct netflip_head *tx_slot;
     uint32_t tx_cons, tx_published; /* next slot to take; what the guest knows of it */
     uint32_t ref_prod, ref_published;   /* pages given back, and what the guest knows of it */
+    uint32_t ext_prod, ext_published;   /* the same of extents */
+    bool extents;                   /* the guest has them */
     unsigned int nr_frames;         /* flip_frames in use */
     struct work tx_work;
     struct timer rate_timer;
@@ -51,6 +54,7 @@ struct vif_flip {
     uint32_t rx_cons;               /* slots that the guest has taken, as last read */
     uint32_t rx_ref_cons;           /* next offer to take */
     uint32_t rx_ref_prod;           /* offers, as last read */
+    uint32_t rx_ext_cons, rx_ext_prod;  /* the same of extents */
     unsigned int nr_packets;
     uint32_t frames, bytes;         /* brought since the last flush, without payload to wait for */
     evtchn_port_t rx_port;          /* == tx_port: one for both */
@@ -96,6 +100,9 @@ void flip_flush(struct port *p);
 
 /* Is there room for so many slots and pages? False: we hear of it when there is. */
 bool flip_has_room(struct vif_flip *v, unsigned int slots, unsigned int refs);
+
+/* Is there an extent on offer? */
+bool flip_has_extent(struct vif_flip *v);
 
 /* Would send() succeed again? */
 bool flip_rx_has_room(struct vif_flip *v);

@@ -72,6 +72,21 @@ bool flip_has_room(struct vif_flip *v, unsigned int slots, unsigned int refs)
     return look_again(v, slots, refs);
 }
 
+bool flip_has_extent(struct vif_flip *v)
+{
+    uint32_t prod;
+
+    if (likely(v->rx_ext_prod != v->rx_ext_cons) || !v->extents)
+        return v->extents;
+    prod = load_acquire(&v->rx->ext_prod);
+    if (prod - v->rx_ext_cons > NETFLIP_EXTENTS) {
+        vif_fail(v->vif, "flip rx extents %u, used %u", prod, v->rx_ext_cons);
+        return false;
+    }
+    v->rx_ext_prod = prod;
+    return prod != v->rx_ext_cons;
+}
+
 bool flip_rx_has_room(struct vif_flip *v)
 {
     return flip_has_room(v, 1, 0);

@@ -46,6 +46,16 @@ struct start {
 
 /* Frames ----------------------------------------------------------------------------------- */
 
+static noinline void give_back_extents(struct vif_flip *v, const struct flip_frame *ff)
+{
+    for (unsigned int i = 0; i < ff->f.nr_frags; i++) {
+        if (!(ff->of_extent & 1u << i))
+            v->tx->ref[v->ref_prod++ % NETFLIP_REFS] = ff->f.frags[i].ref;
+        else if (ff->first & 1u << i)
+            v->tx->ext[v->ext_prod++ % NETFLIP_EXTENTS] = ff->f.frags[i].ref;
+    }
+}
+
 /* Last reference: nobody needs the guest's pages. */
 static void frame_done(struct frame *f)
 {
@@ -59,8 +69,11 @@ static void frame_done(struct frame *f)
         return;
     }
     if (likely(!v->vif->failed)) {
-        for (unsigned int i = 0; i < f->nr_frags; i++)
-            v->tx->ref[v->ref_prod++ % NETFLIP_REFS] = f->frags[i].ref;
+        if (likely(!ff->of_extent))
+            for (unsigned int i = 0; i < f->nr_frags; i++)
+                v->tx->ref[v->ref_prod++ % NETFLIP_REFS] = f->frags[i].ref;
+        else
+            give_back_extents(v, ff);
         port_touch(&v->vif->port);
     }
     if (v->nr_frames-- == FLIP_FRAMES_MAX)
@@ -110,17 +123,48 @@ static bool first_is_sane(struct vif_flip *v, union first_word h)
     return false;
 }
 
+/* The pages of a frame. */
+struct pages {
+    struct netflip_frag frag[NETFLIP_FRAGS_MAX];    /* within one each */
+    unsigned int n;
+    uint32_t of_extent, first;                      /* as in struct flip_frame */
+};
+
+/* Adds a fragment. False: it is not within its page or extent, or too much. */
+static bool add_frag(const struct vif_flip *v, struct pages *p, struct netflip_frag g)
+{
+    unsigned int n = netflip_frag_pages(g.offset, g.len), left = g.len;
+
+    if (unlikely(!g.len || p->n + n > NETFLIP_FRAGS_MAX))
+        return false;
+    if (likely(n == 1)) {
+        p->frag[p->n++] = g;
+        return true;
+    }
+    if (!v->extents || g.offset >= PAGE_SIZE || n > NETFLIP_EXTENT)
+        return false;
+    p->first |= 1u << p->n;
+    for (; left; left -= g.len, g.ref++, g.offset = 0) {
+        g.len = (uint16_t)MIN(left, (unsigned int)PAGE_SIZE - g.offset);
+        p->of_extent |= 1u << p->n;
+        p->frag[p->n++] = g;
+    }
+    return true;
+}
+
 /*
- * The fragments of the frame that begins at tx_cons, behind the head or in slots that follow. Returns how many slots the
+ * The pages of the frame that begins at tx_cons, whose fragments are behind the head or in slots that follow. Returns how many slots the
  * frame has, 0: the vif has failed. tx_cons stays.
  */
 static unsigned int read_frags(struct vif_flip *v, uint32_t prod, union first_word h,
-                               const struct netflip_head *slot, struct netflip_frag *to)
+                               const struct netflip_head *slot, struct pages *p)
 {
     const struct netflip_frag *from = (const void *)(slot->data + ((h.inline_len + 7u) & ~7u));
     unsigned int here = netflip_head_frags(h.inline_len), sum = h.inline_len, slots = 1;
 
-    for (unsigned int i = 0; i < h.nr_frags; i++, to++) {
+    for (unsigned int i = 0; i < h.nr_frags; i++) {
+        struct netflip_frag g;
+
         if (unlikely(!here--)) {
             if (v->tx_cons + slots == prod) {
                 vif_fail(v->vif, "flip tx fragments without end");
@@ -129,12 +173,12 @@ static unsigned int read_frags(struct vif_flip *v, uint32_t prod, union first_wo
             from = (const void *)&v->tx_slot[(v->tx_cons + slots++) % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        ring_copy_in(to, from++, sizeof(*to));
-        if (unlikely(!to->len || to->len > PAGE_SIZE || to->offset > PAGE_SIZE - to->len)) {
-            vif_fail(v->vif, "flip tx fragment of %u bytes at %u", to->len, to->offset);
+        ring_copy_in(&g, from++, sizeof(g));
+        if (unlikely(!add_frag(v, p, g))) {
+            vif_fail(v->vif, "flip tx fragment of %u bytes at %u, behind %u pages", g.len, g.offset, p->n);
             return 0;
         }
-        sum += to->len;
+        sum += g.len;
     }
     if (likely(sum == h.len))
         return slots;
@@ -144,7 +188,7 @@ static unsigned int read_frags(struct vif_flip *v, uint32_t prod, union first_wo
 
 /* The frame as a struct, for the bridge. */
 static struct frame *make_frame(struct vif_flip *v, union first_word h, struct start st,
-                                const struct netflip_head *slot, const struct netflip_frag *frags,
+                                const struct netflip_head *slot, const struct pages *p,
                                 struct flip_frame *ff)
 {
     struct frame *f = &ff->f;
@@ -161,10 +205,12 @@ static struct frame *make_frame(struct vif_flip *v, union first_word h, struct s
     f->gso = h.flags & NETFLIP_GSO_TCPV4 ? GSO_TCPV4 : h.flags & NETFLIP_GSO_TCPV6 ? GSO_TCPV6
                                                                                    : GSO_NONE;
     f->gso_size = f->gso == GSO_NONE ? 0 : h.gso_size;
-    f->nr_frags = h.nr_frags;
-    for (unsigned int i = 0; i < h.nr_frags; i++)
-        f->frags[i] = (struct frag){ .kind = FRAG_GRANT, .dom = v->vif->dom, .ref = frags[i].ref,
-                                     .offset = frags[i].offset, .len = frags[i].len };
+    f->nr_frags = (uint8_t)p->n;
+    ff->of_extent = p->of_extent;
+    ff->first = p->first;
+    for (unsigned int i = 0; i < p->n; i++)
+        f->frags[i] = (struct frag){ .kind = FRAG_GRANT, .dom = v->vif->dom, .ref = p->frag[i].ref,
+                                     .offset = p->frag[i].offset, .len = p->frag[i].len };
     return f;
 }
 
@@ -244,9 +290,9 @@ static __always_inline unsigned int row_slots(const struct row *r, union first_w
     return netflip_slots(h.inline_len, h.nr_frags);
 }
 
-/* v->to is where the frame with that head goes. False: there can be no row now. */
+/* v->to is where the frame with that head goes, which needs so many pages on offer. False: there can be no row now. */
 static __always_inline bool row_begin(struct row *r, struct vif_flip *v, uint32_t prod,
-                                      union first_word h, struct start st)
+                                      union first_word h, struct start st, unsigned int refs)
 {
     struct vif_flip *to = v->to;
     struct port *port = &to->vif->port;
@@ -258,7 +304,7 @@ static __always_inline bool row_begin(struct row *r, struct vif_flip *v, uint32_
                        .not_taken = (uint64_t)(0xff00u | (uint8_t)~flags_taken(port->caps)) << 48,
                        .len_max = port->mtu + 18u };
     slots = row_slots(r, h, st);
-    if (!slots || !flip_has_room(to, slots, h.nr_frags))
+    if (!slots || !flip_has_room(to, slots, refs))
         return false;
     exchange_room(h.nr_frags);
     r->next = to->rx_prod;
@@ -378,6 +424,40 @@ static __always_inline bool row_frags(struct row *r, union first_word h, unsigne
     return true;
 }
 
+/* Which word of a head is its first fragment. */
+static __always_inline unsigned int frag_at(union first_word h)
+{
+    return (1 + (h.inline_len + 7u) / 8u) % (NETFLIP_SLOT_BYTES / 8u);      /* inline_len may be anything yet */
+}
+
+/* The one fragment of a frame, if it lies in an extent. */
+static __always_inline bool frag_of_extent(union first_word h, uint64_t g)
+{
+    return h.nr_frags == 1 && (unsigned int)(uint16_t)(g >> 32) + (unsigned int)(g >> 48) > PAGE_SIZE;
+}
+
+/* Such a frame, which goes into slot `head` of the receiver. False: something is wrong with it, or there is no extent for it; nothing has
+ * happened. */
+static __always_inline bool row_extent(struct row *r, union first_word h, uint64_t g, uint64_t *out, struct netflip_head *head)
+{
+    uint32_t place = (uint32_t)(g >> 32);
+    unsigned int offset = (uint16_t)place, len = place >> 16, n = netflip_frag_pages(offset, len);
+    struct vif_flip *v = r->v, *to = r->to;
+    grant_ref_t ref;
+
+    if (unlikely(!v->extents || offset >= PAGE_SIZE || n > NETFLIP_EXTENT || h.inline_len + len != h.len ||
+                 r->nr_ops == EXCHANGE_BATCH || !flip_has_extent(to)))
+        return false;
+    ref = READ_ONCE(to->rx->ext[to->rx_ext_cons++ % NETFLIP_EXTENTS]);
+    put_frag(out, ref, place);
+    v->tx->ext[v->ext_prod++ % NETFLIP_EXTENTS] = (grant_ref_t)g;
+    exchange_put_pages(&exchange_op[r->nr_ops], &exchange_what[r->nr_ops], exchange_doms(v->vif->dom, to->vif->dom),
+                       (grant_ref_t)g, place, ref, head, n - 1);
+    exchange_more += n - 1;
+    r->nr_ops++;
+    return true;
+}
+
 /*
  * The short way, from ring to ring, for frames in a row: plain, for the channel that the last one went to, and nothing in them that the
  * receiver's port does not take. The bytes that decide where a frame goes and whether it passes are read once,
@@ -387,11 +467,12 @@ static __always_inline bool row_frags(struct row *r, union first_word h, unsigne
 static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h,
                                          struct start st)
 {
+    const uint64_t *first = (const uint64_t *)(const void *)&v->tx_slot[v->tx_cons % NETFLIP_SLOTS];
     uint32_t bytes = 0;
     unsigned int n = 0;
     struct row r;
 
-    if (!row_begin(&r, v, prod, h, st))
+    if (!row_begin(&r, v, prod, h, st, frag_of_extent(h, READ_ONCE(first[frag_at(h)])) ? 0 : h.nr_frags))
         return 0;
     while (n < most && r.cons != prod) {
         const struct netflip_head *from = &v->tx_slot[r.cons % NETFLIP_SLOTS];
@@ -413,10 +494,18 @@ static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsi
             __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
                              NETFLIP_INLINE_MAX - SHORT_HEAD);
         if (h.nr_frags) {
-            if (h.nr_frags > r.refs_left || r.nr_ops + h.nr_frags > EXCHANGE_BATCH ||
-                !row_frags(&r, h, slots))
+            unsigned int at = frag_at(h);
+            uint64_t g = READ_ONCE(in[at]);
+
+            if (frag_of_extent(h, g)) {
+                if (!row_extent(&r, h, g, out + at, (struct netflip_head *)(void *)out))
+                    break;
+            } else if (h.nr_frags > r.refs_left || r.nr_ops + h.nr_frags > EXCHANGE_BATCH ||
+                       !row_frags(&r, h, slots)) {
                 break;
-            r.refs_left -= h.nr_frags;
+            } else {
+                r.refs_left -= h.nr_frags;
+            }
         }
         r.cons += slots;
         r.next += slots;
@@ -496,7 +585,7 @@ static noinline unsigned int forward_single(struct vif_flip *v, uint32_t prod, u
     uint32_t bytes = 0;
     struct row r;
 
-    if (!row_begin(&r, v, prod, h, st))
+    if (!row_begin(&r, v, prod, h, st, h.nr_frags))
         return 0;
     do {
         n = row_stretch(&r, most - done);
@@ -618,7 +707,7 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         const uint64_t *word = (const uint64_t *)(const void *)slot;
         union first_word h = { .w = READ_ONCE(word[0]) };
         struct start st = { READ_ONCE(word[1]), READ_ONCE(word[2]) };
-        struct netflip_frag frags[NETFLIP_FRAGS_MAX];
+        struct pages pages;
         struct flip_frame *ff;
         unsigned int slots = 1;
 
@@ -633,7 +722,7 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
                 hand_over(v, g);        /* what came before must not be overtaken */
             if (!h.nr_frags)
                 row = forward_small(v, prod, most);
-            else if (h.nr_frags == 1)
+            else if (h.nr_frags == 1 && !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))
                 row = forward_single(v, prod, most, h, st);
             if (!row)
                 row = forward_row(v, prod, most, h, st);
@@ -644,8 +733,9 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         }
         if (unlikely(!first_is_sane(v, h)))
             return STOP_LATER;
+        pages.n = pages.of_extent = pages.first = 0;
         if (h.nr_frags)
-            slots = read_frags(v, prod, h, slot, frags);
+            slots = read_frags(v, prod, h, slot, &pages);
         if (unlikely(!slots))
             return STOP_LATER;
         ff = frame_get_free(v);
@@ -656,7 +746,7 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         }
         v->tx_cons += slots;
         rate_charge(&vif->rate, h.len);
-        judge(v, make_frame(v, h, st, slot, frags, ff), g);
+        judge(v, make_frame(v, h, st, slot, &pages, ff), g);
     }
     return STOP_EMPTY;
 }
@@ -702,6 +792,10 @@ void flip_tx_flush(struct vif_flip *v)
     if (v->ref_published != v->ref_prod) {
         v->ref_published = v->ref_prod;
         tell |= ring_publish(&v->tx->ref_prod, &v->tx->ref_event, v->ref_prod);
+    }
+    if (v->ext_published != v->ext_prod) {
+        v->ext_published = v->ext_prod;
+        tell |= ring_publish(&v->tx->ext_prod, &v->tx->ext_event, v->ext_prod);
     }
     if (tell)
         event_send(v->tx_port);

@@ -315,6 +315,7 @@ static void offer(struct vif *vif)
         { "feature-split-event-channels", 1 },
         { "feature-multicast-control", 0 },
         { "feature-sluice-flip", exchange_offered() ? NETFLIP_VERSION : 0 },
+        { "feature-sluice-flip-extents", exchange_offered() && exchange_extents() },
         { "multi-queue-max-queues", VIF_QUEUES_MAX },
     };
 

@@ -41,12 +41,44 @@ static int flip_connect(struct netfront *nf)
     f->tx_slot = (void *)((uint8_t *)f->tx + PAGE_SIZE);
     f->rx_slot = (void *)((uint8_t *)f->rx + PAGE_SIZE);
     f->tx->slot_event = f->rx->slot_event = 1;
-    f->tx->cons_event = f->tx->ref_event = NEVER;
+    f->tx->cons_event = f->tx->ref_event = f->tx->ext_event = NEVER;
     f->rx->cons_event = f->rx->ref_event = 1;
-    return xs_printf(XS_NO_TXN, nf->dev.path, "request-sluice-flip", "%u", NETFLIP_VERSION);
+    f->extents = nf->nr_pages > NETFRONT_PAGES &&
+                 xs_read_default(XS_NO_TXN, nf->dev.peer, "feature-sluice-flip-extents", 0) == 1;
+    rc = xs_printf(XS_NO_TXN, nf->dev.path, "request-sluice-flip-extents", "%u", f->extents);
+    return rc ? rc : xs_printf(XS_NO_TXN, nf->dev.path, "request-sluice-flip", "%u", NETFLIP_VERSION);
 }
 
 /* Sending ---------------------------------------------------------------------------------- */
+
+/* An extent, or a page of one that was sent by itself. False: it was not sent. */
+static noinline bool reap_extent(struct netfront *nf, uint32_t page)
+{
+    if (unlikely(!extent_known(nf, page) || nf->state[page] != PAGE_TX)) {
+        netfront_fault(nf, "it gives back a page that it does not have");
+        return false;
+    }
+    if (extent_take(nf, page, NETFRONT_EXTENT_PAGES, &nf->stats.tx_flipped, &nf->stats.tx_copied))
+        extent_free_to(nf, page);
+    else
+        netfront_fault(nf, "it keeps a page that it gave back");
+    return true;
+}
+
+/* Extents that came back. */
+static void reap_extents(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+    uint32_t prod = ring_read_prod(&f->tx->ext_prod);
+
+    if (unlikely(prod - f->tx_ext_cons > NETFLIP_EXTENTS)) {
+        netfront_fault(nf, "it gives back more extents than there is room for");
+        return;
+    }
+    while (f->tx_ext_cons != prod &&
+           reap_extent(nf, READ_ONCE(f->tx->ext[f->tx_ext_cons % NETFLIP_EXTENTS]) - nf->first_ref))
+        f->tx_ext_cons++;
+}
 
 /* Pages that came back, up to prod. */
 static noinline void reap_to(struct netfront *nf, uint32_t prod)
@@ -64,7 +96,8 @@ static noinline void reap_to(struct netfront *nf, uint32_t prod)
         uint32_t page = READ_ONCE(ring[cons++ % NETFLIP_REFS]) - first_ref;
 
         if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_TX)) {
-            netfront_fault(nf, "it gives back a page that it does not have");
+            if (reap_extent(nf, page))
+                continue;
             cons--;
             break;
         }
@@ -95,12 +128,16 @@ static void flip_reap(struct netfront *nf, bool arm)
         }
         if (prod != f->tx_ref_cons)
             reap_to(nf, prod);
+        if (f->extents)
+            reap_extents(nf);
         if (!arm || nf->fault)
             return;
         f->tx->ref_event = f->tx_ref_cons + 1;
+        f->tx->ext_event = f->tx_ext_cons + 1;
         f->tx->cons_event = f->tx_seen + 1;
         smp_mb();
-    } while (load_acquire(&f->tx->ref_prod) != f->tx_ref_cons);
+    } while (load_acquire(&f->tx->ref_prod) != f->tx_ref_cons ||
+             (f->extents && load_acquire(&f->tx->ext_prod) != f->tx_ext_cons));
 }
 
 /* Are n slots free, as far as is known; or now? */
@@ -175,8 +212,12 @@ static void put_frags(struct netfront *nf, const struct netfront_frame *f, struc
             to = (void *)&r->tx_slot[r->tx_prod++ % NETFLIP_SLOTS];
             here = NETFLIP_FRAGS_PER_SLOT - 1;
         }
-        state[(uint32_t)w] = PAGE_TX;
-        store_release(&entry[(uint32_t)w].flags, flags);
+        if (unlikely((uint32_t)w >= NETFRONT_PAGES)) {
+            extent_offer(nf, (uint32_t)w, netflip_frag_pages(g->offset, g->len), flags, PAGE_TX);
+        } else {
+            state[(uint32_t)w] = PAGE_TX;
+            store_release(&entry[(uint32_t)w].flags, flags);
+        }
         *to++ = w + first_ref;
     }
 }
@@ -197,6 +238,8 @@ static noinline bool send_any(struct netfront *nf, const struct netfront_frame *
     unsigned int n = f->nr_frags ? netflip_slots(f->head_len, f->nr_frags) : 1;
     struct netflip_head *h;
 
+    if (unlikely(nf->nr_pages > NETFRONT_PAGES && !r->extents) && extent_has_none(nf, f))
+        return netfront_sent(nf, f);
     if (unlikely(!slots_known(r, n)) && !slots_free(nf, n)) {
         r->tx->cons_event = r->tx_seen + n;
         smp_mb();
@@ -209,14 +252,35 @@ static noinline bool send_any(struct netfront *nf, const struct netfront_frame *
     return netfront_sent(nf, f);
 }
 
+/* A frame with one fragment, of an extent. */
+static noinline bool send_extent(struct netfront *nf, const struct netfront_frame *f)
+{
+    struct netfront_flip *r = &nf->flip;
+    const struct netfront_frag *g = f->frag;
+    uint64_t w = frag_word(g);
+    struct netflip_head *h;
+
+    if (unlikely(!slots_known(r, 1)) || unlikely(!r->extents))
+        return send_any(nf, f);
+    h = put_head(nf, f);
+    extent_offer(nf, (uint32_t)w, netflip_frag_pages(g->offset, g->len), sent_flags(nf), PAGE_TX);
+    *(uint64_t *)(void *)(h->data + ((f->head_len + 7u) & ~7u)) = w + nf->first_ref;
+    return netfront_sent(nf, f);
+}
+
 static bool flip_send(struct netfront *nf, const struct netfront_frame *f)
 {
+    if (f->nr_frags == 1 && f->frag[0].page >= NETFRONT_PAGES)
+        return send_extent(nf, f);
     /* What needs nothing but a slot that is known to be free. */
     if (f->nr_frags || unlikely(!slots_known(&nf->flip, 1)))
         return send_any(nf, f);
     (void)put_head(nf, f);
     return netfront_sent(nf, f);
 }
+
+/* More fragments than one, or so many bytes that it may be in an extent. */
+#define NOT_FOR_BURST (0xfeUL << 24 | 0xf000)
 
 /* Frames of a slot and no more than one page, as far as free slots are known and their index does not wrap. */
 static unsigned int flip_send_burst(struct netfront *nf, const struct netfront_frame *f, unsigned int n)
@@ -231,12 +295,14 @@ static unsigned int flip_send_burst(struct netfront *nf, const struct netfront_f
     const struct netfront_frame *first = f, *end;
     uint64_t bytes = 0;
 
+    if (f->sizes & NOT_FOR_BURST)
+        return 0;
     n = MIN(n, NETFLIP_SLOTS - (r->tx_prod - r->tx_seen));
     n = MIN(n, NETFLIP_SLOTS - r->tx_prod % NETFLIP_SLOTS);
     for (end = f + n; f != end; f++, h++) {
         uint64_t sizes = f->sizes;
 
-        if (unlikely(f->nr_frags > 1))
+        if (unlikely(sizes & NOT_FOR_BURST))
             break;
         *(uint64_t *)(void *)h = (sizes & ~(0xffUL << 56)) | copy_flag;
         copy_head(h->data, f->head, f->head_len);
@@ -266,6 +332,23 @@ static void flip_kick(struct netfront *nf)
 
 /* Receiving -------------------------------------------------------------------------------- */
 
+static void post_extents(struct netfront *nf)
+{
+    struct netfront_flip *f = &nf->flip;
+    uint32_t prod = f->rx_ext_prod;
+
+    for (; nf->nr_rx_extents < RX_EXTENTS && nf->nr_free_extents; nf->nr_rx_extents++) {
+        unsigned int page = nf->free_extent[--nf->nr_free_extents];
+
+        extent_offer(nf, page, NETFRONT_EXTENT_PAGES, GTF_permit_access | SLUICE_GTF_flip, PAGE_RX);
+        f->rx->ext[prod++ % NETFLIP_EXTENTS] = nf->first_ref + page;
+    }
+    if (prod != f->rx_ext_prod) {
+        f->rx_ext_prod = prod;
+        store_release(&f->rx->ext_prod, prod);
+    }
+}
+
 static void flip_post(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
@@ -286,6 +369,8 @@ static void flip_post(struct netfront *nf)
         ring[prod++ % NETFLIP_REFS] = first_ref + page;
     }
     f->rx_ref_prod = prod;
+    if (f->extents)
+        post_extents(nf);
     if (f->rx_ref_prod != f->rx_ref_sent) {
         f->rx_ref_sent = f->rx_ref_prod;
         if (ring_publish(&f->rx->ref_prod, &f->rx->ref_event, f->rx_ref_prod))
@@ -304,6 +389,25 @@ static noinline bool take_page(struct netfront *nf, uint32_t page)
     if (unlikely(!page_take(nf, page, &nf->stats.rx_flipped, &nf->stats.rx_copied)))
         return false;
     nf->state[page] = PAGE_USER;
+    return true;
+}
+
+/* The same for a fragment that is in an extent; *good: it is within it. */
+static bool take_extent(struct netfront *nf, uint32_t page, unsigned int offset, unsigned int len, bool *good)
+{
+    unsigned int n = netflip_frag_pages(offset, len);
+
+    if (unlikely(!extent_known(nf, page) || nf->state[page] != PAGE_RX)) {
+        netfront_fault(nf, "it brings a page that it does not have");
+        return false;
+    }
+    nf->nr_rx_extents--;
+    if (unlikely(!extent_take(nf, page, n, &nf->stats.rx_flipped, &nf->stats.rx_copied))) {
+        netfront_fault(nf, "it keeps a page that it gave back");
+        return false;
+    }
+    nf->state[page] = PAGE_USER;
+    *good = len && offset < PAGE_SIZE && n <= NETFRONT_EXTENT_PAGES;
     return true;
 }
 
@@ -350,6 +454,7 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
 
     for (unsigned int left = h->nr_frags, n; left;) {
         unsigned int offset, len;
+        bool within;
         uint32_t page;
         uint64_t g;
 
@@ -377,12 +482,13 @@ static bool take_frags(struct netfront *nf, const struct netflip_head *h,
         page = (uint32_t)g - first_ref;
         offset = (uint16_t)(g >> 32);
         len = (unsigned int)(g >> 48);
-        if (!take_page(nf, page)) {
+        within = len && offset + len <= PAGE_SIZE;
+        if (page < NETFRONT_PAGES ? !take_page(nf, page) : !take_extent(nf, page, offset, len, &within)) {
             good = false;
             continue;
         }
         sum += len;
-        if (unlikely(!len || offset + len > PAGE_SIZE || to == end)) {
+        if (unlikely(!within || to == end)) {
             if (to != end)
                 netfront_fault(nf, "a fragment is not within its page");
             netfront_page_put(nf, page);
@@ -423,6 +529,51 @@ static void take_frame(struct netfront *nf, const struct netflip_head *h,
     nf->stats.rx_frames++;
     nf->stats.rx_bytes += h->len;
     nf->ops->receive(nf->arg, f);
+}
+
+/*
+ * A frame with one fragment that is in an extent, in the slot at rx_cons, with nothing wrong with it: takes and delivers it. False: it is another, and
+ * nothing has happened.
+ */
+static __always_inline bool receive_extent(struct netfront *nf)
+{
+    const uint64_t gso = (uint64_t)(NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6) << 48;
+    const uint64_t others = 0xffUL << 24 | (0xff00UL | (uint8_t)~(NETFLIP_CSUM_VALID | NETFLIP_CSUM_BLANK)) << 48;
+    struct netfront_flip *r = &nf->flip;
+    const struct netflip_head *slot = &r->rx_slot[r->rx_cons % NETFLIP_SLOTS];
+    uint64_t w = READ_ONCE(*(const uint64_t *)(const void *)slot), g;
+    unsigned int inline_len = (uint8_t)(w >> 16), offset, len;
+    struct netfront_frame *f = &nf->burst[0];
+    uint32_t page;
+
+    if ((w & others & ~gso) != 1UL << 24 || inline_len - 14u > NETFLIP_INLINE_MAX - 14u)
+        return false;
+    if ((w & gso) == gso || !(w & gso) != !(w & 0xffffUL << 32))
+        return false;
+    g = READ_ONCE(*(const uint64_t *)(const void *)(slot->data + ((inline_len + 7u) & ~7u)));
+    page = (uint32_t)g - nf->first_ref;
+    offset = (uint16_t)(g >> 32);
+    len = (unsigned int)(g >> 48);
+    if (!extent_known(nf, page) || nf->state[page] != PAGE_RX || offset >= PAGE_SIZE || !len ||
+        offset + len > NETFRONT_EXTENT_PAGES * PAGE_SIZE || inline_len + len != (uint16_t)w)
+        return false;
+    r->rx_cons++;
+    nf->nr_rx_extents--;
+    if (unlikely(!extent_take(nf, page, netflip_frag_pages(offset, len), &nf->stats.rx_flipped, &nf->stats.rx_copied))) {
+        netfront_fault(nf, "it keeps a page that it gave back");
+        nf->stats.rx_lost++;
+        return true;
+    }
+    nf->state[page] = PAGE_USER;
+    f->sizes = w;
+    frag_set(f->frag, g - nf->first_ref);
+    ring_copy_in(nf->burst_head[0], slot->data, HEAD_SHORT);
+    if (inline_len > HEAD_SHORT)
+        ring_copy_in(nf->burst_head[0] + HEAD_SHORT, slot->data + HEAD_SHORT, NETFLIP_INLINE_MAX - HEAD_SHORT);
+    nf->stats.rx_frames++;
+    nf->stats.rx_bytes += (uint16_t)w;
+    nf->ops->receive(nf->arg, f);
+    return true;
 }
 
 /* Any frame, by itself. */
@@ -514,8 +665,11 @@ static bool flip_receive(struct netfront *nf)
         return false;
     }
     while (f->rx_cons != prod && f->rx_cons - first < TURN && nf->up && !nf->fault) {
-        unsigned int n = take_burst(nf, prod - f->rx_cons);
+        unsigned int n;
 
+        if (f->extents && receive_extent(nf))
+            continue;
+        n = take_burst(nf, prod - f->rx_cons);
         if (unlikely(!n))
             receive_one(nf, prod);
         else if (nf->ops->receive_burst)

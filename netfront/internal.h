@@ -16,6 +16,7 @@
 #include <xen/io/netif.h>
 
 #define RX_POSTED 256           /* pages that the backend has for what it brings, when there are enough */
+#define RX_EXTENTS 16           /* and extents */
 #define TURN      256           /* frames received in one turn */
 
 /* Who has a page of the pool. */
@@ -62,6 +63,8 @@ struct netfront_flip {
     uint32_t tx_prod, tx_ref_cons;
     uint32_t tx_seen;                       /* slot_cons as last read */
     uint32_t rx_cons, rx_ref_prod, rx_ref_sent;
+    bool extents;                           /* agreed upon */
+    uint32_t tx_ext_cons, rx_ext_prod;
 };
 
 /* Pages that the backend maps: a ring, or a half of the flip channel. */
@@ -99,7 +102,11 @@ struct netfront {
     bool has_window;                /* registered with the hypervisor */
     unsigned int nr_free, nr_rx;    /* free pages, posted ones */
     uint16_t free_page[NETFRONT_PAGES];
-    uint8_t state[NETFRONT_PAGES];
+    unsigned int nr_pages;          /* all, those of extents too, if there are any */
+    unsigned int nr_free_extents, nr_rx_extents;
+    uint16_t free_extent[NETFRONT_EXTENTS];         /* first pages */
+    uint8_t extent_pages[NETFRONT_EXTENTS];         /* on offer, while the backend has it */
+    uint8_t state[NETFRONT_PAGES + NETFRONT_EXTENTS * NETFRONT_EXTENT_PAGES];   /* of an extent: of its first page */
 
     struct netfront_standard std;
     struct netfront_flip flip;
@@ -179,6 +186,39 @@ static inline void page_free_to(struct netfront *nf, unsigned int page)
     nf->state[page] = PAGE_FREE;
     nf->free_page[nf->nr_free++] = (uint16_t)page;
 }
+
+/* extent.c ---------------------------------------------------------------------------------- */
+
+static inline unsigned int extent_count(const struct netfront *nf)
+{
+    return (nf->nr_pages - NETFRONT_PAGES) / NETFRONT_EXTENT_PAGES;
+}
+
+/* Is it the first page of an extent? */
+static inline bool extent_known(const struct netfront *nf, uint32_t page)
+{
+    return page - NETFRONT_PAGES < nf->nr_pages - NETFRONT_PAGES && !(page % NETFRONT_EXTENT_PAGES);
+}
+_Static_assert(NETFRONT_PAGES % NETFRONT_EXTENT_PAGES == 0 && NETFRONT_EXTENT_PAGES == NETFLIP_EXTENT, "extents");
+
+static inline void extent_free_to(struct netfront *nf, unsigned int page)
+{
+    nf->state[page] = PAGE_FREE;
+    nf->free_extent[nf->nr_free_extents++] = (uint16_t)page;
+}
+
+/* As for single pages: pool_init(), pool_prepare(), pool_take_all(), netfront_page_put(). */
+void extents_init(struct netfront *nf);
+void extents_prepare(struct netfront *nf);
+void extents_take_all(struct netfront *nf);
+void extent_put(struct netfront *nf, unsigned int page);
+
+/* page_offer() of the first n pages. */
+void extent_offer(struct netfront *nf, unsigned int page, unsigned int n, uint16_t flags, enum page_state state);
+/* page_end() of all pages on offer, of which the backend has used n or none. False: the extent is lost. */
+bool extent_take(struct netfront *nf, unsigned int page, unsigned int n, uint64_t *flipped, uint64_t *copied);
+/* A frame that cannot be sent as this channel has no extents (the last one had): true, and it is given up. */
+bool extent_has_none(struct netfront *nf, const struct netfront_frame *f);
 
 static inline void *page_at(const struct netfront *nf, unsigned int page)
 {

@@ -6,25 +6,32 @@
 #include "netfront/internal.h"
 #include "lib/printf.h"
 
-#define POOL_ORDER 9
+#define POOL_ORDER 9                    /* 10 with extents */
 #define HELD_NS    (10 * NS_PER_MS)     /* how often we look whether the backend let go */
-_Static_assert(1u << POOL_ORDER == NETFRONT_PAGES, "the pool is one piece");
+_Static_assert(1u << POOL_ORDER == NETFRONT_PAGES && NETFRONT_EXTENTS * NETFRONT_EXTENT_PAGES == NETFRONT_PAGES,
+               "the pool is one piece");
 
 /* The pool --------------------------------------------------------------------------------- */
 
 static int pool_init(struct netfront *nf)
 {
-    nf->window = glue_pages(POOL_ORDER);
+    unsigned int order = nf->flags & NETFRONT_BIG ? POOL_ORDER + 1 : POOL_ORDER;
+
+    nf->window = glue_pages(order);
+    if (!nf->window && order > POOL_ORDER)
+        nf->window = glue_pages(--order);       /* then without */
     if (!nf->window)
         return -XEN_ENOMEM;
+    nf->nr_pages = 1u << order;
     nf->first_pfn = glue_pfn(nf->window);
-    nf->first_ref = grant_range(NETFRONT_PAGES, &nf->entry);
+    nf->first_ref = grant_range(nf->nr_pages, &nf->entry);
     if (nf->first_ref == GRANT_NONE) {
-        glue_pages_free(nf->window, POOL_ORDER);
+        glue_pages_free(nf->window, order);
         return -XEN_ENOSPC;
     }
     for (unsigned int i = NETFRONT_PAGES; i-- > 0;)
         page_free_to(nf, i);
+    extents_init(nf);
     return 0;
 }
 
@@ -40,6 +47,7 @@ static void pool_prepare(struct netfront *nf)
         nf->entry[i].domid = nf->dev.peer_dom;
         nf->entry[i].frame = glue_frame(page_at(nf, i));
     }
+    extents_prepare(nf);
 }
 
 /* The backend is gone, or has let go: every page that it had is free again. */
@@ -53,11 +61,12 @@ static void pool_take_all(struct netfront *nf)
             page_free_to(nf, i);
     }
     nf->nr_rx = 0;
+    extents_take_all(nf);
 }
 
 static bool window_open(struct netfront *nf)
 {
-    struct sluice_flip_window w = { .va = (uintptr_t)nf->window, .slots = NETFRONT_PAGES,
+    struct sluice_flip_window w = { .va = (uintptr_t)nf->window, .slots = nf->nr_pages,
                                     .first_ref = nf->first_ref };
     long rc;
 
@@ -146,6 +155,10 @@ int netfront_page_get(struct netfront *nf)
 
 void netfront_page_put(struct netfront *nf, unsigned int page)
 {
+    if (unlikely(page >= NETFRONT_PAGES)) {
+        extent_put(nf, page);
+        return;
+    }
     BUG_ON(page >= NETFRONT_PAGES || nf->state[page] != PAGE_USER);
     page_free_to(nf, page);
     /* There was none: the backend may be waiting for pages to fill, and nothing else would wake us. */
@@ -153,9 +166,13 @@ void netfront_page_put(struct netfront *nf, unsigned int page)
         work_queue(&nf->work);
 }
 
-static __always_inline void put_one(uint8_t *state, uint16_t **to, uint32_t page)
+static __always_inline void put_one(struct netfront *nf, uint8_t *state, uint16_t **to, uint32_t page)
 {
-    BUG_ON(page >= NETFRONT_PAGES || state[page] != PAGE_USER);
+    if (unlikely(page >= NETFRONT_PAGES)) {
+        extent_put(nf, page);
+        return;
+    }
+    BUG_ON(state[page] != PAGE_USER);
     state[page] = PAGE_FREE;
     *(*to)++ = (uint16_t)page;
 }
@@ -168,10 +185,10 @@ void netfront_frames_put(struct netfront *nf, const struct netfront_frame *f, un
 
     for (const struct netfront_frame *end = f + n; f != end; f++) {
         if (likely(f->nr_frags == 1))
-            put_one(state, &to, f->frag[0].page);
+            put_one(nf, state, &to, f->frag[0].page);
         else
             for (const struct netfront_frag *g = f->frag, *last = g + f->nr_frags; g != last; g++)
-                put_one(state, &to, g->page);
+                put_one(nf, state, &to, g->page);
     }
     nf->nr_free = (unsigned int)(to - nf->free_page);
     if (unlikely(!was && nf->nr_free))      /* as above */
@@ -401,6 +418,7 @@ static void connect(struct netfront *nf)
     pool_take_all(nf);
     pool_prepare(nf);
     nf->wire = flips_wanted(nf) ? &wire_flip : &wire_standard;
+    nf->flip.extents = false;
     rc = bind_events(nf);
     if (!rc)
         rc = write_features(nf);
@@ -536,6 +554,11 @@ bool netfront_is_up(const struct netfront *nf)
 bool netfront_flips(const struct netfront *nf)
 {
     return nf->wire == &wire_flip;
+}
+
+bool netfront_extents(const struct netfront *nf)
+{
+    return nf->up && nf->flip.extents;
 }
 
 void netfront_mac(const struct netfront *nf, uint8_t mac[6])

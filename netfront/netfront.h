@@ -20,18 +20,21 @@
 #include "compiler.h"
 #include "xenabi.h"
 
-#define NETFRONT_PAGES     512          /* of the pool */
+#define NETFRONT_PAGES     512          /* of the pool, one by one */
+#define NETFRONT_EXTENTS   32           /* of it, behind those, with NETFRONT_BIG */
+#define NETFRONT_EXTENT_PAGES 16        /* of each */
 #define NETFRONT_HEAD_MAX  112          /* bytes of a frame in head */
 #define NETFRONT_BURST     32
 #define NETFRONT_FRAGS_MAX 17           /* pages that follow it: 64 KiB from any offset */
 
 struct netfront;
 
-/* A piece of a frame. */
+/* A piece of a frame: in a page, or in an extent, of which page is the first; there it may go on into those that follow, if it is
+ * longer than a page. */
 struct netfront_frag {
     uint32_t page;
-    uint16_t offset;
-    uint16_t len;                       /* 1..PAGE_SIZE - offset */
+    uint16_t offset;                    /* < PAGE_SIZE */
+    uint16_t len;                       /* 1..PAGE_SIZE - offset, or up to the end of the extent */
 };
 
 #define NETFRONT_CSUM_BLANK 0x01        /* TCP/UDP checksum holds only the pseudo-header's sum */
@@ -74,6 +77,7 @@ struct netfront_ops {
 #define NETFRONT_NO_FLIP   0x1          /* standard protocol */
 #define NETFRONT_COPY      0x2          /* the flip channel, but pages sent are to be copied */
 #define NETFRONT_NO_GSO    0x8          /* frames of at most the MTU */
+#define NETFRONT_BIG       0x10         /* frames may come in extents: the user knows what these are */
 #define NETFRONT_NO_OFFLOAD 0x4         /* take whole frames with right checksums only */
 
 /*
@@ -89,7 +93,13 @@ void netfront_mac(const struct netfront *nf, uint8_t mac[6]);
 
 /* The pool. A page without contents; -1: none left now, room() will be called. */
 int netfront_page_get(struct netfront *nf);
-void netfront_page_put(struct netfront *nf, unsigned int page);
+void netfront_page_put(struct netfront *nf, unsigned int page);     /* or an extent, by its first page */
+/*
+ * An extent without contents, by its first page: NETFRONT_EXTENT_PAGES pages, for one fragment, which cost little more than one. -1: none now, or
+ * this channel has none: single pages do. A frame has at most NETFRONT_FRAGS_MAX pages.
+ */
+int netfront_extent_get(struct netfront *nf);
+bool netfront_extents(const struct netfront *nf);   /* Does it have them? */
 /* The same for all nr_frags fragments of each of n frames. How many frames have their pages; the others have none. */
 unsigned int netfront_frames_get(struct netfront *nf, struct netfront_frame *f, unsigned int n);
 void netfront_frames_put(struct netfront *nf, const struct netfront_frame *f, unsigned int n);

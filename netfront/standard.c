@@ -121,6 +121,8 @@ static bool standard_send(struct netfront *nf, const struct netfront_frame *f)
     struct netif_tx_request *r;
     unsigned int id, page, at;
 
+    if (unlikely(nf->nr_pages > NETFRONT_PAGES) && extent_has_none(nf, f))
+        return netfront_sent(nf, f);
     if (s->nr_free_ids < need || s->tx_prod - s->tx_cons > SLOTS - need)
         standard_reap(nf, false);
     if (s->nr_free_ids < need || s->tx_prod - s->tx_cons > SLOTS - need) {

@@ -27,14 +27,23 @@
  * entry says what happened: IDLE, another frame is in the slot; else the guest ends the grant itself. The
  * same holds for a page of a received frame.
  *
+ * If both ends have extents (keys below): a fragment that goes beyond its page lies in an extent of flip.h, of which
+ * ref is the first page: pages ref, ref + 1, ... as far as it goes. The sender offers at least these. Sent ones come back by their first reference, all
+ * pages at once, in ring `ext`, not `ref`; there the receiver offers extents to be filled, too, each of NETFLIP_EXTENT pages,
+ * from which a frame takes as many as it needs: the others come back with it, unchanged and still on offer. Whoever has no
+ * use for extents takes the pages one by one. A frame has at most NETFLIP_FRAGS_MAX pages, whatever they lie in.
+ *
  * Wake-ups: whoever moves an index sends an event if the other side's _event index was passed, as in <xen/io/ring.h>:
  * new - event < new - old. A side that does not want to be woken sets its index to where it has been.
+ * Nobody is woken for offers of extents: single pages do as well.
  *
  * Store keys, all decimal numbers. The backend writes in its directory before state InitWait, if the
  * hypervisor flips:
  *      feature-sluice-flip     NETFLIP_VERSION
+ *      feature-sluice-flip-extents     1, if it has extents
  * A frontend that wants the channel writes in its own before state Connected, in place of tx-ring-ref and rx-ring-ref:
  *      request-sluice-flip     NETFLIP_VERSION
+ *      request-sluice-flip-extents     1: frames may have extents, in both directions
  *      flip-tx-refs            the NETFLIP_PAGES references of the transmit half, with blanks between them
  *      flip-rx-refs            the same of the receive half
  *      event-channel           or event-channel-tx and event-channel-rx, as for the standard rings
@@ -51,6 +60,8 @@
 
 #define NETFLIP_SLOTS       256u        /* of a half; a power of 2 */
 #define NETFLIP_REFS        512u        /* of a half; no more pages are on their way at one time */
+#define NETFLIP_EXTENT      16u         /* pages of an extent on offer; more than one are in a fragment */
+#define NETFLIP_EXTENTS     64u         /* of a half; no more are on their way at one time */
 #define NETFLIP_SLOT_BYTES  128u
 #define NETFLIP_PAGES       9u          /* index page, 8 pages of slots */
 
@@ -69,8 +80,14 @@
 struct netflip_frag {
     uint32_t ref;
     uint16_t offset;
-    uint16_t len;                       /* 1..PAGE_SIZE - offset */
+    uint16_t len;                       /* 1..PAGE_SIZE - offset; more in an extent, where offset < PAGE_SIZE */
 };
+
+/* How many pages a fragment is in. */
+static inline unsigned int netflip_frag_pages(unsigned int offset, unsigned int len)
+{
+    return (offset + len + 4095u) / 4096u;
+}
 
 /* 128 bytes, aligned to a cache line. */
 struct netflip_head {
@@ -106,19 +123,23 @@ struct netflip_index {
     uint32_t slot_prod;
     uint32_t cons_event;                /* wake me when slot_cons gets here or beyond */
     uint32_t ref_event;                 /* wake me when ref_prod gets here or beyond */
-    uint32_t pad0[13];
+    uint32_t ext_event;                 /* transmit half: wake me when ext_prod gets here or beyond */
+    uint32_t pad0[12];
     /* Written by the receiver. */
     uint32_t slot_cons;                 /* slots before this may be written again */
     uint32_t slot_event;                /* wake me when slot_prod gets here or beyond */
     uint32_t ref_prod;
-    uint32_t pad1[13];
-    uint8_t pad2[1920];
+    uint32_t ext_prod;
+    uint32_t pad1[12];
+    uint8_t pad2[1920 - NETFLIP_EXTENTS * 4u];
+    uint32_t ext[NETFLIP_EXTENTS];
     uint32_t ref[NETFLIP_REFS];
 };
 
 _Static_assert(sizeof(struct netflip_frag) == 8, "ABI");
 _Static_assert(sizeof(struct netflip_head) == NETFLIP_SLOT_BYTES, "ABI");
 _Static_assert(offsetof(struct netflip_index, slot_cons) == 64, "ABI");
+_Static_assert(offsetof(struct netflip_index, ext) == 2048 - 256, "ABI");
 _Static_assert(offsetof(struct netflip_index, ref) == 2048, "ABI");
 _Static_assert(sizeof(struct netflip_index) == 4096, "ABI");
 

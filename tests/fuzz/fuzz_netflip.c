@@ -53,6 +53,7 @@ static void make(unsigned int g)
     vif_write((domid_t)dom, FRONT, "mac", text);
     for (unsigned int i = 0; i < sizeof(front) / sizeof(front[0]); i++)
         vif_write((domid_t)dom, FRONT, front[i][0], front[i][1]);
+    vif_write((domid_t)dom, FRONT, "request-sluice-flip-extents", "1");
     vif_write((domid_t)dom, FRONT, "request-sluice-flip", g == 2 ? "0" : "1");
     vif_write((domid_t)dom, FRONT, "state", "4");
     snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", dom);
@@ -67,7 +68,7 @@ static void make(unsigned int g)
 static void move(unsigned int g, unsigned int which, unsigned int by)
 {
     struct netflip_index *tx = (void *)half[g][0], *rx = (void *)half[g][1];
-    uint32_t *index[] = { &tx->slot_prod, &rx->ref_prod, &rx->slot_cons, &tx->ref_event };
+    uint32_t *index[] = { &tx->slot_prod, &rx->ref_prod, &rx->slot_cons, &tx->ref_event, &rx->ext_prod };
 
     *index[which] += by == 255 ? 0x7fffff00u : by;
 }
@@ -101,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             data += len;
             size -= len;
         } else if (kind == 3) {
-            move(g, which % 4, len);
+            move(g, which & 16 ? 4 : which % 4, len);
         } else if (kind == 4) {
             fake_grant((domid_t)(g + 1), which % PAGES, NULL, false);
         } else if (kind == 5) {

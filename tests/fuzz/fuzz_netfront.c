@@ -3,7 +3,7 @@
  * fuzz_netfront.c - a backend that writes anything into the shared pages of a netfront at any time, maps and flips what it is
  * granted, and goes from any state to any other. No page may be lost or be in two places.
  */
-/* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <stdio.h>
@@ -24,13 +24,29 @@ static uint8_t *shared_page(struct netpeer *p, unsigned int n)
 /* One of the pages that the frontend has granted. */
 static grant_ref_t granted(struct netpeer *p, unsigned int which)
 {
-    for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
-        grant_ref_t ref = p->nf->first_ref + (which + i) % NETFRONT_PAGES;
+    for (unsigned int i = 0; i < p->nf->nr_pages; i++) {
+        grant_ref_t ref = p->nf->first_ref + (which + i) % p->nf->nr_pages;
 
         if (front_entry(ref)->flags)
             return ref;
     }
     return GRANT_NONE;
+}
+
+/* The same in an extent, with all its pages flipped, or some, or none. */
+static void bring_extent(struct netpeer *p, unsigned int n, unsigned int len, unsigned int flags)
+{
+    grant_ref_t ref = netpeer_posted_extent(p);
+    struct netflip_head *h;
+
+    if (!ref)
+        return;
+    h = netpeer_head(p, 66, n * len);
+    h->nr_frags = 1;
+    h->flags = (uint8_t)flags;
+    *netpeer_frag(h) = (struct netflip_frag){ ref, (uint16_t)(n * 7), (uint16_t)(n * len) };
+    (void)netpeer_flip_extent(ref, flags & 0x80 ? netflip_frag_pages(n * 7, n * len) % 17 : n % 16, 0x66);
+    netpeer_push(p);
 }
 
 /* Something nearly right: a frame in pages that are on offer. */
@@ -59,8 +75,14 @@ static void give_back(struct netpeer *p, unsigned int which)
         netpeer_answer(p, netpeer_sent_id(p), which & 1 ? NETIF_RSP_NULL : NETIF_RSP_OKAY);
         return;
     }
-    for (unsigned int i = 0; i < which % 8; i++)
-        netpeer_give_back(p, netpeer_sent(p));
+    for (unsigned int i = 0; i < which % 8; i++) {
+        grant_ref_t ref = netpeer_sent(p);
+
+        if (ref - p->nf->first_ref < NETFRONT_PAGES)
+            netpeer_give_back(p, ref);
+        else
+            netpeer_give_extent(p, ref);
+    }
 }
 
 static void act(struct netpeer *p, unsigned int kind, unsigned int a, unsigned int b)
@@ -76,7 +98,9 @@ static void act(struct netpeer *p, unsigned int kind, unsigned int a, unsigned i
         (void)front_flip(ref, 0x55);
         break;
     case 2:
-        if (b & 1)
+        if (p->flips && netfront_extents(p->nf) && a >= 128)
+            (void)netpeer_send_extent(p, b * 16, a % 15 * 4096 + b + 1);
+        else if (b & 1)
             (void)netpeer_send_burst(p, b % (NETFRONT_BURST + 1), a % (NETFRONT_FRAGS_MAX + 1));
         else
             (void)netpeer_send(p, a % (NETFRONT_FRAGS_MAX + 1));
@@ -92,7 +116,9 @@ static void act(struct netpeer *p, unsigned int kind, unsigned int a, unsigned i
         fake_advance(10 * NS_PER_MS);
         break;
     case 6:
-        if (shared_page(p, 0))
+        if (shared_page(p, 0) && p->flips && netfront_extents(p->nf) && b & 1)
+            bring_extent(p, a % 20, b * 16, a);
+        else if (shared_page(p, 0))
             bring_frame(p, a % 20, b * 16, a);
         break;
     default:
@@ -113,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     started = true;
     if (!size)
         return 0;
-    p = netpeer_get(data[0] & 1);
+    p = netpeer_get(data[0] & 4 ? 2 : data[0] & 1);
     fake_log[0] = '\0';
     if (!netpeer_come_up(p))
         abort();
@@ -140,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     netpeer_close(p);
     if (netpeer_pages(p, PAGE_FREE) != NETFRONT_PAGES || !netpeer_pages_right(p) || front_grants() ||
-        front_pages() != 2 * NETFRONT_PAGES)
+        front_pages() != NETPEER_PAGES || p->nf->nr_free_extents != extent_count(p->nf))
         abort();
     if (!netpeer_come_up(p) || !netpeer_works(p))
         abort();

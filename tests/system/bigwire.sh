@@ -19,7 +19,7 @@ in_ns python3 tests/system/tapmirror.py tap0 00:16:3e:00:00:fe > "$tmp/mirror" 2
 wait_for 20 ready "$tmp/mirror" || flunk "the mirror"
 
 guest() {   # NAME, byte of its address, sizes, more
-    printf 'name="%s"\nmemory=12\nkernel="frames"\nextra="role=source back peer=00:16:3e:00:00:fe sizes=%s %s stay"\nvif=["mac=00:16:3e:00:00:%s"]\n' \
+    printf 'name="%s"\nmemory=16\nkernel="frames"\nextra="role=source back peer=00:16:3e:00:00:fe sizes=%s %s stay"\nvif=["mac=00:16:3e:00:00:%s"]\n' \
         "$1" "$3" "$4" "$2" > "$tmp/$1.cfg"
 }
 guest big 1 20000,65226 "mode=flip count=1600 window=16 big=3"

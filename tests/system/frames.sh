@@ -7,7 +7,7 @@ cp build/guests/frames "$tmp/"
 files=() names=""
 sources=0 sizes=0
 domain() {  # NAME, last byte of its address, command line
-    printf 'name="%s"\nmemory=12\nkernel="frames"\nextra="%s"\nvif=["mac=00:16:3e:00:00:%s"]\n' "$1" "$3" "$2" > "$tmp/$1.cfg"
+    printf 'name="%s"\nmemory=16\nkernel="frames"\nextra="%s"\nvif=["mac=00:16:3e:00:00:%s"]\n' "$1" "$3" "$2" > "$tmp/$1.cfg"
     files+=("$tmp/$1.cfg") names+="\"$1.cfg\", "
 }
 source_domain() {  # NAME, PEER, SIZES, command line

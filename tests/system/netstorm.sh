@@ -10,7 +10,7 @@ api_host 768 "$tmp/netstorm"
 mac() { printf '00:16:3e:00:01:%02x' "$1"; }
 # create NAME NUMBER WORDS [on_crash]
 create() {
-    printf 'name = "%s"\nkernel = "netstorm"\nmemory = 12\nextra = "%s"\nvif = [ "mac=%s" ]\non_crash = "%s"\n' \
+    printf 'name = "%s"\nkernel = "netstorm"\nmemory = 16\nextra = "%s"\nvif = [ "mac=%s" ]\non_crash = "%s"\n' \
         "$1" "$3" "$(mac "$2")" "${4:-preserve}" | api POST /v1/domains --data-binary @- > /dev/null
 }
 all="flips standard renews changes"

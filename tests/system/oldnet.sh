@@ -6,7 +6,7 @@
 cp build/guests/{frames,oldnet} "$tmp/"
 printf 'name="old"\nmemory=12\nkernel="oldnet"\nvif=["mac=00:16:3e:00:00:01"]\n' > "$tmp/old.cfg"
 source_cfg() {  # NAME, last byte of its address, words
-    printf 'name="%s"\nmemory=12\nkernel="frames"\nextra="role=source peer=00:16:3e:00:00:01 back stay count=400 window=24 sizes=64,113,1000,1514 %s"\nvif=["mac=00:16:3e:00:00:%s"]\n' "$1" "$3" "$2" > "$tmp/$1.cfg"
+    printf 'name="%s"\nmemory=16\nkernel="frames"\nextra="role=source peer=00:16:3e:00:00:01 back stay count=400 window=24 sizes=64,113,1000,1514 %s"\nvif=["mac=00:16:3e:00:00:%s"]\n' "$1" "$3" "$2" > "$tmp/$1.cfg"
 }
 source_cfg flip 02 mode=flip
 source_cfg standard 03 mode=standard

@@ -6,7 +6,7 @@
 cp build/guests/tcpbulk "$tmp/"
 names=""
 domain() {  # NAME, last byte of its addresses, command line
-    printf 'name="%s"\nmemory=12\nkernel="tcpbulk"\nextra="check=full ip=10.0.0.%s %s"\nvif=["mac=00:16:3e:00:00:%s"]\n' \
+    printf 'name="%s"\nmemory=16\nkernel="tcpbulk"\nextra="check=full ip=10.0.0.%s %s"\nvif=["mac=00:16:3e:00:00:%s"]\n' \
         "$1" "$((16#$2))" "$3" "$2" > "$tmp/$1.cfg"
     names+="\"$1.cfg\", "
 }

@@ -15,7 +15,7 @@ cards() {   # the arguments that connect them
 }
 create() {  # NAME, command line
     n=$((${n:-16} + 1))
-    printf 'name="%s"\nmemory=12\nkernel="frames"\nextra="%s"\nvif=["mac=00:16:3e:00:00:%x"]\n' "$1" "$2" "$n" |
+    printf 'name="%s"\nmemory=16\nkernel="frames"\nextra="%s"\nvif=["mac=00:16:3e:00:00:%x"]\n' "$1" "$2" "$n" |
         api POST /v1/domains --data-binary @- > /dev/null
 }
 free_pages() { api GET /v1/host | jq .memory_free_pages; }

@@ -32,10 +32,11 @@ struct guest {
     uint8_t half[2][NETFLIP_PAGES][4096] __aligned(4096);
     struct netflip_index *tx, *rx;
     struct netflip_head *tx_slot, *rx_slot;
-    uint32_t tx_prod, rx_cons, tx_ref_cons, rx_ref_prod;
+    uint32_t tx_prod, rx_cons, tx_ref_cons, rx_ref_prod, tx_ext_cons;
     uint8_t page[PAGES][4096] __aligned(4096);
 };
 
+static bool extents;                    /* a and b have them, c does not */
 static struct guest a = { .dom = 1 }, b = { .dom = 2 }, c = { .dom = 3 };
 static struct netflip_head got;         /* the slot that rx_take() took */
 static struct netflip_frag got_frag[NETFLIP_FRAGS_MAX];
@@ -52,7 +53,7 @@ static void come_up(struct guest *g)
     g->tx_slot = (void *)g->half[0][1];
     g->rx_slot = (void *)g->half[1][1];
     g->tx->slot_event = g->rx->slot_event = g->rx->cons_event = g->rx->ref_event = 1;
-    g->tx_prod = g->rx_cons = g->tx_ref_cons = g->rx_ref_prod = 0;
+    g->tx_prod = g->rx_cons = g->tx_ref_cons = g->rx_ref_prod = g->tx_ext_cons = 0;
     for (unsigned int h = 0; h < 2; h++) {
         text[0] = '\0';
         for (unsigned int i = 0; i < NETFLIP_PAGES; i++) {
@@ -62,6 +63,7 @@ static void come_up(struct guest *g)
         text[strlen(text) - 1] = '\0';
         vif_write(g->dom, FRONT, key[h], text);
     }
+    vif_write(g->dom, FRONT, "request-sluice-flip-extents", extents && g->dom != 3 ? "1" : "0");
     vif_write(g->dom, FRONT, "request-sluice-flip", "1");
     vif_write(g->dom, FRONT, "event-channel-tx", "7");
     vif_write(g->dom, FRONT, "event-channel-rx", "8");
@@ -87,8 +89,15 @@ static int setup(void **unused)
     return 0;
 }
 
+static int setup_extents(void **unused)
+{
+    extents = true;
+    return setup(unused);
+}
+
 static int teardown(void **unused)
 {
+    extents = false;
     vif_remove(1);
     vif_remove(2);
     vif_remove(3);
@@ -184,7 +193,7 @@ static unsigned int rx_take(struct guest *g)
         }
         got_frag[i] = *f++;
         assert_in_range(got_frag[i].ref, REF + 32, REF + 63);
-        assert_in_range(got_frag[i].offset + got_frag[i].len, 1, 4096);
+        assert_in_range(got_frag[i].offset + got_frag[i].len, 1, extents && got_frag[i].ref % 16 == REF % 16 ? 65536 : 4096);
         memcpy(got_bytes + len, g->page[got_frag[i].ref - REF] + got_frag[i].offset, got_frag[i].len);
         len += got_frag[i].len;
     }
@@ -207,6 +216,217 @@ static void expect_bytes(unsigned int at, unsigned int len, unsigned int value)
 {
     for (unsigned int i = 0; i < len; i++)
         assert_int_equal(got_bytes[at + i], value);
+}
+
+/* An extent of n pages from i on, in the guest's own words; and the fragment. */
+static struct netflip_frag extent(struct guest *g, unsigned int i, unsigned int offset, unsigned int len)
+{
+    for (unsigned int k = 0; k < netflip_frag_pages(offset, len); k++) {
+        memset(g->page[i + k], (int)(0x40 + i + k), 4096);
+        fake_offer(g->dom, REF + i + k, g->page[i + k]);
+    }
+    return (struct netflip_frag){ REF + i, (uint16_t)offset, (uint16_t)len };
+}
+
+/* A frame of 66 bytes and an extent. */
+static struct netflip_head *send_extent(struct guest *g, unsigned int to, unsigned int i, unsigned int offset, unsigned int len)
+{
+    struct netflip_head *h = head(g, to, 66);
+
+    h->nr_frags = 1;
+    h->len = (uint16_t)(66 + len);
+    h->flags = NETFLIP_GSO_TCPV4;
+    h->gso_size = 1448;
+    frags_of(h)[0] = extent(g, i, offset, len);
+    return h;
+}
+
+/* Pages 32 to 47, or 48 to 63. */
+static void offer_extent(struct guest *g, unsigned int i)
+{
+    for (unsigned int k = 0; k < NETFLIP_EXTENT; k++) {
+        memset(g->page[i + k], 0xee, 4096);
+        fake_offer(g->dom, REF + i + k, g->page[i + k]);
+    }
+    g->rx->ext[g->rx->ext_prod % NETFLIP_EXTENTS] = REF + i;
+    g->rx->ext_prod++;
+}
+
+/* Is it one extent that has come back, the one from page i on, and no single page? */
+static void expect_extent_back(struct guest *g, unsigned int i)
+{
+    assert_int_equal(g->tx->ext_prod, g->tx_ext_cons + 1);
+    assert_int_equal(g->tx->ext[g->tx_ext_cons++ % NETFLIP_EXTENTS], REF + i);
+    assert_int_equal(given_back(g), 0);
+}
+
+/* What is at byte `at` of the frame: len bytes of pages from i on, from that offset in the first. */
+static void expect_pages(unsigned int at, unsigned int i, unsigned int offset, unsigned int len)
+{
+    for (unsigned int k = 0; k < len; k++)
+        assert_int_equal(got_bytes[at + k], 0x40 + i + (offset + k) / 4096);
+}
+
+/* Extents ----------------------------------------------------------------------------------- */
+
+static void extents_go_over_whole(void **unused)
+{
+    static const unsigned int len[] = { 15 * 4096 + 100, 65536 - 66 - 100, 4097, 3 * 4096 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(len); i++) {
+        unsigned int offset = i == 1 ? 100 : 0, n = netflip_frag_pages(offset, len[i]);
+
+        fake_flipped = fake_flip_calls = 0;
+        offer_extent(&b, 32 + i % 2 * 16);
+        (void)send_extent(&a, 2, i % 2 * 16, offset, len[i]);
+        push(&a);
+        assert_int_equal(fake_flipped, n);
+        assert_int_equal(fake_flip_calls, 1);
+        assert_int_equal(rx_take(&b), 66 + len[i]);
+        assert_int_equal(got.nr_frags, 1);
+        assert_int_equal(got.flags, NETFLIP_GSO_TCPV4);
+        assert_int_equal(got_frag[0].ref, REF + 32 + i % 2 * 16);
+        assert_int_equal(got_frag[0].offset, offset);
+        expect_pages(66, i % 2 * 16, offset, len[i]);
+        expect_extent_back(&a, i % 2 * 16);
+        for (unsigned int k = 0; k < NETFLIP_EXTENT; k++)
+            assert_int_equal(fake_is_granted(2, got_frag[0].ref + k), k >= n);
+    }
+    assert_int_equal(fake_copies, 0);
+    /* Two in one call. */
+    fake_flip_calls = 0;
+    offer_extent(&b, 32);
+    offer_extent(&b, 48);
+    (void)send_extent(&a, 2, 0, 0, 65000);
+    (void)send_extent(&a, 2, 16, 0, 65000);
+    push(&a);
+    assert_int_equal(fake_flip_calls, 1);
+    for (unsigned int i = 0; i < 2; i++) {
+        assert_int_equal(rx_take(&b), 65066);
+        expect_pages(66, i * 16, 0, 65000);
+    }
+    assert_int_equal(a.tx->ext_prod, 6);
+}
+
+/* To a guest that has none, or none on offer: page by page. */
+static void extents_to_single_pages(void **unused)
+{
+    for (unsigned int to = 2; to <= 3; to++) {
+        struct guest *g = to == 2 ? &b : &c;
+
+        fake_flipped = 0;
+        offer(g, 20);
+        (void)send_extent(&a, to, 0, 10, 60000);
+        push(&a);
+        assert_int_equal(fake_flipped, 15);
+        assert_int_equal(fake_copies, 0);
+        assert_int_equal(rx_take(g), 60066);
+        assert_int_equal(got.nr_frags, 15);
+        expect_pages(66, 0, 10, 60000);
+        expect_extent_back(&a, 0);
+    }
+    /* Beside other fragments: in the order in which they stand. */
+    {
+        struct netflip_head *h = head(&a, 2, 66);
+
+        fake_flipped = 0;
+        offer(&b, 10);
+        h->nr_frags = 3;
+        h->len = 66 + 500 + 9000 + 700;
+        h->flags = NETFLIP_GSO_TCPV4;
+        h->gso_size = 1000;
+        frags_of(h)[0] = extent(&a, 20, 0, 500);
+        frags_of(h)[1] = extent(&a, 0, 0, 9000);
+        frags_of(h)[2] = extent(&a, 21, 4096 - 700, 700);
+        push(&a);
+        assert_int_equal(rx_take(&b), 66 + 500 + 9000 + 700);
+        expect_pages(66, 20, 0, 500);
+        expect_pages(566, 0, 0, 9000);
+        expect_pages(9566, 21, 4096 - 700, 700);
+        assert_int_equal(fake_flipped, 5);
+        assert_int_equal(a.tx->ext_prod, 3);
+        assert_int_equal(given_back(&a), 2);
+    }
+}
+
+static void extents_are_copied(void **unused)
+{
+    fake_flips_busy = true;
+    offer_extent(&b, 32);
+    (void)send_extent(&a, 2, 0, 5, 40000);
+    push(&a);
+    assert_int_equal(fake_flipped, 0);
+    assert_int_equal(rx_take(&b), 40066);
+    assert_int_equal(got.nr_frags, 1);
+    assert_false(got.flags & NETFLIP_LOST);
+    expect_pages(66, 0, 5, 40000);
+    expect_extent_back(&a, 0);
+    fake_flips_busy = false;
+    /* One page of it cannot even be copied. */
+    offer_extent(&b, 48);
+    (void)send_extent(&a, 2, 0, 0, 40000);
+    fake_grant(1, REF + 5, NULL, false);
+    push(&a);
+    assert_int_equal(rx_take(&b), 40066);
+    assert_true(got.flags & NETFLIP_LOST);
+    expect_extent_back(&a, 0);
+    /* The sender asks for it; and a flood. */
+    offer(&b, 32);
+    offer(&c, 32);
+    send_extent(&a, 2, 0, 0, 40000)->flags |= NETFLIP_COPY;
+    push(&a);
+    assert_int_equal(rx_take(&b), 40066);
+    expect_pages(66, 0, 0, 40000);
+    expect_extent_back(&a, 0);
+    send_extent(&a, 0xff, 0, 3000, 1400)->flags = 0;
+    push(&a);
+    assert_int_equal(rx_take(&b), 1466);
+    expect_pages(66, 0, 3000, 1400);
+    assert_int_equal(rx_take(&c), 1466);
+    expect_pages(66, 0, 3000, 1400);
+    assert_int_equal(fake_nic_len[fake_nic_got - 1], 1466);
+    expect_extent_back(&a, 0);
+    assert_int_equal(fake_flipped, 0);
+    assert_int_equal(vif_state(a.dom) + vif_state(b.dom) + vif_state(c.dom), 12);
+}
+
+static void bad_extents_fail_the_vif(void **unused)
+{
+    const struct { unsigned int nr, offset, len; } bad[] = {
+        { 1, 4096, 5000 }, { 1, 65535, 10000 }, { 1, 4000, 0 }, { 1, 4095, 65000 }, { 2, 0, 32768 },
+    };
+
+    for (unsigned int i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
+        struct netflip_head *h = head(&a, i & 1 ? 2 : 3, 66);
+
+        offer(&b, 4);
+        offer_extent(&b, 32);
+        h->nr_frags = (uint8_t)(bad[i / 2].nr + (bad[i / 2].nr == 2 ? 1 : 0));
+        h->len = (uint16_t)(66 + bad[i / 2].len);
+        h->flags = NETFLIP_GSO_TCPV4;
+        h->gso_size = 1000;
+        for (unsigned int k = 0; k < h->nr_frags; k++)
+            frags_of(h)[k] = (struct netflip_frag){ REF, (uint16_t)bad[i / 2].offset, (uint16_t)bad[i / 2].len };
+        push(&a);
+        assert_int_equal(vif_state(a.dom), 5);
+        vif_begin_anew(a.dom);
+        come_up(&a);
+        assert_int_equal(vif_state(a.dom), 4);
+    }
+    assert_int_equal(rx_take(&b), 0);
+    /* A guest that has not asked for them; and one that offers more than there is room for. */
+    (void)send_extent(&c, 2, 0, 0, 5000);
+    push(&c);
+    assert_int_equal(vif_state(c.dom), 5);
+    for (unsigned int i = 0; i < 3; i++) {
+        b.rx->ext_prod = i == 0 ? NETFLIP_EXTENTS + 1 : i == 1 ? 0x80000000u : 0xffffffffu;
+        (void)send_extent(&a, 2, 0, 0, 5000);
+        push(&a);
+        assert_int_equal(vif_state(b.dom), 5);
+        vif_begin_anew(b.dom);
+        come_up(&b);
+    }
+    assert_int_equal(vif_state(a.dom) + vif_state(b.dom), 8);
 }
 
 /* Frames ------------------------------------------------------------------------------------ */
@@ -867,6 +1087,9 @@ int main(void)
         T(bad_indices_fail_the_vif), T(bad_references_of_rings),
         T(frames_from_the_wire_are_flipped), T(frames_from_the_wire_to_a_bad_offer),
         T(frames_of_several_pages_from_the_wire),
+#define E(f) cmocka_unit_test_setup_teardown(f, setup_extents, teardown)
+        E(extents_go_over_whole), E(extents_to_single_pages), E(extents_are_copied), E(bad_extents_fail_the_vif),
+        E(big_frames_take_more_slots), E(order_is_kept), E(each_refusal_in_turn), E(an_end_dies),
     };
 
     bridge_init();

@@ -4,7 +4,7 @@
  * page has one place, nothing outside of the pages is touched, the vif goes down with one line that says why (or a
  * frame is lost), and a right backend can connect again.
  */
-/* LINK: netfront/netfront.c netfront/flip.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <pthread.h>
@@ -29,6 +29,15 @@ static int setup_flip(void **unused)
     return 0;
 }
 
+static int setup_extents(void **unused)
+{
+    p = netpeer_get(2);
+    assert_true(netpeer_come_up(p));
+    assert_true(netfront_flips(p->nf) && netfront_extents(p->nf));
+    fake_log[0] = '\0';
+    return 0;
+}
+
 static int setup_standard(void **unused)
 {
     p = netpeer_get(1);
@@ -45,7 +54,8 @@ static int teardown(void **unused)
     assert_true(netpeer_pages_right(p));
     assert_int_equal(netpeer_pages(p, PAGE_FREE), NETFRONT_PAGES);
     assert_int_equal(front_grants(), 0);
-    assert_int_equal(front_pages(), 2 * NETFRONT_PAGES);
+    assert_int_equal(front_pages(), NETPEER_PAGES);
+    assert_int_equal(p->nf->nr_free_extents, extent_count(p->nf));
     assert_true(netpeer_come_up(p));
     assert_true(netpeer_works(p));
     netpeer_close(p);
@@ -746,6 +756,182 @@ static void flip_while_ending(void **unused)
     netfront_page_put(nf, (unsigned int)page);
 }
 
+/* Extents ------------------------------------------------------------------------------------ */
+
+static grant_ref_t received_in;
+static unsigned int received_len;
+
+/* A frame in the next extent on offer, of which n pages are flipped. */
+static struct netflip_head *one_extent(unsigned int offset, unsigned int len, unsigned int n)
+{
+    struct netflip_head *h = netpeer_head(p, 66, len);
+
+    received_in = netpeer_posted_extent(p);
+    received_len = 66 + len;
+    assert_int_not_equal(received_in, 0);
+    h->nr_frags = 1;
+    h->flags = NETFLIP_GSO_TCPV4;
+    h->gso_size = 1448;
+    *netpeer_frag(h) = (struct netflip_frag){ received_in, (uint16_t)offset, (uint16_t)len };
+    assert_true(netpeer_flip_extent(received_in, n, 0x44));
+    return h;
+}
+
+static struct netfront_stats stats(void)
+{
+    struct netfront_stats s;
+
+    netfront_get_stats(p->nf, &s);
+    return s;
+}
+
+static void extents_received(void **unused)
+{
+    static const unsigned int len[] = { 65469, 60000, 5000, 4097, 100, 3 * 4096 };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(len); i++) {
+        for (unsigned int flipped = 0; flipped < 3; flipped++) {
+            unsigned int offset = i % 2 * 50, n = netflip_frag_pages(offset, len[i]);
+            unsigned int now = flipped == 0 ? n : flipped == 1 ? 0 : n / 2;     /* all, none, some (one by one) */
+            struct netfront_stats was = stats();
+
+            p->got = 0;
+            (void)one_extent(offset, len[i], now);
+            netpeer_push(p);
+            netpeer_event(p);
+            assert_int_equal(p->got, 1);
+            assert_int_equal(p->last.len, 66 + len[i]);
+            assert_int_equal(p->last.nr_frags, 1);
+            assert_int_equal(p->last.frag[0].len, len[i]);
+            assert_int_equal(p->last.gso_size, 1448);
+            assert_int_equal(stats().rx_flipped - was.rx_flipped, now);
+            assert_int_equal(stats().rx_copied - was.rx_copied, n - now);
+            assert_true(netpeer_pages_right(p) && front_frames_right());
+        }
+    }
+    assert_true(netpeer_works(p));
+}
+
+static void extents_sent(void **unused)
+{
+    static const unsigned int len[] = { 65469, 60000, 5000, 4097, 100 };
+
+    for (unsigned int i = 0; i < 3 * ARRAY_SIZE(len); i++) {
+        unsigned int offset = i % 3 * 20, n = netflip_frag_pages(offset, len[i / 3]);
+        struct netfront_stats was = stats();
+        grant_ref_t ref;
+
+        assert_true(netpeer_send_extent(p, offset, len[i / 3]));
+        netpeer_event(p);
+        ref = netpeer_sent(p);
+        for (unsigned int k = 0; k < NETFRONT_EXTENT_PAGES; k++)
+            assert_int_equal(front_entry(ref + k)->flags, k >= n ? 0 : GTF_permit_access | SLUICE_GTF_flip |
+                                                                       (k ? 0 : SLUICE_GTF_flip_more(n - 1)));
+        if (i % 3 != 1)
+            assert_true(netpeer_flip_extent(ref, i % 3 ? n / 2 : n, 0));
+        if (n == 1 && i % 2)
+            netpeer_give_back(p, ref);      /* as the page that it is */
+        else
+            netpeer_give_extent(p, ref);
+        netpeer_event(p);
+        assert_int_equal(stats().tx_flipped - was.tx_flipped, i % 3 == 0 ? n : i % 3 == 1 ? 0 : n / 2);
+        assert_int_equal(stats().tx_copied - was.tx_copied, i % 3 == 0 ? 0 : i % 3 == 1 ? n : n - n / 2);
+        assert_true(netpeer_pages_right(p) && front_frames_right());
+    }
+    /* Until there are none; the one who waits hears of those that come back. */
+    for (unsigned int i = 0; i < NETFRONT_EXTENTS - RX_EXTENTS; i++)
+        assert_true(netpeer_send_extent(p, 0, 5000));
+    assert_false(netpeer_send_extent(p, 0, 5000));
+    assert_int_equal(p->tx->ext_event, p->ext_prod + 1);
+    netpeer_give_extent(p, netpeer_sent(p));
+    assert_true(netpeer_send_extent(p, 0, 5000));
+}
+
+static void ext_ref_single(struct netflip_head *h) { netpeer_frag(h)->ref = netpeer_posted(p); }
+static void ext_ref_midst(struct netflip_head *h) { netpeer_frag(h)->ref++; }
+static void ext_ref_free(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->first_ref + p->nf->free_extent[0]; }
+static void ext_ref_after(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->first_ref + p->nf->nr_pages; }
+static void ext_offset(struct netflip_head *h) { netpeer_frag(h)->offset = 4096; }
+static void ext_offset_most(struct netflip_head *h) { netpeer_frag(h)->offset = 65535; }
+static void ext_end(struct netflip_head *h) { netpeer_frag(h)->offset = 4095; netpeer_frag(h)->len = 65535; }
+static void ext_empty(struct netflip_head *h) { netpeer_frag(h)->len = 0; }
+static void ext_kept(struct netflip_head *h)
+{
+    front_flip(netpeer_frag(h)->ref + 3, 0);
+    front_entry(netpeer_frag(h)->ref + 2)->flags |= GTF_reading;
+}
+
+static void extents_bad(void **unused)
+{
+    static const struct { void (*spoil)(struct netflip_head *); const char *why; } bad[] = {
+        { ext_ref_single, "not within its page" }, { ext_ref_midst, "it brings a page that it does not have" },
+        { ext_ref_free, "it brings a page that it does not have" }, { ext_ref_after, "it brings a page that it does not have" },
+        { ext_offset, "not within its page" }, { ext_offset_most, "not within its page" }, { ext_end, "not within its page" },
+        { ext_empty, "not within its page" }, { gso_nothing, "to be cut in no known way" }, { gso_both, "to be cut in no known way" },
+        { ext_kept, "it keeps a page that it gave back" },
+    };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct netflip_head *h = one_extent(0, 40000, i % 2 ? 10 : 0);
+
+        if (i < 8)
+            h->flags = 0;
+        h->gso_size = bad[i].spoil == gso_nothing ? 0 : 1448;
+        bad[i].spoil(h);
+        p->got = 0;
+        netpeer_push(p);
+        expect_down(bad[i].why);
+        assert_int_equal(p->got, 0);
+        come_up_again();
+        assert_true(netpeer_works(p));
+    }
+    /* Twice; one that was not sent; more of them than there is room for. */
+    *netpeer_frag(one_extent(0, 40000, 10)) = *netpeer_frag(one_extent(0, 40000, 10));
+    netpeer_push(p);
+    expect_down("it brings a page that it does not have");
+    come_up_again();
+    netpeer_give_extent(p, p->nf->first_ref + NETFRONT_PAGES);
+    expect_down("it gives back a page that it does not have");
+    come_up_again();
+    p->tx->ext_prod = NETFLIP_EXTENTS + 1;
+    expect_down("it gives back more extents than there is room for");
+    come_up_again();
+    /* Lost frames; lengths that do not add up. */
+    one_extent(0, 40000, 10)->flags |= NETFLIP_LOST;
+    one_extent(0, 40000, 10)->len--;
+    netpeer_push(p);
+    expect_lost(lost_now() + 2);
+    assert_true(netpeer_works(p));
+}
+
+/* It is mapped when the backend goes: lost until that one lets go. One that the user has meanwhile cannot be sent to one who has none. */
+static void extents_and_backends(void **unused)
+{
+    uint8_t head[NETFRONT_HEAD_MAX] = { 2 };
+    struct netfront_frame f = { .head = head, .head_len = 66, .len = 66 + 5000, .nr_frags = 1 };
+    grant_ref_t ref = netpeer_posted_extent(p);
+    int page = netfront_extent_get(p->nf);
+
+    assert_true(page >= NETFRONT_PAGES);
+    front_entry(ref + 7)->flags |= GTF_reading;
+    netpeer_unmap(p);
+    netpeer_state_to(p, "6");
+    assert_int_equal(p->nf->nr_free_extents, NETFRONT_EXTENTS - 2);
+    netpeer_write(p, "feature-sluice-flip", "1");
+    netpeer_write(p, "feature-sluice-flip-extents", "0");
+    assert_true(netpeer_connect(p));
+    assert_false(netfront_extents(p->nf));
+    assert_int_equal(netfront_extent_get(p->nf), -1);
+    assert_int_equal(p->rx->ext_prod, 0);
+    f.frag[0] = (struct netfront_frag){ (uint32_t)page, 0, 5000 };
+    assert_true(netfront_send(p->nf, &f));
+    netpeer_event(p);
+    assert_int_equal(p->tx->slot_prod, 0);
+    assert_true(netpeer_works(p));
+    assert_int_equal(p->nf->nr_free_extents, NETFRONT_EXTENTS - 1);
+    front_entry(ref + 7)->flags &= (uint16_t)~GTF_reading;
+}
+
 int main(void)
 {
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_flip, teardown)
@@ -758,6 +944,9 @@ int main(void)
         F(keys), S(keys), F(no_such_vif), F(any_state), S(any_state), F(closing_is_answered), S(closing_is_answered),
         F(rings_kept), S(rings_kept), F(pages_kept),
         S(pages_kept), F(suspended), S(suspended), F(flip_while_ending),
+#define E(f) cmocka_unit_test_setup_teardown(f, setup_extents, teardown)
+        E(extents_received), E(extents_sent), E(extents_bad), E(extents_and_backends), E(flip_bursts), E(flip_mixture),
+        E(any_state), E(rings_kept), E(suspended),
     };
 
     netpeer_init();

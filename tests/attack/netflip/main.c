@@ -80,6 +80,7 @@ static bool connect(struct channel *c)
     write_refs(c, 0, "flip-tx-refs");
     write_refs(c, 1, "flip-rx-refs");
     (void)xs_printf(0, c->dev.path, "event-channel", "%u", c->port);
+    (void)xs_printf(0, c->dev.path, "request-sluice-flip-extents", "1");
     (void)xs_printf(0, c->dev.path, "request-sluice-flip", "1");
     (void)xs_printf(0, c->dev.path, "feature-gso-tcpv4", "1");
     (void)xbdev_set_state(&c->dev, XenbusStateConnected);
@@ -263,6 +264,13 @@ static void tame(struct netflip_head *h, uint32_t kind, unsigned int to)
         f[i].offset %= 2048;
         f[i].len = (uint16_t)(1 + f[i].len % 480);
     }
+    if ((kind & 4) && random_u32() % 4 == 0) {          /* an extent, maybe beyond the window */
+        f->offset = (uint16_t)(random_u32() % 4096);
+        f->len = (uint16_t)(1 + random_u32() % (kind & 8 ? 20000 : 65535));
+        h->nr_frags = (uint8_t)(kind & 1 ? 1 : h->nr_frags);
+        h->gso_size = 1000;
+        h->flags |= NETFLIP_GSO_TCPV4;
+    }
     if ((kind & 5) == 5) {
         h->len = 66;
         for (unsigned int i = 0; i < h->nr_frags; i++)
@@ -295,6 +303,15 @@ static void play(unsigned int page)
         offer(page);
         break;
     }
+}
+
+/* Offers it and those behind it as one. */
+static void extent(unsigned int page, unsigned int n)
+{
+    n = MIN(n, PAGES - page);
+    for (unsigned int i = n; i-- > 0;)
+        store_release(&entry[page + i].flags,
+                      (uint16_t)(GTF_permit_access | SLUICE_GTF_flip | (i ? 0 : SLUICE_GTF_flip_more(n - 1))));
 }
 
 static void set_right(void)
@@ -334,11 +351,15 @@ static void noise(uint32_t kind)
                 tame(h, kind, !k);
                 c->rx->ref[(c->rx->ref_prod + i) % NETFLIP_REFS] =
                     kind & 8 ? first_ref + page : random_u32();
+                c->rx->ext[(c->rx->ext_prod + i) % NETFLIP_EXTENTS] = kind & 8 ? first_ref + page : random_u32();
                 if (kind & 16)
                     play(page);
                 else
                     offer(page);
+                if (random_u32() % 2)
+                    extent(page, 1 + random_u32() % 16);
             }
+            store_release(&c->rx->ext_prod, c->rx->ext_prod + (kind & 4 ? n : random_u32() % 4));
             store_release(&c->rx->ref_prod, c->rx->ref_prod + n);
             store_release(&c->rx->slot_cons, c->rx->slot_prod - (kind & 1 ? 0 : n % 3));
             store_release(&c->tx->slot_prod, c->tx->slot_prod + n);

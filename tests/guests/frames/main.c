@@ -8,7 +8,7 @@
  *   role=source peer=MAC sizes=A,B     sends frames of these sizes (bytes) to a sink or reflector
  *     count=N window=N                 how many of each, how many may be under way
  *     rr=N                             and so many round trips of one frame
- *   mode=flip|copy|standard|plain      the channel; the flip channel, but copying; the standard protocol; that without offloads
+ *   mode=flip|pages|copy|standard|plain    the channel; without extents; and copying; the standard protocol; that without offloads
  *     big=N                            how many of more than 1514 bytes (12)
  *   at=SECONDS                         begin at that system time
  *   back                               the source's frames come back from a reflector
@@ -33,6 +33,7 @@
 #define TCP_MSG   54
 #define MSS       1448
 #define FRAME_MTU 1514
+#define EXTENT_BYTES ((unsigned int)(NETFRONT_EXTENT_PAGES * PAGE_SIZE))
 #define FULL_MAX  256           /* frames of which every byte is checked */
 
 enum kind { DATA_FULL = 1, DATA, PING, PONG, CREDIT, END, TALLY };
@@ -206,6 +207,29 @@ static void set_due(struct source *s)
     s->due = true;
 }
 
+/* The same in an extent. */
+static __always_inline bool extent_right(const struct netfront_frag *g, uint32_t seq, uint32_t total)
+{
+    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
+    const uint8_t *p = pool + (size_t)g->page * PAGE_SIZE, *end = p + (total & ~(uint32_t)(PAGE_SIZE - 1));
+    unsigned int rest = total % PAGE_SIZE;
+    uint64_t first = word_of(seq, 0), w, v;
+
+    if (g->len != total || g->offset || (rest && rest < 16))
+        return false;
+    for (; p != end; p += PAGE_SIZE, first += next_page) {
+        __builtin_memcpy(&w, p, 8);
+        __builtin_memcpy(&v, p + PAGE_SIZE - 8, 8);
+        if (w != first || v != first + end_word)
+            return false;
+    }
+    if (!rest)
+        return true;
+    __builtin_memcpy(&w, p, 8);
+    __builtin_memcpy(&v, p + (rest / 8u - 1) * 8u, 8);
+    return w == first && v == first + word_of(0, rest / 8u - 1);
+}
+
 /* Are the words at the ends of each page right, of which all but the last are whole? */
 static __always_inline bool whole_pages_right(const struct netfront_frame *f, uint32_t seq, uint32_t total)
 {
@@ -214,6 +238,8 @@ static __always_inline bool whole_pages_right(const struct netfront_frame *f, ui
     const uint8_t *pages = pool;
     uint64_t first = word_of(seq, 0), w, v;
 
+    if (f->nr_frags == 1 && g->len > PAGE_SIZE)
+        return extent_right(g, seq, total);
     if (!f->nr_frags || total - last->len != (f->nr_frags - 1) * (uint32_t)PAGE_SIZE || last->len < 16)
         return false;
     for (; g != last; g++, first += next_page) {
@@ -448,14 +474,16 @@ static bool send_data(void)
     else if (f.head_len >= head + 8)
         put_word(out_head + head, m.seq, 0);
     while (left) {
-        int page = netfront_page_get(nf);
-        unsigned int here = MIN(left, (unsigned int)PAGE_SIZE);
+        bool big = left > PAGE_SIZE && netfront_extents(nf);
+        int page = big ? netfront_extent_get(nf) : netfront_page_get(nf);
+        unsigned int here = MIN(left, big ? EXTENT_BYTES : (unsigned int)PAGE_SIZE);
 
         if (page < 0) {
             put_pages(&f);
             return false;
         }
-        fill(page_va((unsigned int)page), here, m.seq, n, src.all);
+        for (unsigned int k = 0; k < here; k += PAGE_SIZE)
+            fill(page_va((unsigned int)page) + k, MIN(here - k, (unsigned int)PAGE_SIZE), m.seq, n + k, src.all);
         f.frag[f.nr_frags++] = (struct netfront_frag){ (uint16_t)page, 0, (uint16_t)here };
         left -= here;
         n += here;
@@ -473,6 +501,7 @@ static struct {
     struct netfront_frame frame[NETFRONT_BURST];
     uint8_t head[NETFRONT_BURST][NETFRONT_HEAD_MAX] __aligned(16);
     unsigned int n;             /* frames that are made */
+    bool extent;                /* what has no room in the head is in one */
 } burst;
 
 /* Makes them like the first, which was sent. */
@@ -489,9 +518,10 @@ static void make_burst(void)
         f.flags = NETFRONT_CSUM_BLANK | NETFRONT_GSO_TCPV4;
         f.gso_size = MSS;
     }
+    burst.extent = data > PAGE_SIZE && data < EXTENT_BYTES && netfront_extents(nf);
     for (; data; data -= f.frag[f.nr_frags++].len)
-        f.frag[f.nr_frags].len = (uint16_t)MIN(data, (unsigned int)PAGE_SIZE);
-    burst.n = f.nr_frags > 1 ? 1 : NETFRONT_BURST;
+        f.frag[f.nr_frags].len = (uint16_t)MIN(data, burst.extent ? data : (unsigned int)PAGE_SIZE);
+    burst.n = f.nr_frags > 1 || burst.extent ? 1 : NETFRONT_BURST;
     for (unsigned int i = 0; i < burst.n; i++) {
         memcpy(burst.head[i], out_head, NETFRONT_HEAD_MAX);
         burst.frame[i] = f;
@@ -521,6 +551,27 @@ static void fill_whole_pages(const struct netfront_frame *f, uint32_t seq)
     }
 }
 
+/* The same in an extent. */
+static void fill_extent(const struct netfront_frag *g, uint32_t seq)
+{
+    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
+    uint8_t *p = pool + (size_t)g->page * PAGE_SIZE, *end = p + (g->len & ~(PAGE_SIZE - 1));
+    unsigned int rest = g->len % PAGE_SIZE;
+    uint64_t w = word_of(seq, 0), v;
+
+#pragma GCC unroll 4
+    for (; p != end; p += PAGE_SIZE, w += next_page) {
+        v = w + end_word;
+        __builtin_memcpy(p, &w, 8);
+        __builtin_memcpy(p + PAGE_SIZE - 8, &v, 8);
+    }
+    if (rest < 8)
+        return;
+    v = w + word_of(0, rest / 8u - 1);
+    __builtin_memcpy(p, &w, 8);
+    __builtin_memcpy(p + (rest / 8u - 1) * 8u, &v, 8);
+}
+
 /* Makes the first n of burst.frame, which have their pages. */
 static void fill_frames(unsigned int n)
 {
@@ -530,7 +581,7 @@ static void fill_frames(unsigned int n)
     uint32_t seq = src.sent;
     uint8_t *pages = pool;
 
-    if (burst.frame[0].nr_frags == 1 && last > 8) {
+    if (burst.frame[0].nr_frags == 1 && last > 8 && !burst.extent) {
         const uint64_t end_word = word_of(0, last / 8 - 1);
 
         for (unsigned int i = 0; i < n; i++, seq++) {
@@ -544,12 +595,23 @@ static void fill_frames(unsigned int n)
         return;
     }
     for (unsigned int i = 0; i < n; i++, seq++) {
-        if (burst.frame[i].nr_frags)
+        if (burst.extent)
+            fill_extent(burst.frame[i].frag, seq);
+        else if (burst.frame[i].nr_frags)
             fill_whole_pages(&burst.frame[i], seq);
         __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
         if (small)
             put_word(burst.head[i] + word, seq, 0);
     }
+}
+
+/* The extent of the one frame that is made; false: there is none now. */
+static bool extent_get(void)
+{
+    int page = netfront_extent_get(nf);
+
+    burst.frame[0].frag[0].page = (uint32_t)page;
+    return page >= 0;
 }
 
 static void send_bursts(void)
@@ -559,7 +621,9 @@ static void send_bursts(void)
     while (src.sent < end) {
         unsigned int most = MIN(end - src.sent, burst.n), n = most, sent;
 
-        if (burst.frame[0].nr_frags)
+        if (burst.extent)
+            n = extent_get();
+        else if (burst.frame[0].nr_frags)
             n = netfront_frames_get(nf, burst.frame, n);
         fill_frames(n);
         sent = netfront_send_burst(nf, burst.frame, n);
@@ -694,6 +758,7 @@ static void room(void *arg)
 
 static void link_changed(void *arg, bool up)
 {
+    burst.n = 0;                /* extents may have come or gone */
     log_info("frames: link %s%s", up ? "up" : "down", up && netfront_flips(nf) ? ", flips" : "");
     work_queue(&src.work);
 }
@@ -772,7 +837,7 @@ static void send_size(unsigned int size, uint32_t n, uint32_t window)
     uint32_t full, full_good;
 
     if (size > FRAME_MTU)
-        window = MIN(window, (uint32_t)cmdline_get_u64("big", 12));
+        window = MIN(window, (uint32_t)cmdline_get_u64("big", 16));
     full = MIN(n, (uint32_t)FULL_MAX);
     (void)run(size, full, true, window);
     full_good = comes_back ? came_back.good : src.tally_good;
@@ -847,13 +912,15 @@ static unsigned int mode(void)
     char text[16] = "flip";
 
     (void)cmdline_get("mode", text, sizeof(text));
+    if (!strcmp(text, "pages"))
+        return 0;
     if (!strcmp(text, "copy"))
         return NETFRONT_COPY;
     if (!strcmp(text, "standard"))
         return NETFRONT_NO_FLIP;
     if (!strcmp(text, "plain"))
         return NETFRONT_NO_FLIP | NETFRONT_NO_OFFLOAD;
-    return 0;
+    return NETFRONT_BIG;
 }
 
 void pv_main(void)

@@ -58,7 +58,9 @@ static grant_ref_t some_ref(void)
     const struct netflip_head *tx = (const void *)((const char *)half[0].va + PAGE_SIZE);
 
     if (!flips || rnd(4) == 0)
-        return rnd(8) ? 16384 - 512 + rnd(512) : rnd(20000);    /* its pool is at the end of its table */
+        return rnd(8) ? 16384 - 1024 + rnd(1024) : rnd(20000);  /* its pool is at the end of its table */
+    if (rnd(3) == 0)
+        return READ_ONCE(rx->ext[rnd(NETFLIP_EXTENTS)]) + (rnd(4) ? 0 : rnd(16));
     if (rnd(2))
         return READ_ONCE(rx->ref[rnd(NETFLIP_REFS)]);
     return READ_ONCE(((const struct netflip_frag *)(const void *)(tx[rnd(NETFLIP_SLOTS)].data + 72))->ref);
@@ -78,10 +80,10 @@ static void move_index(void)
     struct netflip_index *tx = half[0].va, *rx = half[1].va;
     struct netif_tx_sring *stx = half[0].va;
     struct netif_rx_sring *srx = half[1].va;
-    volatile uint32_t *const index[2][3] = { { &stx->rsp_prod, &srx->rsp_prod, &srx->rsp_prod },
-                                             { &rx->slot_prod, &tx->ref_prod, &tx->slot_cons } };
+    volatile uint32_t *const index[2][4] = { { &stx->rsp_prod, &srx->rsp_prod, &srx->rsp_prod, &srx->rsp_prod },
+                                             { &rx->slot_prod, &tx->ref_prod, &tx->slot_cons, &tx->ext_prod } };
 
-    *index[flips][rnd(3)] += rnd(16) ? rnd(4) : random_u32();
+    *index[flips][rnd(4)] += rnd(16) ? rnd(4) : random_u32();
 }
 
 /* So that a kernel looks at it: IPv4, TCP or UDP, to everybody's address and that of the guest in the test. */
@@ -119,7 +121,7 @@ static void nearly_frame(void)
         return;
     *h = (struct netflip_head){ .len = LIAR_HEAD, .inline_len = LIAR_HEAD, .nr_frags = (uint8_t)rnd(4) };
     for (unsigned int i = 0; i < h->nr_frags; i++) {
-        f[i] = (struct netflip_frag){ some_ref(), (uint16_t)rnd(2000), (uint16_t)(1 + rnd(2000)) };
+        f[i] = (struct netflip_frag){ some_ref(), (uint16_t)rnd(2000), (uint16_t)(1 + rnd(rnd(3) ? 2000 : 60000)) };
         h->len = (uint16_t)(h->len + f[i].len);
     }
     if (rnd(2))
@@ -135,6 +137,11 @@ static void give_back(void)
 
     if (!flips)
         return;
+    if (rnd(4) == 0) {
+        tx->ext[tx->ext_prod % NETFLIP_EXTENTS] = some_ref();
+        store_release(&tx->ext_prod, tx->ext_prod + 1);
+        return;
+    }
     tx->ref[tx->ref_prod % NETFLIP_REFS] = some_ref();
     store_release(&tx->ref_prod, tx->ref_prod + 1);
 }
@@ -146,7 +153,8 @@ static void exchange(void)
 
     for (unsigned int i = 0; i < n; i++)
         op[i] = (struct sluice_flip_op){ .from_dom = (domid_t)front_dom, .to_dom = (domid_t)front_dom,
-                                         .from_ref = some_ref(), .to_ref = some_ref() };
+                                         .from_ref = some_ref(), .to_ref = some_ref(),
+                                         .more = (uint16_t)(rnd(2) ? 0 : rnd(17)) };
     CHECK(hc_flip(SLUICE_FLIP_exchange, op, n) == 0);
     for (unsigned int i = 0; i < n; i++)
         flipped += op[i].status == SLUICE_FLIP_okay;
@@ -234,6 +242,7 @@ void netback_run(bool honest)
 
         set_state("1");
         CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip", "%u", flips_now) == 0);
+        CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip-extents", "%u", !honest && rnd(2)) == 0);
         CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-split-event-channels", "%u", rnd(2)) == 0);
         back_find_front();
         set_state("2");

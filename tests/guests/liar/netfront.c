@@ -63,37 +63,47 @@ static void receive(void *arg, const struct netfront_frame *f)
         const struct netfront_frag *g = &f->frag[i];
         uint8_t *p = netfront_page_va(nf, g->page);
 
-        CHECK(g->len && g->offset + g->len <= (unsigned int)PAGE_SIZE);
+        CHECK(g->len && g->offset < PAGE_SIZE &&
+              g->offset + g->len <= (g->page < NETFRONT_PAGES ? 1u : NETFRONT_EXTENT_PAGES) * PAGE_SIZE);
         /* The page is ours alone: what is written to it stays. */
         seen ^= p[g->offset] ^ p[g->offset + g->len - 1];
-        p[0] = (uint8_t)i;
-        CHECK(*(volatile uint8_t *)p == (uint8_t)i);
+        for (unsigned int k = 0; k < g->offset + g->len; k += PAGE_SIZE) {
+            p[k] = (uint8_t)i;
+            CHECK(*(volatile uint8_t *)(p + k) == (uint8_t)i);
+        }
         netfront_page_put(nf, g->page);
     }
 }
 
 /* Pages -------------------------------------------------------------------------------------- */
 
+/* The page whose state is this one's. */
+static unsigned int first_of(unsigned int page)
+{
+    return page < NETFRONT_PAGES ? page : page - page % NETFRONT_EXTENT_PAGES;
+}
+
 /* Every page is free, with a frame of its own, or kept by the backend. Returns how many are kept. */
 static unsigned int check_pool(void)
 {
-    unsigned int kept = 0;
+    unsigned int kept = 0, kept_extents = 0;
 
-    for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
+    for (unsigned int i = 0; i < nf->nr_pages; i++) {
         uint64_t *p = page_at(nf, i);
 
-        if (nf->state[i] == PAGE_LOST) {
-            kept++;
+        if (nf->state[first_of(i)] == PAGE_LOST) {
+            kept += i < NETFRONT_PAGES;
+            kept_extents += i >= NETFRONT_PAGES && i == first_of(i);
             continue;
         }
-        CHECK(nf->state[i] == PAGE_FREE && !nf->entry[i].flags);
+        CHECK(nf->state[first_of(i)] == PAGE_FREE && !nf->entry[i].flags);
         CHECK(nf->entry[i].frame == glue_frame(p));
         CHECK(mfn_to_pfn(mfn(nf->entry[i].frame)).v == nf->first_pfn + i);
         p[i % 512] = i;
     }
-    for (unsigned int i = 0; i < NETFRONT_PAGES; i++)
-        CHECK(nf->state[i] == PAGE_LOST || ((uint64_t *)page_at(nf, i))[i % 512] == i);
-    CHECK(nf->nr_free == NETFRONT_PAGES - kept);
+    for (unsigned int i = 0; i < nf->nr_pages; i++)
+        CHECK(nf->state[first_of(i)] == PAGE_LOST || ((uint64_t *)page_at(nf, i))[i % 512] == i);
+    CHECK(nf->nr_free == NETFRONT_PAGES - kept && nf->nr_free_extents == extent_count(nf) - kept_extents);
     CHECK(frames_owned() == frames_begin);
     return kept;
 }
@@ -124,7 +134,7 @@ void netfront_run(void)
     front_begin("device/vif/0");
     CHECK(xs_write(XS_NO_TXN, "data/front/mac", "00:16:3e:00:00:01", 17) == 0);
     front_find_backend();
-    nf = netfront_open(0, 0, &ops, NULL);
+    nf = netfront_open(0, NETFRONT_BIG, &ops, NULL);
     CHECK(nf);
     frames_begin = frames_owned();
     for (;;) {

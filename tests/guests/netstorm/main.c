@@ -67,6 +67,7 @@ static bool send_one(void)
     struct netfront_frame f = { .head = head, .head_len = HEAD, .len = HEAD };
     struct note n = { .magic = MAGIC, .seq = (uint32_t)sent };
     unsigned int pages = random_u32() % 4;
+    bool big = !(random_u32() % 4) && netfront_extents(nf);
 
     memset(head, 0, sizeof(head));
     memcpy(head, peers[next_peer], 6);
@@ -75,11 +76,13 @@ static bool send_one(void)
     head[13] = sent & 1 ? 0x00 : 0xb5;
     for (unsigned int i = 0; i < pages; i++) {
         unsigned int len = 1 + random_u32() % (pages == 1 ? 1400 : 450), at = random_u32() % 2000;
-        int page = netfront_page_get(nf);
+        int page = big ? netfront_extent_get(nf) : netfront_page_get(nf);
         uint8_t *p;
 
         if (page < 0)
             break;
+        if (big)
+            at += 2095;         /* into its second page, or not */
         p = (uint8_t *)netfront_page_va(nf, (unsigned int)page) + at;
         for (unsigned int k = 0; k < len; k++)
             p[k] = byte_of(n.seq, n.len + k);
@@ -152,18 +155,30 @@ static unsigned int nr_lost(void)
     return n;
 }
 
+static unsigned int nr_lost_extents(void)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = NETFRONT_PAGES; i < nf->nr_pages; i += NETFRONT_EXTENT_PAGES)
+        n += nf->state[i] == PAGE_LOST;
+    return n;
+}
+
 /* The vif is down: the pool is ours, but for what a NIC is still sending. */
 static void check_pool(void)
 {
-    for (unsigned int i = 0; i < NETFRONT_PAGES; i++) {
-        if (nf->state[i] == PAGE_LOST)
+    for (unsigned int i = 0; i < nf->nr_pages; i++) {
+        unsigned int first = i < NETFRONT_PAGES ? i : i - i % NETFRONT_EXTENT_PAGES;
+
+        if (nf->state[first] == PAGE_LOST)
             continue;
-        CHECK(nf->state[i] == PAGE_FREE && !nf->entry[i].flags);
+        CHECK(nf->state[first] == PAGE_FREE && !nf->entry[i].flags);
         CHECK(nf->entry[i].frame == glue_frame(page_at(nf, i)));
         /* The hypervisor says so, too. */
         CHECK(mfn_to_pfn(mfn(nf->entry[i].frame)).v == nf->first_pfn + i);
     }
     CHECK(nf->nr_free == NETFRONT_PAGES - nr_lost());
+    CHECK(nf->nr_free_extents == extent_count(nf) - nr_lost_extents());
     CHECK(frames_owned() == frames_begin);
 }
 
@@ -232,7 +247,7 @@ void pv_main(void)
         p[17] = '\0';
         CHECK(filter_parse_mac(peers[nr_peers++], p));
     }
-    nf = netfront_open(0, standard ? NETFRONT_NO_FLIP : 0, &ops, NULL);
+    nf = netfront_open(0, NETFRONT_BIG | (standard ? NETFRONT_NO_FLIP : 0), &ops, NULL);
     CHECK(nf);
     netfront_mac(nf, mac);
     frames_begin = frames_owned();

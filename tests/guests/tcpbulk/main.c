@@ -101,7 +101,7 @@ static unsigned int mode(void)
     char text[16] = "";
 
     (void)cmdline_get("mode", text, sizeof(text));
-    return !strcmp(text, "copy") ? NETFRONT_COPY : !strcmp(text, "standard") ? NETFRONT_NO_FLIP : 0;
+    return !strcmp(text, "copy") ? NETFRONT_COPY : !strcmp(text, "standard") ? NETFRONT_NO_FLIP : NETFRONT_BIG;
 }
 
 static void send_all(struct tcp *t)

@@ -19,7 +19,7 @@
 
 #define HEADERS    54               /* Ethernet, IPv4, TCP without options */
 #define MSS        1460
-#define PAGES_MAX  15               /* of a segment */
+#define PAGES_MAX  15               /* of a segment; they fit into an extent */
 #define SHIFT      7                /* of the window that we offer */
 #define WINDOW     (255u * 4096)    /* bytes: as much as the pages that are on offer */
 #define RTO        (200 * NS_PER_MS)
@@ -153,14 +153,16 @@ static bool send_data(struct tcp *t, unsigned int len)
     }
     headers(t, h, f.len, 20, ACK | (last ? PSH : 0), seq_of(t, t->next));
     while (left) {
-        unsigned int here = MIN(left, (unsigned int)PAGE_SIZE);
-        int page = netfront_page_get(t->nf);
+        bool big = left > PAGE_SIZE && netfront_extents(t->nf);
+        unsigned int here = big ? left : MIN(left, (unsigned int)PAGE_SIZE);
+        int page = big ? netfront_extent_get(t->nf) : netfront_page_get(t->nf);
 
         if (page < 0) {
             put_pages(t, &f);
             return false;
         }
-        t->user->fill(t->pool + (size_t)page * PAGE_SIZE, here, t->next + len - left);
+        for (unsigned int k = 0; k < here; k += PAGE_SIZE)
+            t->user->fill(t->pool + (size_t)page * PAGE_SIZE + k, MIN(here - k, (unsigned int)PAGE_SIZE), t->next + len - left + k);
         f.frag[f.nr_frags++] = (struct netfront_frag){ (uint16_t)page, 0, (uint16_t)here };
         left -= here;
     }
@@ -260,11 +262,14 @@ static void take_data(struct tcp *t, const struct netfront_frame *f, unsigned in
     received += here;
     len -= here;
     for (const struct netfront_frag *g = f->frag, *end = g + f->nr_frags; g != end && len; g++) {
-        unsigned int n = MIN((unsigned int)g->len, len);
+        const uint8_t *p = t->pool + (size_t)g->page * PAGE_SIZE + g->offset;
 
-        t->user->check(t->pool + (size_t)g->page * PAGE_SIZE + g->offset, n, received);
-        received += n;
-        len -= n;
+        for (unsigned int left = MIN((unsigned int)g->len, len), n; left; left -= n, p += n) {
+            n = MIN(left, (unsigned int)(PAGE_SIZE - ((uintptr_t)p & (PAGE_SIZE - 1))));
+            t->user->check(p, n, received);
+            received += n;
+            len -= n;
+        }
     }
     t->received = received;
 }

@@ -168,7 +168,7 @@ bool front_flip(grant_ref_t ref, uint8_t fill)
     if (!entry)
         return false;
     word = load_acquire(entry);
-    if ((uint16_t)word != (GTF_permit_access | SLUICE_GTF_flip))
+    if (((uint16_t)word & ~SLUICE_GTF_flip_more(15)) != (GTF_permit_access | SLUICE_GTF_flip))
         return false;
     page = page_with_frame((uint32_t)(word >> 32));
     if (page == PAGES)

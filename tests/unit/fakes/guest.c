@@ -300,6 +300,25 @@ static int16_t flip(const struct sluice_flip_op *op)
     return SLUICE_FLIP_okay;
 }
 
+/* All pages of an operation or none. */
+static int16_t flip_pages(const struct sluice_flip_op *op)
+{
+    struct sluice_flip_op one = *op;
+    int16_t status = SLUICE_FLIP_okay;
+
+    for (unsigned int i = 0; i <= op->more; i++) {
+        struct grant *from = find_grant(op->from_dom, op->from_ref + i), *to = find_grant(op->to_dom, op->to_ref + i);
+
+        if (op->more && (!from || !from->offered))
+            return SLUICE_FLIP_from_busy;
+        if (op->more && (!to || !to->offered))
+            return SLUICE_FLIP_to_busy;
+    }
+    for (unsigned int i = 0; i <= op->more && status == SLUICE_FLIP_okay; i++, one.from_ref++, one.to_ref++)
+        status = flip(&one);
+    return status;
+}
+
 /* A page is given away: its contents go to what the guest has at that reference, once. */
 static void transfer(struct gnttab_transfer *op)
 {
@@ -337,6 +356,8 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
 
         return (void *)w->va == own_slot(w->first_ref) ? 0 : -XEN_EINVAL;
     }
+    if (a1 == SLUICE_FLIP_extent)
+        return SLUICE_FLIP_EXTENT;
     if (a1 != SLUICE_FLIP_exchange)
         return -XEN_ENOSYS;
     fake_flip_calls++;
@@ -345,7 +366,7 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
 
         if (fails && fake_flip_fault.call)
             return -XEN_EFAULT;
-        op[i].status = fails ? fake_flip_fault.status : flip(&op[i]);
+        op[i].status = fails ? fake_flip_fault.status : flip_pages(&op[i]);
     }
     return 0;
 }

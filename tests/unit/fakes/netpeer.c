@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct netpeer peers[2];
+static struct netpeer peers[3];
 static volatile uint8_t sink;
 
 /* The frontend's user ------------------------------------------------------------------------- */
@@ -22,7 +22,7 @@ static void receive(void *arg, const struct netfront_frame *f)
         const struct netfront_frag *g = &f->frag[i];
         const uint8_t *at = (const uint8_t *)netfront_page_va(p->nf, g->page) + g->offset;
 
-        if (!g->len || g->offset + g->len > (int)PAGE_SIZE || p->nf->state[g->page] != PAGE_USER)
+        if (!g->len || g->offset + g->len > (g->page < NETFRONT_PAGES ? 1 : NETFRONT_EXTENT_PAGES) * (int)PAGE_SIZE || p->nf->state[g->page] != PAGE_USER)
             abort();
         for (unsigned int k = 0; k < g->len; k++)
             sink ^= at[k];
@@ -101,11 +101,12 @@ bool netpeer_send(struct netpeer *p, unsigned int n)
 
 void netpeer_init(void)
 {
+    static const unsigned int flags[3] = { 0, NETFRONT_NO_FLIP, NETFRONT_BIG };
     static const struct netfront_ops ops[2] = { { .receive = receive, .receive_burst = receive_burst },
                                                 { .receive = receive } };
 
     fake_world_reset();
-    for (unsigned int i = 0; i < 2; i++) {
+    for (unsigned int i = 0; i < 3; i++) {
         struct netpeer *p = &peers[i];
         char path[80];
 
@@ -118,7 +119,7 @@ void netpeer_init(void)
         snprintf(path, sizeof(path), "%s/mac", p->front);
         fake_write(path, "00:16:3e:00:00:01");
         netpeer_write(p, "state", "1");
-        p->nf = netfront_open(i, i ? NETFRONT_NO_FLIP : 0, &ops[i], p);
+        p->nf = netfront_open(i, flags[i], &ops[i % 2], p);
         if (!p->nf)
             abort();
     }
@@ -195,7 +196,7 @@ static void *map_half(struct netpeer *p, unsigned int half, const char *key)
 void netpeer_map(struct netpeer *p)
 {
     p->flips = atoi(front_key(p, "request-sluice-flip")) == 1;
-    p->rx_ref_cons = p->tx_cons = p->rx_prod = p->ref_prod = 0;
+    p->rx_ref_cons = p->tx_cons = p->rx_prod = p->ref_prod = p->rx_ext_cons = p->ext_prod = 0;
     p->stx_cons = p->stx_prod = p->srx_prod = 0;
     if (p->flips) {
         p->tx = map_half(p, 0, "flip-tx-refs");
@@ -230,6 +231,7 @@ bool netpeer_connect(struct netpeer *p)
 bool netpeer_come_up(struct netpeer *p)
 {
     netpeer_write(p, "feature-sluice-flip", "1");
+    netpeer_write(p, "feature-sluice-flip-extents", "1");
     netpeer_write(p, "feature-split-event-channels", "1");
     return netpeer_connect(p);
 }
@@ -238,7 +240,7 @@ void netpeer_close(struct netpeer *p)
 {
     p->on_receive = NULL;
     netpeer_unmap(p);
-    for (unsigned int i = 0; i < NETFRONT_PAGES; i++)
+    for (unsigned int i = 0; i < p->nf->nr_pages; i++)
         front_map(p->nf->first_ref + i, false);
     netpeer_state_to(p, "5");
     netpeer_state_to(p, "6");
@@ -299,6 +301,42 @@ void netpeer_give_back(struct netpeer *p, grant_ref_t ref)
 {
     p->tx->ref[p->ref_prod++ % NETFLIP_REFS] = ref;
     store_release(&p->tx->ref_prod, p->ref_prod);
+}
+
+grant_ref_t netpeer_posted_extent(struct netpeer *p)
+{
+    return p->rx_ext_cons == p->rx->ext_prod ? 0 : p->rx->ext[p->rx_ext_cons++ % NETFLIP_EXTENTS];
+}
+
+/* The first one last. */
+bool netpeer_flip_extent(grant_ref_t ref, unsigned int n, uint8_t fill)
+{
+    while (n--)
+        if (!front_flip(ref + n, fill))
+            return false;
+    return true;
+}
+
+void netpeer_give_extent(struct netpeer *p, grant_ref_t ref)
+{
+    p->tx->ext[p->ext_prod++ % NETFLIP_EXTENTS] = ref;
+    store_release(&p->tx->ext_prod, p->ext_prod);
+}
+
+bool netpeer_send_extent(struct netpeer *p, unsigned int offset, unsigned int len)
+{
+    uint8_t head[NETFRONT_HEAD_MAX] = { 2 };
+    struct netfront_frame f = { .head = head, .head_len = 66, .len = (uint16_t)(66 + len), .nr_frags = 1 };
+    int page = netfront_extent_get(p->nf);
+
+    if (page < 0)
+        return false;
+    f.frag[0] = (struct netfront_frag){ (uint32_t)page, (uint16_t)offset, (uint16_t)len };
+    memset((uint8_t *)netfront_page_va(p->nf, (unsigned int)page) + offset, 0x33, len);
+    if (netfront_send(p->nf, &f))
+        return true;
+    netfront_page_put(p->nf, (unsigned int)page);
+    return false;
 }
 
 uint16_t netpeer_sent_id(struct netpeer *p)
@@ -387,6 +425,25 @@ unsigned int netpeer_pages(struct netpeer *p, enum page_state s)
     return n;
 }
 
+static bool extents_right(struct netpeer *p)
+{
+    const struct netfront *nf = p->nf;
+    unsigned int nr_free = 0;
+
+    for (unsigned int page = NETFRONT_PAGES; page < nf->nr_pages; page += NETFRONT_EXTENT_PAGES) {
+        if (nf->state[page] == PAGE_USER)
+            return false;
+        nr_free += nf->state[page] == PAGE_FREE;
+        for (unsigned int i = 0; nf->state[page] == PAGE_FREE && i < NETFRONT_EXTENT_PAGES; i++)
+            if (nf->entry[page + i].flags || nf->entry[page + i].frame != glue_frame(page_at(nf, page + i)))
+                return false;
+    }
+    for (unsigned int i = 0; i < nf->nr_free_extents; i++)
+        if (!extent_known(nf, nf->free_extent[i]) || nf->state[nf->free_extent[i]] != PAGE_FREE)
+            return false;
+    return nr_free == nf->nr_free_extents;
+}
+
 bool netpeer_pages_right(struct netpeer *p)
 {
     bool seen[NETFRONT_PAGES] = { false };
@@ -404,5 +461,5 @@ bool netpeer_pages_right(struct netpeer *p)
         if (ours && (p->nf->entry[i].flags || p->nf->entry[i].frame != glue_frame(page_at(p->nf, i))))
             return false;
     }
-    return netpeer_pages(p, PAGE_FREE) == p->nf->nr_free && netpeer_pages(p, PAGE_USER) == 0;
+    return netpeer_pages(p, PAGE_FREE) == p->nf->nr_free && netpeer_pages(p, PAGE_USER) == 0 && extents_right(p);
 }

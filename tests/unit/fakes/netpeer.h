@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * netpeer.h - the backend of a netfront, played by a test or a fuzz target: it connects, moves frames, and can be made to
- * do anything else. Two vifs: 0 speaks the flip channel, 1 the standard protocol.
+ * do anything else. Three vifs: 0 speaks the flip channel, 1 the standard protocol, 2 the flip channel with
+ * extents.
  */
 #ifndef FAKES_NETPEER_H
 #define FAKES_NETPEER_H
@@ -17,7 +18,7 @@ struct netpeer {
 
     struct netflip_index *tx, *rx;          /* flip channel, while mapped */
     struct netflip_head *tx_slot, *rx_slot;
-    uint32_t rx_ref_cons, tx_cons, rx_prod, ref_prod;
+    uint32_t rx_ref_cons, tx_cons, rx_prod, ref_prod, rx_ext_cons, ext_prod;
 
     struct netif_tx_sring *stx;             /* standard rings, while mapped */
     struct netif_rx_sring *srx;
@@ -29,7 +30,8 @@ struct netpeer {
     void (*on_receive)(struct netpeer *p);  /* while it does; NULL */
 };
 
-void netpeer_init(void);                    /* once: opens both */
+void netpeer_init(void);                    /* once: opens all */
+#define NETPEER_PAGES (4 * NETFRONT_PAGES)  /* of their pools */
 struct netpeer *netpeer_get(unsigned int i);
 
 void netpeer_write(struct netpeer *p, const char *key, const char *value);     /* backend's directory */
@@ -58,6 +60,13 @@ struct netflip_frag *netpeer_frag(struct netflip_head *h);
 grant_ref_t netpeer_posted(struct netpeer *p);
 grant_ref_t netpeer_sent(struct netpeer *p);    /* takes a frame: its page, or the last one's when none is left */
 void netpeer_give_back(struct netpeer *p, grant_ref_t ref);
+
+/* Extents: the next on offer, 0: none; its first n pages are flipped, as one; one that was sent comes back; one is sent, of which that much
+ * is used. */
+grant_ref_t netpeer_posted_extent(struct netpeer *p);
+bool netpeer_flip_extent(grant_ref_t ref, unsigned int n, uint8_t fill);
+void netpeer_give_extent(struct netpeer *p, grant_ref_t ref);
+bool netpeer_send_extent(struct netpeer *p, unsigned int offset, unsigned int len);
 
 /* Standard protocol: the id of the next request; an answer; a piece of a frame, id relative to the right one. */
 uint16_t netpeer_sent_id(struct netpeer *p);
