@@ -294,6 +294,7 @@ void schedule(void)
             renew_time(next, cpu, now);
         return;
     }
+    credit_note_turn(&prev->credit, now - rq->turn_start);
     rq->curr = next;
     rq->turn_start = now;
     runstate_change(prev, runstate_off(prev), now);
