@@ -386,13 +386,16 @@ static void vif_free(struct vif *vif)
     free(vif);
 }
 
-/* Its address, its IP addresses and its rate. 0, or an error that was logged. */
+/*
+ * Its address, its IP addresses and its rate. 0, or an error that was logged. All of them out of our own directory: the
+ * frontend's is the guest's, who could have written there before we look.
+ */
 static int read_config(struct vif *vif)
 {
     const char *back = vif->dev.path;
     char text[512];
 
-    if (xs_read_str(XS_NO_TXN, vif->dev.peer, "mac", text, sizeof(text)) < 0 ||
+    if (xs_read_str(XS_NO_TXN, back, "mac", text, sizeof(text)) < 0 ||
         !filter_parse_mac(vif->filter.mac, text)) {
         log_error("%s: mac missing or not the address of a station", vif->port.name);
         return -XEN_EINVAL;

@@ -33,7 +33,7 @@ static void make(unsigned int dom)
     for (unsigned int i = 0; i < 16; i++)
         fake_grant((domid_t)dom, i, page[dom - 1][i], i >= 8);
     snprintf(text, sizeof(text), "02:02:02:02:02:%02x", dom * 2);
-    vif_write((domid_t)dom, FRONT, "mac", text);
+    vif_write((domid_t)dom, BACK, "mac", text);
     /* The second one takes no fragments, so that frames for it are reshaped. */
     for (unsigned int i = 0; i < sizeof(front) / sizeof(front[0]) - (dom == 2 ? 2 : 0); i++)
         vif_write((domid_t)dom, FRONT, front[i][0], front[i][1]);

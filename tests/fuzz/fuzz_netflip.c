@@ -50,7 +50,7 @@ static void make(unsigned int g)
     memset(half[g], 0, sizeof(half[g]));
     grants(g);
     snprintf(text, sizeof(text), "02:02:02:02:02:%02x", dom * 2);
-    vif_write((domid_t)dom, FRONT, "mac", text);
+    vif_write((domid_t)dom, BACK, "mac", text);
     for (unsigned int i = 0; i < sizeof(front) / sizeof(front[0]); i++)
         vif_write((domid_t)dom, FRONT, front[i][0], front[i][1]);
     vif_write((domid_t)dom, FRONT, "request-sluice-flip-extents", "1");

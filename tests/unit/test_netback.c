@@ -997,6 +997,32 @@ static void a_frontend_that_takes_pages(void **unused)
     assert_int_equal(fake_transferred, 2);
 }
 
+/* A guest that writes its own nodes in the moment when it gets a vif: what counts is what the toolstack has written. */
+static void the_address_is_not_the_guests_to_choose(void **unused)
+{
+    vif_remove(1);
+    vif_write(a.dom, FRONT, "mac", "00:16:3e:00:00:99");
+    vif_make(a.dom, NULL, NULL);
+    come_up(&a, "sgc");
+    assert_int_equal(vif_state(a.dom), 4);
+    fill(&a, 0, 0x66, 60);
+    a.page[0][11] = 0x99;
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_DROPPED);
+    assert_int_equal(fake_nic_got, 0);
+    fill(&a, 0, 0x66, 60);
+    tx_slot(&a, 100, 0, 60, 0);
+    tx_push(&a);
+    expect_answers(&a, 1, NETIF_RSP_OKAY);
+    assert_int_equal(fake_nic_got, 1);
+    rx_post(&a, 1);
+    fill(&b, 0, 1, 60);
+    tx_slot(&b, 100, 0, 60, 0);
+    tx_push(&b);
+    assert_int_equal(rx_take(&a), 60);
+}
+
 static void refuses_what_it_cannot_serve(void **unused)
 {
     vif_remove(1);
@@ -1054,7 +1080,8 @@ int main(void)
         T(more_than_the_whole), T(extra_without_end), T(extra_unknown), T(gso_of_nothing),
         T(rx_producer_far_ahead), T(sender_grant_is_bad), T(receiver_grant_is_bad),
         T(closes_and_comes_again), T(one_who_fails_again_and_again_does_not_fill_the_log), T(failed_vif_comes_again), T(failed_vif_begins_anew), T(fails_and_is_closed_at_once),
-        T(a_frontend_that_takes_pages), T(refuses_what_it_cannot_serve),
+        T(a_frontend_that_takes_pages), T(the_address_is_not_the_guests_to_choose),
+        T(refuses_what_it_cannot_serve),
         T(several_queues),
     };
 

@@ -39,7 +39,7 @@ void vif_make(domid_t dom, const char *ip, const char *rate)
     char text[64];
 
     snprintf(text, sizeof(text), "00:16:3e:00:00:%02x", dom);
-    vif_write(dom, FRONT, "mac", text);
+    vif_write(dom, BACK, "mac", text);
     vif_write(dom, FRONT, "state", "1");
     snprintf(text, sizeof(text), "/local/domain/%u/device/vif/0", dom);
     vif_write(dom, BACK, "frontend", text);
