@@ -79,6 +79,7 @@ static void leave_work(struct work *w)
         if (!n->conn[i].broken)
             continue;
         strlcpy(n->why, "the guest took data back that was being sent", sizeof(n->why));
+        n->guests_doing = true;
         nbd_conn_drop(&n->conn[i]);
         nbd_conn_lost(&n->conn[i], false);
     }
@@ -365,6 +366,12 @@ static void open_more(struct nbd *n, const struct nbd_export *e)
         n->conn[i].retry_at = now_ns();
 }
 
+/* May the log hear that the server is away, or back? */
+static bool may_say(struct nbd *n)
+{
+    return !n->guests_doing || log_limit_pass(&n->lines, n->disk.id, "this disk");
+}
+
 /* The server is (again) where it belongs. A changed size is the guest's affair. */
 static void back(struct nbd *n, const struct nbd_export *e)
 {
@@ -372,9 +379,11 @@ static void back(struct nbd *n, const struct nbd_export *e)
 
     if (n->down_since) {
         n->disk.stats.reconnects++;
-        log_info("%s: the server is back after %lu ms", n->disk.id,
-                 (now_ns() - n->down_since) / NS_PER_MS);
+        if (may_say(n))
+            log_info("%s: the server is back after %lu ms", n->disk.id,
+                     (now_ns() - n->down_since) / NS_PER_MS);
     }
+    n->guests_doing = false;
     n->down_since = 0;
     n->gave_up = false;
     disk_resized(&n->disk, sectors);
@@ -421,7 +430,8 @@ void nbd_conn_lost(struct nbd_conn *c, bool refused)
             not_opened(n, -XEN_EIO);
     } else if (n->opened && !n->closing && !any_ready(n) && !n->down_since) {
         n->down_since = now_ns();
-        log_warn("%s: %s; requests wait for it", n->disk.id, n->why);
+        if (may_say(n))
+            log_warn("%s: %s; requests wait for it", n->disk.id, n->why);
     }
     if (n->closing)
         fail_queue(n);
@@ -441,6 +451,7 @@ static void nbd_free(struct nbd *n)
     timer_cancel(&n->timer);
     work_cancel(&n->end_work);
     work_cancel(&n->leave_work);
+    log_limit_end(&n->lines, n->disk.id, "this disk");
     BUG_ON(n->nr_slots || n->pages);
     n->dead = true;
     if (!n->resolving)
@@ -518,6 +529,7 @@ static void open_nbd(struct disk_open *o)
     work_init(&n->end_work, end_work);
     work_init(&n->leave_work, leave_work);
     timer_init(&n->timer, timer_due);
+    log_limit_init(&n->lines);
     for (uint32_t i = 0; i < NBD_CONNS_MAX; i++)
         nbd_conn_init(n, &n->conn[i]);
     nbd_conn_start(&n->conn[0]);

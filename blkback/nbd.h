@@ -17,6 +17,7 @@
 
 #include "blkback/disk.h"
 #include "blkback/nbdproto.h"
+#include "runtime/loglimit.h"
 #include "runtime/loop.h"
 #include "runtime/pinned.h"
 #include "runtime/stream.h"
@@ -91,6 +92,8 @@ struct nbd {
     struct work leave_work;
     struct timer timer;         /* the earliest of: try again, give up, look for progress */
     uint64_t down_since;        /* 0: the server is there */
+    bool guests_doing;          /* what a connection ended of last: it can do that as often as it likes */
+    struct log_limit lines;     /* about that */
     uint64_t open_until, close_until;
     bool gave_up;               /* it has been down for longer than the timeout */
     uint32_t resolving;         /* callbacks that will still come */

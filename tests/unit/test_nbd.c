@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_nbd.c - a disk on an NBD server, the server being the test: connections as it likes to have them. */
-/* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c blkback/pin.c runtime/pinned.c runtime/xs.c */
+/* LINK: blkback/nbd.c blkback/nbdconn.c blkback/nbdproto.c blkback/disk.c blkback/copy.c blkback/pin.c runtime/pinned.c runtime/xs.c runtime/loglimit.c lib/rate.c */
 /* LINK: runtime/loop.c runtime/cmdline.c lib/strlcpy.c lib/why.c tests/unit/fakes/guest.c tests/unit/fakes/world.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -789,6 +789,40 @@ static void taken_back(void **unused)
     end();
 }
 
+/* One that does so again and again does not fill the log; that the server really was away is said as always. */
+static void taken_back_all_the_time(void **unused)
+{
+    static struct io w;
+    uint8_t copy[512];
+    unsigned int n = 0;
+
+    ready("nbd:h/x");
+    by_dma = true;
+    for (unsigned int i = 0; i < 30; i++) {
+        memset(&w, 0, sizeof(w));
+        submit(&w, DISK_WRITE, 0, 0, 32);
+        fake_grant(DOM, next_ref, NULL, true);
+        assert_false(pinned_read(copy, pinned_addr(given(&conns[nr_conns - 1]), 15872), sizeof(copy)));
+        fake_run();
+        assert_int_equal(w.rc, -XEN_EIO);
+        for (unsigned int k = 0; k < 5 && nr_conns < i + 2; k++)
+            fake_advance(SECOND / 5);
+        assert_int_equal(nr_conns, i + 2);
+        greet(&conns[nr_conns - 1], 1 << 20, 0x6d);
+    }
+    for (const char *p = fake_log; (p = strstr(p, "nbd:10.0.0.1:10809/x: ")) != NULL; p++)
+        n++;
+    assert_in_range(n, 10, 30);
+    fake_log[0] = '\0';
+    conns[nr_conns - 1].ev->closed(conns[nr_conns - 1].arg, 0);
+    conns[nr_conns - 1].open = false;
+    fake_run();
+    assert_non_null(strstr(fake_log, "requests wait for it"));
+    unpin_settle();
+    assert_int_equal(fake_pinned, 0);
+    end();
+}
+
 /* The guest is destroyed; the server says nothing any more and the card hangs: the pages wait for the card alone. */
 static void left_behind(void **unused)
 {
@@ -839,7 +873,8 @@ int main(void)
         cmocka_unit_test(opens), cmocka_unit_test(carries_out), cmocka_unit_test(waits_for_room),
         cmocka_unit_test(comes_back_and_ends), cmocka_unit_test(gives_up), cmocka_unit_test(lies),
         cmocka_unit_test(stalls), cmocka_unit_test(several_connections), cmocka_unit_test(many_unacknowledged), cmocka_unit_test(close_waits),
-        cmocka_unit_test(pins), cmocka_unit_test(pinned_meanwhile), cmocka_unit_test(taken_back), cmocka_unit_test(left_behind),
+        cmocka_unit_test(pins), cmocka_unit_test(pinned_meanwhile), cmocka_unit_test(taken_back),
+        cmocka_unit_test(taken_back_all_the_time), cmocka_unit_test(left_behind),
         cmocka_unit_test(does_not_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
