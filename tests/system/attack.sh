@@ -84,6 +84,11 @@ check "a guest that exchanges its pages all day has done so" has 'attack balloon
 sent=$(($(ipis) - before))
 check "  and interrupts nobody else for it ($sent)" test "$sent" -lt 5000
 remove churn
+create handles balloon mode=handles
+ended handles 60
+api GET /v1/domains/handles/console > "$tmp/handles.out"
+check "a guest that maps all it can has some ten thousand handles, not more" has 'attack balloon: [1-4][0-9]{4} handles, then -13' "$tmp/handles.out"
+remove handles
 create down balloon mode=down
 check "a guest that takes all its vCPUs offline has powered off" api_until 20 '.state == "shutdown" and .reason == "poweroff"' /v1/domains/down
 remove down

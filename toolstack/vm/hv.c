@@ -6,6 +6,8 @@
 
 #define EVENT_PORTS  1023   /* highest port: what xl gives; guests use the 2-level ABI */
 #define GRANT_FRAMES 64
+/* Mappings of others' grants: some ten thousand, as guests have no backends. The host's memory holds them, not the domain's. */
+#define MAPTRACK_FRAMES 64
 #define BIG_ORDER    9      /* one page-table's worth at a time */
 #define BIG_PAGES    (1UL << BIG_ORDER)
 #define BATCH        512    /* extents in one call */
@@ -30,7 +32,7 @@ int hv_create(const struct hv_create *c, domid_t *dom)
         .max_vcpus = c->vcpus,
         .max_evtchn_port = EVENT_PORTS,
         .max_grant_frames = GRANT_FRAMES,
-        .max_maptrack_frames = -1,      /* the default; costs nothing until used */
+        .max_maptrack_frames = MAPTRACK_FRAMES,
         .grant_opts = XEN_DOMCTL_GRANT_version(1),
     } };
     int rc;

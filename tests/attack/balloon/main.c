@@ -6,6 +6,7 @@
 #include "tests/attack/ap.h"
 #include "atomic.h"
 #include "lib/string.h"
+#include "runtime/grant.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/time.h"
@@ -175,6 +176,30 @@ static void churn(void)
     domain_shutdown(SHUTDOWN_poweroff);
 }
 
+/* Maps a page of its own for devices until there are no handles left. */
+static void handles(void)
+{
+    static struct gnttab_map_grant_ref m[256];
+    unsigned int n = 0, i = 0;
+    char word[8] = "";
+    uint32_t id = 0;
+    grant_ref_t ref;
+
+    BUG_ON(xenbus_init() || xs_read(XS_NO_TXN, "domid", word, sizeof(word)) <= 0);
+    for (const char *s = word; *s; s++)
+        id = id * 10 + (uint32_t)(*s - '0');
+    ref = grant_offer((domid_t)id, virt_to_mfn(page_alloc()), 0);
+    do {
+        for (i = 0; i < ARRAY_SIZE(m); i++)
+            m[i] = (struct gnttab_map_grant_ref){ .flags = GNTMAP_device_map | GNTMAP_readonly, .ref = ref, .dom = (domid_t)id };
+        BUG_ON(hc_grant_table_op(GNTTABOP_map_grant_ref, m, ARRAY_SIZE(m)));
+        for (i = 0; i < ARRAY_SIZE(m) && !m[i].status; i++)
+            n++;
+    } while (i == ARRAY_SIZE(m));
+    log_info("attack balloon: %u handles, then %d", n, m[i].status);
+    domain_shutdown(SHUTDOWN_poweroff);
+}
+
 static void all_down(void)
 {
     for (;;)
@@ -196,6 +221,8 @@ void pv_main(void)
         timer_set_after(&hold_timer, NS_PER_MS);
     } else if (!strcmp(mode, "churn")) {
         churn();
+    } else if (!strcmp(mode, "handles")) {
+        handles();
     } else if (!strcmp(mode, "down")) {
         all_down();
     } else {
