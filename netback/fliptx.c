@@ -21,7 +21,6 @@
 #define FRAMES_PER_PAGE (PAGE_SIZE / sizeof(struct flip_frame))
 #define MEMORY_RETRY    (10 * NS_PER_MS)
 #define GROUP           64
-#define SHORT_HEAD      64      /* bytes that are always copied */
 
 static struct list free_frames = LIST_INIT(free_frames);
 
@@ -261,6 +260,20 @@ static uint8_t flags_taken(uint32_t caps)
     return flags;
 }
 
+/*
+ * The head behind its first two words, and no byte more: what lies behind in the sender's slot is of other frames, for
+ * others. In the receiver's, the rest stays what it was.
+ */
+static __always_inline void put_rest(uint64_t *out, const uint64_t *in, uint64_t second, unsigned int inline_len)
+{
+    unsigned int last = (inline_len - 1) / 8;
+
+    for (unsigned int i = 2; i < last; i++)
+        out[1 + i] = READ_ONCE(in[1 + i]);
+    /* The last word is cut; of the shortest frames it is the second. */
+    out[1 + last] = (last > 1 ? READ_ONCE(in[1 + last]) : second) & ~0UL >> (8 * (-inline_len & 7));
+}
+
 /* A row of frames on their way from ring to ring. Indices are the vifs', which follow at its end. */
 struct row {
     struct vif_flip *v, *to;
@@ -489,10 +502,7 @@ static noinline unsigned int forward_row(struct vif_flip *v, uint32_t prod, unsi
         out[0] = h.w & ~((uint64_t)NETFLIP_COPY << 48);
         out[1] = st.w1;
         out[2] = st.w2;
-        __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
-        if (h.inline_len > SHORT_HEAD)
-            __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
-                             NETFLIP_INLINE_MAX - SHORT_HEAD);
+        put_rest(out, in, st.w2, h.inline_len);
         if (h.nr_frags) {
             unsigned int at = frag_at(h);
             uint64_t g = READ_ONCE(in[at]);
@@ -563,10 +573,7 @@ static __always_inline unsigned int single_stretch(const struct row *r, unsigned
         out[0] = w;
         out[1] = start;
         out[2] = more;
-        __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
-        if (inline_len > SHORT_HEAD)
-            __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
-                             NETFLIP_INLINE_MAX - SHORT_HEAD);
+        put_rest(out, in, more, inline_len);
         ref = READ_ONCE(p.offer[i]);
         put_frag((uint64_t *)(void *)((uint8_t *)out + at), ref, place);
         p.back[i] = (grant_ref_t)g;
@@ -633,10 +640,7 @@ static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned in
         out[0] = h.w & ~0xffff00000000UL;       /* gso_size */
         out[1] = st.w1;
         out[2] = st.w2;
-        __builtin_memcpy(out + 3, from->data + 16, SHORT_HEAD - 16);
-        if (h.len > SHORT_HEAD)
-            __builtin_memcpy(out + 1 + SHORT_HEAD / 8, from->data + SHORT_HEAD,
-                             NETFLIP_INLINE_MAX - SHORT_HEAD);
+        put_rest(out, in, st.w2, h.len);
         bytes += h.len;
     }
     v->tx_cons = cons;

@@ -1074,11 +1074,52 @@ static void frames_of_several_pages_from_the_wire(void **unused)
     assert_int_equal(fake_flipped, flips);
 }
 
+/* What lies behind a head in the sender's slot is of frames to others: the receiver does not get it. */
+static void nothing_behind_a_head_is_seen(void **unused)
+{
+    static const unsigned int with_page[] = { 42, 54, 64, 66, 67, 97, 112 };
+
+    for (unsigned int len = 14; len <= NETFLIP_INLINE_MAX; len++) {
+        struct netflip_head *h = head(&a, 2, len);
+        uint8_t sent[NETFLIP_INLINE_MAX];
+
+        memcpy(sent, h->data, len);
+        memset(h->data + len, 0xaa, sizeof(h->data) - len);
+        push(&a);
+        assert_int_equal(rx_take(&b), len);
+        assert_memory_equal(got.data, sent, len);
+        for (unsigned int i = len; i < sizeof(got.data); i++)
+            assert_int_equal(got.data[i], 0);
+    }
+    for (unsigned int k = 0; k < 2 * ARRAY_SIZE(with_page); k++) {
+        unsigned int len = with_page[k / 2], n = 1 + k % 2, end = ((len + 7) & ~7u) + 8 * n;
+        struct netflip_head *h = head(&a, 2, len);
+
+        if (netflip_head_frags(len) < n) {
+            n = 1;
+            end -= 8;
+        }
+        memset(h->data + len, 0xaa, sizeof(h->data) - len);
+        h->nr_frags = (uint8_t)n;
+        h->len = (uint16_t)(len + n * 100);
+        for (unsigned int i = 0; i < n; i++) {
+            fake_offer(1, REF + i, a.page[i]);
+            frags_of(h)[i] = (struct netflip_frag){ .ref = REF + i, .len = 100 };
+        }
+        offer(&b, n);
+        push(&a);
+        assert_int_equal(rx_take(&b), len + n * 100);
+        for (unsigned int i = len; i < sizeof(got.data); i++)
+            if (i < ((len + 7) & ~7u) || i >= end)
+                assert_int_equal(got.data[i], 0);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_frames_go_from_ring_to_ring), T(pages_are_flipped_in_one_call),
+        T(small_frames_go_from_ring_to_ring), T(nothing_behind_a_head_is_seen), T(pages_are_flipped_in_one_call),
         T(big_frames_take_more_slots), T(what_is_refused_is_copied),
         T(what_cannot_be_moved_is_lost), T(a_flood_is_copied), T(order_is_kept),
         T(a_frame_from_the_wire), T(spoofed_frames_are_dropped), T(frames_wait_for_slots_and_pages),
