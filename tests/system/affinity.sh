@@ -111,12 +111,21 @@ shares() {
 check "two tied to a CPU share it, and a cap holds" shares
 remove p > /dev/null; remove q > /dev/null; remove r > /dev/null
 
-# dom0 is on CPU 0 (dom0_vcpus_pin), so the others are more idle than that one.
-idle() { api GET /metrics | sed -n 's/^sluice_cpu_idle_seconds_total{cpu="[0-9]*"} //p'; }
-before=$(idle)
-for i in $(seq 40); do api GET /metrics > /dev/null; done
-paste -d' ' <(echo "$before") <(idle) | awk '{ print $2 - $1 }' > "$tmp/idle"
-check "dom0 keeps to CPU 0: idle for $(tr '\n' ' ' < "$tmp/idle")s" \
-    awk 'NR == 1 { own = $1 } NR > 1 && $1 <= own { bad = 1 } END { exit NR != 4 || bad }' "$tmp/idle"
+# dom0 is tied to CPU 0 (dom0_vcpus_pin): it does not leave it for idle ones when somebody is busy there.
+put hog 1 'cpus="0"' > /dev/null
+idle() { api GET /metrics | sed -n 's/^sluice_cpu_idle_seconds_total{cpu="[1-3]"} //p'; }
+all_idle() {
+    local before i try
+    for try in 1 2 3 4 5; do        # the counters are read one after another
+        before=$(idle)
+        for i in $(seq 40); do api GET /metrics > /dev/null; done
+        paste -d' ' <(echo "$before") <(idle) | awk '{ print $2 - $1 }' > "$tmp/idle"
+        awk 'NR == 1 { min = max = $1 } { if ($1 < min) min = $1; if ($1 > max) max = $1 } END { exit !(NR == 3 && min > 0.95 * max) }' "$tmp/idle" && return 0
+    done
+    echo "# CPUs 1 to 3 were idle for $(tr '\n' ' ' < "$tmp/idle")s"
+    return 1
+}
+check "dom0 keeps to CPU 0" all_idle
+remove hog > /dev/null
 [ $bad -eq 0 ] || tail -n 40 "$log"
 finish
