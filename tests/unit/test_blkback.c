@@ -979,6 +979,29 @@ static void wrong_rings(void **unused)
     }
 }
 
+/* Bytes of an answer that are no field are the guest's own, as they were in the request. */
+static void answers_are_fields_only(void **unused)
+{
+    const size_t between[] = { 9, 12, 13, 14, 15 };
+
+    _Static_assert(offsetof(struct blkif_response, operation) == 8 && offsetof(struct blkif_response, status) == 10 &&
+                   sizeof(struct blkif_response) == 16, "these are not");
+    connect("w", "image");
+    for (unsigned int i = 0; i < 100; i++) {
+        uint8_t *entry = (uint8_t *)&ring->ring[prod & 31];
+        struct blkif_request *q = next(i % 3 ? BLKIF_OP_READ : BLKIF_OP_FLUSH_DISKCACHE, 0);
+        uint64_t id = q->id = 0x5a5a5a5a5a5a5a5aUL + i;
+
+        if (i % 3)
+            segment(q, 100, 0, i % 3 == 2 ? 9 : 0);
+        push();
+        assert_int_equal(answer(), i % 3 == 2 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+        assert_memory_equal(entry, &id, 8);
+        for (unsigned int k = 0; k < sizeof(between) / sizeof(between[0]); k++)
+            assert_int_equal(entry[between[k]], 0x5a);
+    }
+}
+
 static void does_not_fill_the_log(void **unused)
 {
     unsigned int n = 0;
@@ -1037,6 +1060,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(detach_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rings, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_rings, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_are_fields_only, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_fill_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(no_such_file, setup, teardown),
         cmocka_unit_test(two_writers),
