@@ -236,7 +236,7 @@ static void answer_finished(struct vbd_queue *q)
     }
     if (q->ring->rsp_prod != q->rsp &&
         ring_publish(&q->ring->rsp_prod, &q->ring->rsp_event, q->rsp))
-        event_send(q->port);
+        loop_send_last(q->port);
 }
 
 static void finish(struct vbd_req *r, int16_t status)

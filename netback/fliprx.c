@@ -247,7 +247,7 @@ static void rx_flush(struct vif_flip *v)
         return;
     v->rx_published = v->rx_prod;
     if (ring_publish(&v->rx->slot_prod, &v->rx->slot_event, v->rx_prod))
-        event_send(v->rx_port);
+        loop_send_last(v->rx_port);
 }
 
 /* Receiving side first: letting go of its frames gives pages back, maybe in this very vif. */

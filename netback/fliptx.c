@@ -802,5 +802,5 @@ void flip_tx_flush(struct vif_flip *v)
         tell |= ring_publish(&v->tx->ext_prod, &v->tx->ext_event, v->ext_prod);
     }
     if (tell)
-        event_send(v->tx_port);
+        loop_send_last(v->tx_port);
 }

@@ -260,5 +260,5 @@ void vif_rx_flush(struct vif_queue *q)
         return;
     q->rx_published = q->rx_cons;
     if (ring_publish(&q->rx->rsp_prod, &q->rx->rsp_event, q->rx_cons))
-        event_send(q->rx_port);
+        loop_send_last(q->rx_port);
 }

@@ -322,12 +322,11 @@ static unsigned int flip_send_burst(struct netfront *nf, const struct netfront_f
     return n;
 }
 
-static void flip_kick(struct netfront *nf)
+static bool flip_publish(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
 
-    if (ring_publish(&f->tx->slot_prod, &f->tx->slot_event, f->tx_prod))
-        event_send(nf->tx_port);
+    return ring_publish(&f->tx->slot_prod, &f->tx->slot_event, f->tx_prod);
 }
 
 /* Receiving -------------------------------------------------------------------------------- */
@@ -689,7 +688,7 @@ const struct wire wire_flip = {
     .connect = flip_connect,
     .send = flip_send,
     .send_burst = flip_send_burst,
-    .kick = flip_kick,
+    .publish = flip_publish,
     .reap = flip_reap,
     .receive = flip_receive,
     .post = flip_post,

@@ -4,7 +4,8 @@
  * these functions again; the rest of netfront/ uses nothing else but <xen/...>, include/ and memcpy.
  *
  * Also used as they are: xs_read_u32, xs_read_str, xs_read_default, xs_printf, xs_rm (the store), the xbdev
- * states, work items and timers (a function called soon, or after a while, from the same thread).
+ * states, work items and timers (a function called soon, or after a while, from the same thread), loop_send_last()
+ * (which may send the event at once).
  */
 #ifndef NETFRONT_GLUE_H
 #define NETFRONT_GLUE_H

@@ -36,7 +36,8 @@ struct wire {
     bool (*send)(struct netfront *nf, const struct netfront_frame *f);
     /* Some of the first of n frames, which are sent so for less than by send(); maybe none. NULL: never any. */
     unsigned int (*send_burst)(struct netfront *nf, const struct netfront_frame *f, unsigned int n);
-    void (*kick)(struct netfront *nf);
+    /* Publishes what was sent. True: the backend wants an event, on tx_port. */
+    bool (*publish)(struct netfront *nf);
     /* Takes back pages that were sent. arm: have an event sent for the next that comes. */
     void (*reap)(struct netfront *nf, bool arm);
     /* Delivers up to TURN frames. True: there is more. */

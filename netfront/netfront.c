@@ -270,18 +270,28 @@ unsigned int netfront_send_burst(struct netfront *nf, const struct netfront_fram
     return done;
 }
 
-void netfront_kick(struct netfront *nf)
+/* Publishes what was sent since the last time. True: and the backend wants an event. */
+static inline bool publish(struct netfront *nf)
 {
-    if (!nf->kick_owed)
-        return;
+    bool owed = nf->kick_owed;
+
     nf->kick_owed = false;
-    if (nf->up)
-        nf->wire->kick(nf);
+    return owed && nf->up && nf->wire->publish(nf);
 }
 
+void netfront_kick(struct netfront *nf)
+{
+    if (publish(nf))
+        event_send(nf->tx_port);
+}
+
+/* The last that is done in a turn: mostly the processor is given up with the event. */
 static void kick_work(struct work *w)
 {
-    netfront_kick(container_of(w, struct netfront, kick_work));
+    struct netfront *nf = container_of(w, struct netfront, kick_work);
+
+    if (publish(nf))
+        loop_send_last(nf->tx_port);
 }
 
 static void disconnect(struct netfront *nf);

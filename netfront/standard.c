@@ -159,12 +159,11 @@ static bool standard_send(struct netfront *nf, const struct netfront_frame *f)
     return netfront_sent(nf, f);
 }
 
-static void standard_kick(struct netfront *nf)
+static bool standard_publish(struct netfront *nf)
 {
     struct netfront_standard *s = &nf->std;
 
-    if (ring_publish(&s->tx->req_prod, &s->tx->req_event, s->tx_prod))
-        event_send(nf->tx_port);
+    return ring_publish(&s->tx->req_prod, &s->tx->req_event, s->tx_prod);
 }
 
 /* Receiving -------------------------------------------------------------------------------- */
@@ -334,7 +333,7 @@ static bool standard_receive(struct netfront *nf)
 const struct wire wire_standard = {
     .connect = standard_connect,
     .send = standard_send,
-    .kick = standard_kick,
+    .publish = standard_publish,
     .reap = standard_reap,
     .receive = standard_receive,
     .post = standard_post,

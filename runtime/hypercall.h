@@ -12,6 +12,7 @@
 #include "xenabi.h"
 #include "compiler.h"
 #include "sluice/flip.h"
+#include "sluice/wait.h"
 
 #ifdef SLUICE_HOST
 /* Unit tests: each test brings its own hypervisor. */
@@ -127,6 +128,12 @@ static inline long hc_event_channel_op(int cmd, void *arg)
 static inline long hc_sched_op(int cmd, void *arg)
 {
     return hypercall(__HYPERVISOR_sched_op, (uint64_t)cmd, HC_PTR(arg), 0, 0, 0);
+}
+
+/* Sends on the port, 0: on none; sleeps until an event is pending. Of our hypervisor only. */
+static inline long hc_wait(evtchn_port_t port)
+{
+    return hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, port, 0, 0, 0);
 }
 
 static inline long hc_vcpu_op(int cmd, unsigned int vcpu, void *arg)

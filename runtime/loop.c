@@ -164,10 +164,41 @@ static void run_timers(uint64_t now)
 
 static uint64_t armed;      /* what the hypervisor's timer is set to; 0: not set */
 
+static bool can_wait;       /* the hypervisor has sluice_wait */
+static evtchn_port_t owed;  /* an event to be sent before the loop looks for new ones; 0: none */
+
 /* It only ends a block: run_timers() looks at the clock. */
 static void timer_event(void *arg)
 {
     armed = 0;
+}
+
+static void send_owed(void)
+{
+    evtchn_port_t port = owed;
+
+    owed = 0;
+    if (port)
+        event_send(port);
+}
+
+void loop_send_last(evtchn_port_t port)
+{
+    if (owed != port)
+        send_owed();
+    owed = port;
+}
+
+/* Sends what is owed and sleeps until there is an event. */
+static inline void wait(void)
+{
+    if (likely(can_wait)) {
+        (void)hc_wait(owed);
+        owed = 0;
+        return;
+    }
+    send_owed();
+    (void)hc_sched_op(SCHEDOP_block, NULL);
 }
 
 void loop_before_sleep(struct sleep_check *c)
@@ -185,37 +216,43 @@ static bool work_after_all(void)
     return any;
 }
 
-/* Upcalls are masked, so nothing can come between the last look and the block, which unmasks,
- * looks, and sleeps in one step. Returns the time, 0 when it did not have to look. */
+/* Upcalls are masked, so nothing can come between the last look and the block, which looks and sleeps in one step.
+ * Returns the time, 0 when it did not have to look. */
 static uint64_t idle(void)
 {
     uint64_t due = heap_len ? heap[1]->due : 0, now = due || start_ns ? now_ns() : 0;
 
-    if (due && due <= now)
+    if (due && due <= now) {
+        send_owed();
         return now;
+    }
     if (due != armed)
         (void)hc_set_timer_op(due);
     armed = due;
-    if (work_after_all())
+    if (work_after_all()) {
+        send_owed();
         return now;
+    }
     stats.blocks++;
     if (!start_ns) {
-        (void)hc_sched_op(SCHEDOP_block, NULL);
+        wait();
         return 0;
     }
     idle_ns -= now;
-    (void)hc_sched_op(SCHEDOP_block, NULL);
+    wait();
     now = now_ns();
     idle_ns += now;
     return now;
 }
 
-void loop_turn(bool block)
+static inline void turn(bool block)
 {
     uint64_t now = 0;
 
     if (block && list_empty(&works) && list_empty(&lasts) && !event_any_pending())
         now = idle();
+    else
+        send_owed();
     stats.turns++;
     if (event_poll())
         stats.events++;
@@ -224,10 +261,24 @@ void loop_turn(bool block)
     run_list(&lasts);
 }
 
+/* The caller may do something else then, for long: owe nothing. */
+void loop_turn(bool block)
+{
+    turn(block);
+    send_owed();
+}
+
+void loop_until(const bool *done)
+{
+    while (!READ_ONCE(*done))
+        turn(true);
+    send_owed();
+}
+
 void loop_run(void)
 {
     for (;;)
-        loop_turn(true);
+        turn(true);
 }
 
 void loop_measure(void)
@@ -249,4 +300,5 @@ void loop_init(void)
     if (rc)
         panic("cannot bind the timer: %d", rc);
     (void)hc_vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL);
+    can_wait = hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_query, 0, 0, 0, 0) >= SLUICE_WAIT_VERSION;
 }

@@ -10,6 +10,7 @@
 #ifndef RUNTIME_LOOP_H
 #define RUNTIME_LOOP_H
 
+#include "xenabi.h"
 #include "lib/list.h"
 
 struct work {
@@ -32,6 +33,10 @@ void work_cancel(struct work *w);
 /* Runs fn before each time the loop would look for new events: for end-of-turn batches (flush
  * queued copies, ring doorbells). Same struct, other list; stays until it is run, once. */
 void work_queue_last(struct work *w);
+
+/* event_send() at the end of the turn: together with going to sleep, which costs much less, if there is nothing
+ * else to do then. For those who run last; a second port sends the first one's event at once. */
+void loop_send_last(evtchn_port_t port);
 
 struct timer {
     uint64_t due;                   /* system time in ns (now_ns) */
@@ -62,6 +67,8 @@ void loop_run(void) __noreturn;
 /* One turn; with block set it first sleeps until there is something to do. For code that must
  * wait synchronously (while (!done) loop_turn(true);) and for tests. */
 void loop_turn(bool block);
+/* Such code for what becomes true by a handler: turns until *done is. */
+void loop_until(const bool *done);
 
 void loop_init(void);
 

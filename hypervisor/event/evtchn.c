@@ -62,10 +62,12 @@ static struct evtchn *port_lookup(const struct domain *d, evtchn_port_t port)
 
 /* ------------------------------------------------------------------ raising */
 
-static inline void mark_upcall_pending(struct vcpu *v)
+/* The port's word is not announced yet: announces it to v, unless that one knows of an event already. True: it is to be
+ * kicked. */
+static __always_inline bool announce(struct vcpu *v, evtchn_port_t port)
 {
-    if (!atomic_xchg(&v->info->evtchn_upcall_pending, 1))
-        vcpu_kick(v);
+    return !test_and_set_bit(port / 64, (uint64_t *)&v->info->evtchn_pending_sel) &&
+           !atomic_xchg(&v->info->evtchn_upcall_pending, 1);
 }
 
 static noinline void wake_pollers(struct domain *d, evtchn_port_t port)
@@ -86,26 +88,32 @@ static noinline void wake_pollers(struct domain *d, evtchn_port_t port)
     }
 }
 
-/* Sets the port's pending bit and tells vCPU v as far as the guest's masks allow. */
-static __always_inline void raise_inline(struct domain *d, struct vcpu *v, evtchn_port_t port)
+/* Sets the port's pending bit and tells vCPU v as far as the guest's masks allow. leaving: the current vCPU is about to
+ * sleep, as sched_hand_over() wants it. True: that handed the CPU to v. */
+static __always_inline bool raise_inline(struct domain *d, struct vcpu *v, evtchn_port_t port, bool leaving)
 {
     struct shared_info *s = d->shared;
+    bool handed = false;
 
     if (test_and_set_bit(port, (uint64_t *)s->evtchn_pending))
-        return;
+        return false;
     count(CNT_EVENT);
-    if (!test_bit(port, (uint64_t *)s->evtchn_mask) &&
-        !test_and_set_bit(port / 64, (uint64_t *)&v->info->evtchn_pending_sel))
-        mark_upcall_pending(v);
+    if (!test_bit(port, (uint64_t *)s->evtchn_mask) && announce(v, port)) {
+        if (leaving)
+            handed = sched_hand_over(v);
+        else
+            vcpu_kick(v);
+    }
     /* A poller waits for the pending bit even while the port is masked. The full barrier of
      * the locked operation above pairs with the one in SCHEDOP_poll. */
     if (unlikely(load_relaxed(&d->poll_mask)))
         wake_pollers(d, port);
+    return handed;
 }
 
 static noinline void raise(struct domain *d, struct vcpu *v, evtchn_port_t port)
 {
-    raise_inline(d, v, port);
+    (void)raise_inline(d, v, port, false);
 }
 
 /* Pending but not announced, after its mask or vCPU changed: announce it to v. */
@@ -114,9 +122,8 @@ static void announce_if_pending(struct domain *d, struct vcpu *v, evtchn_port_t 
     struct shared_info *s = d->shared;
 
     if (test_bit(port, (uint64_t *)s->evtchn_pending) &&
-        !test_bit(port, (uint64_t *)s->evtchn_mask) &&
-        !test_and_set_bit(port / 64, (uint64_t *)&v->info->evtchn_pending_sel))
-        mark_upcall_pending(v);
+        !test_bit(port, (uint64_t *)s->evtchn_mask) && announce(v, port))
+        vcpu_kick(v);
 }
 
 static struct vcpu *port_vcpu(const struct domain *d, const struct evtchn *chn)
@@ -442,7 +449,7 @@ static inline long op_send(evtchn_port_t port)
     case PORT_INTERDOMAIN:
         to = chn->remote;
         end = port_at(to, chn->number);
-        raise_inline(to, port_vcpu(to, end), chn->number);
+        (void)raise_inline(to, port_vcpu(to, end), chn->number, false);
         break;
     case PORT_IPI:
         raise(d, port_vcpu(d, chn), port);
@@ -454,6 +461,37 @@ static inline long op_send(evtchn_port_t port)
     }
     spin_unlock(&d->event_lock);
     return rc;
+}
+
+long evtchn_send(uint64_t port)
+{
+    return port < current->domain->max_evtchn_port ? op_send((evtchn_port_t)port) : -XEN_EINVAL;
+}
+
+long evtchn_send_leaving(uint64_t port, struct vcpu **next)
+{
+    struct domain *d = current->domain, *to;
+    const struct evtchn *chn, *end;
+    struct vcpu *v;
+
+    if (unlikely(port >= d->max_evtchn_port))
+        return -XEN_EINVAL;
+    chn = port_lookup(d, (evtchn_port_t)port);
+    if (unlikely(!chn))
+        return -XEN_EINVAL;
+    spin_lock(&d->event_lock);
+    if (unlikely(chn->state != PORT_INTERDOMAIN)) {
+        spin_unlock(&d->event_lock);
+        return evtchn_send(port);
+    }
+    to = chn->remote;
+    end = port_at(to, chn->number);
+    v = port_vcpu(to, end);
+    /* v may be freed once the lock is given back, but not while a CPU is its own. */
+    if (likely(raise_inline(to, v, chn->number, true)))
+        *next = v;
+    spin_unlock(&d->event_lock);
+    return 0;
 }
 
 static void status_fill(struct domain *d, struct evtchn *chn, struct evtchn_status *s)

@@ -26,6 +26,12 @@ void evtchn_raise_global_virq(uint32_t virq);
 /* A physical interrupt bound to `port` of d fired. Any context. */
 void evtchn_raise_port(struct domain *d, evtchn_port_t port);
 
+/* EVTCHNOP_send of the current vCPU. */
+long evtchn_send(uint64_t port);
+/* The same of one that is about to sleep as sched_hand_over() wants it. 0 and *next set: that is who has the CPU
+ * now, see there; 0 and *next left alone: sent in the ordinary way; -EINVAL: not a port to send on. */
+long evtchn_send_leaving(uint64_t port, struct vcpu **next);
+
 /* Global VIRQs belong to a domain, the others to a vCPU each. */
 static inline bool virq_is_global(uint32_t virq)
 {

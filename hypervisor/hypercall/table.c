@@ -12,6 +12,7 @@
 #include "event/evtchn.h"
 #include "grant/grant.h"
 #include "sluice/flip.h"
+#include "sluice/wait.h"
 #include "mm/mm.h"
 #include "sched/sched.h"
 
@@ -57,6 +58,7 @@ static const struct hypercall_row table[] = {
     ROW(2, __HYPERVISOR_event_channel_op, do_event_channel_op),
     ROW(2, __HYPERVISOR_physdev_op, do_physdev_op),
     ROW(3, __HYPERVISOR_sluice_flip, do_sluice_flip),
+    ROW(2, __HYPERVISOR_sluice_wait, do_sluice_wait),
     ROW(1, __HYPERVISOR_sysctl, do_sysctl),
     ROW(1, __HYPERVISOR_domctl, do_domctl),
     ROW(2, __HYPERVISOR_nmi_op, do_nmi_op),

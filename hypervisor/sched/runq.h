@@ -19,6 +19,8 @@
  * are other CPUs, whether those who wait there fell behind it. */
 #define LONE_TURN_NS    (500 * NS_PER_MS)
 #define LONE_TURN_SMP_NS (13 * NS_PER_MS)
+/* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
+#define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
 
 struct run_queue {
     spinlock_t lock;
@@ -127,10 +129,10 @@ static inline void runstate_change(struct vcpu *v, int state, uint64_t at_ns)
     v->runstate.state = state;
 }
 
-/* curr has run up to now: it pays, and the CPU's time advances. */
-static inline void charge(struct run_queue *rq, uint64_t now)
+/* curr has run up to now: it pays, and the CPU's time advances. head: the best of those who wait, or NULL. */
+static inline void charge_beside(struct run_queue *rq, uint64_t now, const struct vcpu *head)
 {
-    struct vcpu *v = rq->curr, *head = queue_head(rq);
+    struct vcpu *v = rq->curr;
     struct domain *d = v->domain;
     uint64_t ns = 0;
 
@@ -146,6 +148,11 @@ static inline void charge(struct run_queue *rq, uint64_t now)
     if (unlikely(READ_ONCE(d->credit.cap)))
         cap_charge(d, ns);
     rq->vnow = credit_vnow(rq->vnow, v->credit.vtime, head ? &head->credit.vtime : NULL);
+}
+
+static inline void charge(struct run_queue *rq, uint64_t now)
+{
+    charge_beside(rq, now, queue_head(rq));
 }
 
 static inline uint32_t weight_of(const struct vcpu *v)

@@ -6,6 +6,7 @@
  * `running` of a vCPU stays true until context_switch() has saved the registers; until then it may
  * be queued, but only where it was, and no other CPU takes it.
  */
+#include "cpu/asm.h"
 #include "cpu/percpu.h"
 #include "dev/panic.h"
 #include "mm/heap.h"
@@ -348,6 +349,87 @@ void sched_idle_wait(void)
         return;
     /* sti holds interrupts off for one more instruction, so none comes between it and hlt. */
     __asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+/* ---------------------------------------------------- event and sleep in one */
+
+/*
+ * Would wake() put v on this CPU's queue, and schedule() then take it from there as prev's successor, whatever the policy
+ * says? So if prev sleeps and v would be the only one that waits; no cap has a say; and v would not be sent to
+ * another CPU, nor would this one look at the others' queues first. What v->cpu says can be relied on only if it is
+ * this CPU, whose queue is locked.
+ */
+static inline bool comes_next(const struct run_queue *rq, uint32_t cpu, const struct vcpu *prev,
+                              const struct vcpu *v, uint64_t now)
+{
+    if (unlikely(load_relaxed(&v->cpu) != cpu) || unlikely(v->state != VCPU_OFFLINE) || unlikely(!may_run(v)) ||
+        unlikely(may_run(prev)) || unlikely(rq->nr_waiting) || unlikely(READ_ONCE(v->domain->credit.cap)) ||
+        unlikely(READ_ONCE(v->nmi_pending)))
+        return false;
+    if (nr_cpus > 1)        /* as choose_cpu() decides, and pick() */
+        return (v->affinity.preferred & cpumask_of(cpu)) && !load_relaxed(&idle_cpus) &&
+               now - rq->looked_around < LOOK_NS;
+    return true;
+}
+
+/*
+ * Why no wake-up is lost. Of v: its flag goes by a locked operation first; then, under the queue's lock, it is
+ * given the CPU, or it is woken as by anybody. Of prev: it set its flag before it looked for events; who sent one later
+ * clears that flag and comes for the queue's lock. If that was before us, prev may run, and nothing is handed over; if
+ * after us, prev is OFFLINE and is queued, as when it has gone to sleep by schedule(). Its registers are saved
+ * by then, or it is `running` still, and no other CPU takes it.
+ */
+bool sched_hand_over(struct vcpu *v)
+{
+    struct cpu_info *ci = this_cpu_info();
+    struct vcpu *prev = ci->vcpu;
+    struct run_queue *rq;
+    uint64_t now;
+
+    if (unlikely(load_relaxed(&v->pause_flags) != VPF_BLOCKED)) {
+        vcpu_kick(v);
+        return false;
+    }
+    atomic_and(&v->pause_flags, ~VPF_BLOCKED);
+    rq = run_queue(ci->cpu);
+    irq_disable();
+    spin_lock(&rq->lock);
+    now = now_ns();
+    if (unlikely(!comes_next(rq, ci->cpu, prev, v, now))) {
+        spin_unlock(&rq->lock);
+        irq_enable();
+        vcpu_wake(v);
+        return false;
+    }
+    /* What wake() does, then what schedule() does. */
+    if (now - rq->charged_at > CHARGE_NS)
+        charge(rq, now);
+    credit_place(&v->credit, weight_of(v), rq->vnow);
+    charge_beside(rq, now, v);
+    credit_note_turn(&prev->credit, now - rq->turn_start);
+    rq->yielded = false;
+    rq->curr = v;
+    rq->turn_start = now;
+    arm(rq, now, now + lone_turn());
+    prev->state = VCPU_OFFLINE;
+    runstate_change(prev, runstate_off(prev), now);
+    v->state = VCPU_RUNNING;
+    runstate_change(v, RUNSTATE_running, now);
+    store_relaxed(&v->running, true);
+    spin_unlock(&rq->lock);
+    return true;
+}
+
+void sched_hand_over_end(struct vcpu *v)
+{
+    struct cpu_info *ci = this_cpu_info();
+    struct vcpu *prev = ci->vcpu;
+
+    context_switch(prev, v);
+    store_release(&prev->running, false);
+    renew_time(v, ci->cpu, run_queue(ci->cpu)->turn_start);
+    if (v->runstate_area.v | v->time_area.v)
+        renew_areas(v);
 }
 
 /* --------------------------------------------------------------- life cycle */

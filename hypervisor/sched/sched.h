@@ -28,6 +28,15 @@ void domain_unpause(struct domain *d);
 /* An event became deliverable to v: wake it, or if it runs elsewhere make it look (IPI). */
 void vcpu_kick(struct vcpu *v);
 
+/*
+ * vcpu_kick() by a vCPU that is about to sleep, as one step with that: it has VPF_BLOCKED set, has seen no event since and
+ * will do nothing more. Interrupts are on. True: v has this CPU, but `current` is still the caller; interrupts are off
+ * then and stay so until sched_hand_over_end(), which must follow.
+ */
+bool sched_hand_over(struct vcpu *v);
+/* The switch itself: `current` is v on return. Interrupts off, no locks. */
+void sched_hand_over_end(struct vcpu *v);
+
 /* The SOFTIRQ_SCHEDULE handler: picks and switches. Called only from the exit path and idle,
  * with interrupts off; on return `current` may be another vCPU. */
 void schedule(void);
@@ -49,6 +58,7 @@ void context_switch(struct vcpu *prev, struct vcpu *next);
 long do_sched_op(uint64_t cmd, guest_ptr_t arg);
 long do_sched_op_compat(uint64_t cmd, uint64_t arg);
 long do_set_timer_op(int64_t timeout_ns);
+long do_sluice_wait(uint64_t cmd, uint64_t port);       /* sched/wait.c; include/sluice/wait.h */
 long do_vcpu_op(uint64_t cmd, uint64_t vcpu_id, guest_ptr_t arg);
 
 /* Guest areas. */

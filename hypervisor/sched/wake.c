@@ -17,9 +17,6 @@
 #include "sched/runq.h"
 #include "sched/softirq.h"
 
-/* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
-#define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
-
 /* ------------------------------------------------------------------ placing */
 
 /* The CPU with most time to spare, none of them being idle now. */

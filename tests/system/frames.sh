@@ -30,6 +30,8 @@ source_domain flip-plain 03 $small "mode=flip rr=50"
 source_domain flip-hold 05 1514 "mode=flip rr=50 count=3000"
 source_domain flip-back 04 $all "mode=flip back"
 source_domain standard-back 04 $all "mode=standard back"
+# Sends and sleeps in one, again and again, while others come and go on both CPUs.
+source_domain flip-long 01 64 "mode=flip rr=3000"
 printf 'autostart = [ %s ]\n' "$names" > "$tmp/host.cfg"
 host_start h -machine q35 -m 400 -smp 2 -kernel build/sluice -append debugexit \
     -initrd "$(modules "ip=none console=com2" "$tmp"/host.cfg "${files[@]}" "$tmp/frames")"
@@ -37,7 +39,8 @@ ends() { grep -ac 'frames: end' "$tmp/h.com2"; }
 for _ in $(seq 300); do [ "$(ends)" = $sources ] && break; kill -0 "$host_pid" || break; sleep 0.2; done
 check "all $sources sources end" test "$(ends)" = $sources
 check "every frame of every size was right" test "$(grep -acE 'frames: size .* ok' "$tmp/h.com2")" = $sizes
-check "round trips" test "$(grep -acE 'frames: rr 50 .* ok' "$tmp/h.com2")" = $((sources - 2))
+check "round trips" test "$(grep -acE 'frames: rr 50 .* ok' "$tmp/h.com2")" = $((sources - 3))
+check "many of them" has 'frames: rr 3000 .* ok' "$tmp/h.com2"
 check "nothing that no right backend does" test "$(grep -acE 'frames: pages .* lost 0, bad 0' "$tmp/h.com2")" = $sources
 check "pages were flipped, both ways" has 'pages sent: [1-9][0-9]* flipped, .* received: [1-9][0-9]* flipped' "$tmp/h.com2"
 check "no rule broken" sh -c "! grep -aqE 'BUG|ASSERT|PANIC' '$tmp/h.log'"

@@ -13,7 +13,8 @@
 #include "runtime/time.h"
 
 static uint64_t now = 1000, armed;
-static unsigned int blocks;
+static unsigned int blocks, waits, sends;
+static evtchn_port_t sent;
 static bool event_waiting;
 static void (*on_event)(void);
 
@@ -47,6 +48,12 @@ bool event_any_pending(void)
     return event_waiting;
 }
 
+void event_send(evtchn_port_t port)
+{
+    sends++;
+    sent = port;
+}
+
 /* Blocking lasts until the armed timer. */
 long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -54,6 +61,15 @@ long hypercall(unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
         armed = a1;
     if (nr == __HYPERVISOR_sched_op && a1 == SCHEDOP_block) {
         blocks++;
+        assert_true(armed > now);
+        now = armed;
+    }
+    if (nr == __HYPERVISOR_sluice_wait && a1 == SLUICE_WAIT_query)
+        return SLUICE_WAIT_VERSION;
+    if (nr == __HYPERVISOR_sluice_wait) {
+        assert_int_equal(a1, SLUICE_WAIT_event);
+        waits++;
+        sent = (evtchn_port_t)a2;
         assert_true(armed > now);
         now = armed;
     }
@@ -224,6 +240,100 @@ static void a_last_look_before_sleep(void **state)
     assert_int_equal(blocks, 1);
 }
 
+static evtchn_port_t to_send[2];
+
+static void sends_last(struct work *x)
+{
+    for (unsigned int i = 0; i < 2 && to_send[i]; i++)
+        loop_send_last(to_send[i]);
+}
+
+static bool rang;
+
+static void set_in_time(struct timer *t)
+{
+    rang = true;
+}
+
+/* By loop_until(), whose turns follow each other: one that sends, and one that sleeps until the timer. */
+static void send_and_sleep(evtchn_port_t first, evtchn_port_t second)
+{
+    static struct timer t;
+
+    to_send[0] = first;
+    to_send[1] = second;
+    work_init(&w[0], sends_last);
+    work_queue_last(&w[0]);
+    timer_init(&t, set_in_time);
+    timer_set(&t, now + 500);
+    blocks = waits = sends = sent = 0;
+    rang = false;
+    loop_until(&rang);
+}
+
+static void without_the_call_an_event_goes_before_sleep(void **state)
+{
+    send_and_sleep(7, 0);
+    assert_int_equal(sends, 1);
+    assert_int_equal(sent, 7);
+    assert_int_equal(blocks, 1);
+    assert_int_equal(waits, 0);
+}
+
+static void the_last_event_goes_with_sleep(void **state)
+{
+    loop_init();
+    send_and_sleep(7, 0);
+    assert_int_equal(sends, 0);
+    assert_int_equal(sent, 7);
+    assert_int_equal(waits, 1);
+    send_and_sleep(7, 7);
+    assert_int_equal(sends, 0);
+    assert_int_equal(waits, 1);
+    send_and_sleep(7, 8);
+    assert_int_equal(sends, 1);
+    assert_int_equal(sent, 8);
+    assert_int_equal(waits, 1);
+    send_and_sleep(0, 0);
+    assert_int_equal(sends, 0);
+    assert_int_equal(sent, 0);
+    assert_int_equal(waits, 1);
+    assert_int_equal(blocks, 0);
+}
+
+static bool done;
+
+/* In the turn after the one in which it was queued first. */
+static void sets_done(struct work *x)
+{
+    done = sends == 1;
+    if (!done)
+        work_queue(x);
+}
+
+/* What is owed is sent when there is more to do, before the next events are looked for; and when the caller has the turn. */
+static void an_event_does_not_wait_for_other_work(void **state)
+{
+    to_send[0] = 9;
+    to_send[1] = 0;
+    work_init(&w[0], sends_last);
+    waits = sends = sent = 0;
+    work_queue_last(&w[0]);
+    loop_turn(true);
+    assert_int_equal(sends, 1);
+    assert_int_equal(sent, 9);
+    assert_int_equal(waits, 0);
+
+    work_init(&w[1], sets_done);
+    done = false;
+    sends = 0;
+    work_queue_last(&w[0]);
+    work_queue(&w[1]);
+    loop_until(&done);
+    assert_int_equal(sends, 1);
+    assert_int_equal(waits, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +343,9 @@ int main(void)
         cmocka_unit_test(last_list_runs_last),
         cmocka_unit_test(idle_blocks_until_the_next_timer),
         cmocka_unit_test(a_last_look_before_sleep),
+        cmocka_unit_test(without_the_call_an_event_goes_before_sleep),
+        cmocka_unit_test(the_last_event_goes_with_sleep),
+        cmocka_unit_test(an_event_does_not_wait_for_other_work),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

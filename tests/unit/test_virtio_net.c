@@ -62,6 +62,10 @@ int event_bind_virq(unsigned int virq, event_fn fn, void *arg, evtchn_port_t *po
     return 0;
 }
 
+void event_send(evtchn_port_t port)
+{
+}
+
 bool event_any_pending(void)
 {
     return irq_pending;

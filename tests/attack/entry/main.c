@@ -424,9 +424,15 @@ static void bad_arguments(void)
     REFUSED(hc_xen_version(3, (void *)(HV_DIRECT - 8)));
     REFUSED(hc_xen_version(99, NULL));
     for (unsigned int nr = 43; nr < 80; nr++) {
-        if (nr != __HYPERVISOR_sluice_flip && nr != __HYPERVISOR_arch_0)
+        if (nr != __HYPERVISOR_sluice_flip && nr != __HYPERVISOR_sluice_wait && nr != __HYPERVISOR_arch_0)
             IS(hypercall(nr, 0, 0, 0, 0, 0), -XEN_ENOSYS);
     }
+    IS(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_query, 0, 0, 0, 0), SLUICE_WAIT_VERSION);
+    IS(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event + 1, 0, 0, 0, 0), -XEN_ENOSYS);
+    IS(hypercall(__HYPERVISOR_sluice_wait, 1UL << 32 | SLUICE_WAIT_event, 0, 0, 0, 0), -XEN_ENOSYS);
+    IS(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, 4095, 0, 0, 0), -XEN_EINVAL);
+    IS(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, 4096, 0, 0, 0), -XEN_EINVAL);
+    IS(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, ~0UL, 0, 0, 0), -XEN_EINVAL);
     IS(hypercall(~0u, 0, 0, 0, 0, 0), -XEN_ENOSYS);
     IS(hypercall(0x80000000u, 0, 0, 0, 0, 0), -XEN_ENOSYS);
     IS(hypercall(__HYPERVISOR_arch_0, 0, 0, 0, 0, 0), -XEN_EPERM);

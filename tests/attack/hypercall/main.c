@@ -478,6 +478,8 @@ static bool suicidal(const struct call *c)
     case __HYPERVISOR_sched_op:
         return cmd == SCHEDOP_shutdown || cmd == SCHEDOP_shutdown_code || cmd == SCHEDOP_block ||
                cmd == SCHEDOP_watchdog || (cmd == SCHEDOP_poll && !c->template);
+    case __HYPERVISOR_sluice_wait:
+        return cmd == SLUICE_WAIT_event && c->a[1] < 4096;
     case __HYPERVISOR_set_debugreg:
         return cmd == 5 || cmd == 7;
     case __HYPERVISOR_vcpu_op:

@@ -864,8 +864,7 @@ static void round_trips(uint32_t n)
         }
         src.pong = false;
         (void)send_msg(peer, PING, i, 0);
-        while (!src.pong)
-            loop_turn(true);
+        loop_until(&src.pong);
         good++;
     }
     mark("end rr");

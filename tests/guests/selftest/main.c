@@ -8,6 +8,7 @@
 #include "runtime/dma.h"
 #include "runtime/event.h"
 #include "runtime/grant.h"
+#include "runtime/hypercall.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
@@ -207,6 +208,55 @@ static void test_events(void)
     event_close(a);
 }
 
+/* An event sent and asleep in one call; include/sluice/wait.h. Nothing else sends to us meanwhile. */
+static void test_wait(void)
+{
+    static unsigned int one = 1;
+    struct vcpu_info *v = &shared_info->vcpu_info[0];
+    struct multicall_entry list[2] = { { .op = __HYPERVISOR_sluice_wait }, { .op = __HYPERVISOR_xen_version } };
+    evtchn_port_t a, b;
+    uint64_t due;
+
+    CHECK(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_query, 0, 0, 0, 0) == SLUICE_WAIT_VERSION);
+    CHECK(hypercall(__HYPERVISOR_sluice_wait, 2, 0, 0, 0, 0) == -XEN_ENOSYS);
+    CHECK(event_alloc_unbound(DOMID_SELF, count_event, &one, &a) == 0);
+    CHECK(event_bind_interdomain(DOMID_SELF, a, count_event, &one, &b) == 0);
+    loop_turn(false);
+    events_seen = 0;
+
+    /* Not a port to send on: does not sleep. */
+    CHECK(hc_wait(4095) == -XEN_EINVAL);
+    CHECK(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, 4096, 0, 0, 0) == -XEN_EINVAL);
+    CHECK(hypercall(__HYPERVISOR_sluice_wait, SLUICE_WAIT_event, 1UL << 32 | b, 0, 0, 0) == -XEN_EINVAL);
+    /* It wakes itself. */
+    CHECK(hc_wait(b) == 0 && v->evtchn_upcall_pending && v->evtchn_upcall_mask);
+    loop_turn(false);
+    CHECK(events_seen == 1);
+    /* There is an event: sends, does not sleep. */
+    event_send(a);
+    CHECK(hc_wait(0) == 0);
+    CHECK(hc_wait(b) == 0);
+    loop_turn(false);
+    CHECK(events_seen == 3);
+    /* Sleeps until there is one, without an upcall: the mask stays. */
+    due = now_ns() + 5 * NS_PER_MS;
+    (void)hc_set_timer_op(due);
+    while (!v->evtchn_upcall_pending)
+        CHECK(hc_wait(0) == 0);
+    CHECK(now_ns() >= due && v->evtchn_upcall_mask);
+    loop_turn(false);
+    /* In a list, whose other calls are made; what it sends keeps it awake. */
+    list[0].args[0] = SLUICE_WAIT_event;
+    list[0].args[1] = b;
+    list[0].result = 1;
+    CHECK(hc_multicall(list, 2) == 0);
+    CHECK(list[0].result == 0 && list[1].result >> 16 == 4);
+    loop_turn(false);
+    CHECK(events_seen == 4);
+    event_close(b);
+    event_close(a);
+}
+
 static uint64_t fired[3];
 static unsigned int nr_fired;
 
@@ -293,6 +343,7 @@ void pv_main(void)
     test_protection();
     log_debug("events");
     test_events();
+    test_wait();
     log_debug("timers");
     test_timers();
     log_debug("grants");
