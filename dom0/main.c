@@ -174,7 +174,6 @@ void pv_main(void)
 {
     char word[4];
 
-    loop_measure();
     log_start();
     timer_init(&trim_timer, trim);
     work_init(&grew_work, grew_later);

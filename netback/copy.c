@@ -5,15 +5,15 @@
 
 static struct gnttab_copy ops[COPY_BATCH];
 static uint8_t *failed_flag[COPY_BATCH];
-static unsigned int nr_ops;
+unsigned int copy_count;
 
 void copy_run(void)
 {
-    unsigned int n = nr_ops;
+    unsigned int n = copy_count;
 
     if (!n)
         return;
-    nr_ops = 0;
+    copy_count = 0;
     if (!grant_copy(ops, n))
         return;
     for (unsigned int i = 0; i < n; i++) {
@@ -26,10 +26,10 @@ struct gnttab_copy *copy_add(uint8_t *failed)
 {
     struct gnttab_copy *op;
 
-    if (nr_ops == COPY_BATCH)
+    if (copy_count == COPY_BATCH)
         copy_run();
-    op = &ops[nr_ops];
-    failed_flag[nr_ops++] = failed;
+    op = &ops[copy_count];
+    failed_flag[copy_count++] = failed;
     op->flags = 0;
     return op;
 }

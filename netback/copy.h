@@ -19,8 +19,9 @@
  */
 struct gnttab_copy *copy_add(uint8_t *failed);
 
-/* Does everything that is queued. */
+/* Does everything that is queued: so many. */
 void copy_run(void);
+extern unsigned int copy_count;
 
 /* Byte `at` of a frame's head as one side of a copy. */
 static inline void frame_copy_head(struct gnttab_copy_ptr *side, const struct frame *f,

@@ -92,7 +92,7 @@ void exchange_add(const struct frag *g, domid_t dom, grant_ref_t ref, uint8_t *f
         (struct exchange){ .failed = failed, .offset = g->offset, .len = g->len };
 }
 
-void moves_run(void)
+void moves_run_queued(void)
 {
     copy_run();
     run();

@@ -27,9 +27,6 @@ bool exchange_extents(void);
  */
 void exchange_add(const struct frag *g, domid_t dom, grant_ref_t ref, uint8_t *failed);
 
-/* Does all copies that are queued, then all exchanges, then copies what was refused. */
-void moves_run(void);
-
 /* Operations that moves_run() does, and what they are for, in the same order. */
 #define EXCHANGE_BATCH 256
 struct exchange {
@@ -45,6 +42,14 @@ struct exchange {
 extern struct sluice_flip_op exchange_op[EXCHANGE_BATCH];
 extern struct exchange exchange_what[EXCHANGE_BATCH];
 extern unsigned int exchange_count;
+
+/* Does all copies that are queued, then all exchanges, then copies what was refused. */
+void moves_run_queued(void);
+static inline void moves_run(void)
+{
+    if (copy_count | exchange_count)
+        moves_run_queued();
+}
 
 /* Makes room for n more, no more than a frame can have. */
 static inline void exchange_room(unsigned int n)

@@ -193,7 +193,8 @@ void event_unmask(evtchn_port_t port)
     }
 }
 
-static void run_handlers(struct handler *h)
+/* Of a physical interrupt. */
+static noinline void run_handlers(struct handler *h)
 {
     struct handler *first = h, *next;
     struct physdev_eoi eoi = { .irq = (uint32_t)h->pirq };
@@ -206,6 +207,28 @@ static void run_handlers(struct handler *h)
         (void)hc_physdev_op(PHYSDEVOP_eoi, &eoi);
 }
 
+/* Of the ports of one word. */
+static inline void poll_group(unsigned int word)
+{
+    volatile uint64_t *pending = &PENDING[word], *mask = &MASK[word];
+
+    for (uint64_t ready = *pending & ~*mask; ready; ready &= ready - 1) {
+        unsigned int bit = (unsigned int)__builtin_ctzl(ready);
+        struct handler *h = groups[word];
+
+        if (test_bit(bit, mask))
+            continue;           /* by a handler just now; it stays pending */
+        clear_bit(bit, pending);
+        if (!h || !h[bit].fn)
+            continue;
+        h += bit;
+        if (likely(!h->next && !h->needs_eoi))
+            h->fn(h->arg);
+        else
+            run_handlers(h);
+    }
+}
+
 bool event_poll(void)
 {
     struct vcpu_info *v = &shared_info->vcpu_info[0];
@@ -215,21 +238,8 @@ bool event_poll(void)
         return false;
     (void)atomic_xchg(&v->evtchn_upcall_pending, 0);
     sel = atomic_xchg(&v->evtchn_pending_sel, 0);
-    for (; sel; sel &= sel - 1) {
-        unsigned int word = (unsigned int)__builtin_ctzl(sel);
-        uint64_t ready = PENDING[word] & ~MASK[word];
-
-        for (; ready; ready &= ready - 1) {
-            evtchn_port_t port = word * GROUP + (unsigned int)__builtin_ctzl(ready);
-            struct handler *h = handler_of(port);
-
-            if (test_bit(port, MASK))
-                continue;       /* by a handler just now; it stays pending */
-            clear_bit(port, PENDING);
-            if (h && h->fn)
-                run_handlers(h);
-        }
-    }
+    for (; sel; sel &= sel - 1)
+        poll_group((unsigned int)__builtin_ctzl(sel));
     return true;
 }
 

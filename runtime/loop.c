@@ -11,7 +11,6 @@ static struct list works = LIST_INIT(works);
 static struct list lasts = LIST_INIT(lasts);
 static struct list checks = LIST_INIT(checks);
 static struct loop_stats stats;
-static uint64_t start_ns, idle_ns;      /* when measuring began, 0: it did not; time spent blocked since */
 
 void work_queue(struct work *w)
 {
@@ -37,22 +36,35 @@ void work_cancel(struct work *w)
     list_remove(&w->link);
 }
 
-/* Runs what is on the list now; what is queued meanwhile waits for the next turn. */
-static void run_list(struct list *from)
+static void run_work(struct work *w)
+{
+    list_remove(&w->link);
+    w->queued = false;
+    stats.works++;
+    w->fn(w);
+}
+
+/* Several. One may cancel others, so what is to be run is a list of its own. */
+static noinline void run_many(struct list *from)
 {
     struct list now;
     struct work *w;
 
-    if (list_empty(from))
-        return;
     list_insert_between(&now, from->prev, from);
     list_remove(from);
-    while ((w = list_first(&now, struct work, link)) != NULL) {
-        list_remove(&w->link);
-        w->queued = false;
-        stats.works++;
-        w->fn(w);
-    }
+    while ((w = list_first(&now, struct work, link)) != NULL)
+        run_work(w);
+}
+
+/* Runs what is on the list now; what is queued meanwhile waits for the next turn. */
+static inline void run_list(struct list *from)
+{
+    if (list_empty(from))
+        return;
+    if (likely(from->next == from->prev))
+        run_work(list_entry(from->next, struct work, link));
+    else
+        run_many(from);
 }
 
 /* Timers: a binary heap of pointers; slot 1 is due first. */
@@ -216,33 +228,31 @@ static bool work_after_all(void)
     return any;
 }
 
-/* Upcalls are masked, so nothing can come between the last look and the block, which looks and sleeps in one step.
- * Returns the time, 0 when it did not have to look. */
+/*
+ * Upcalls are masked, so nothing can come between the last look and the block, which looks and sleeps in one step. A timer
+ * that the hypervisor has been told of needs no look at the clock: if it is due, its event is there. Returns the time, 0
+ * when it did not have to look.
+ */
 static uint64_t idle(void)
 {
-    uint64_t due = heap_len ? heap[1]->due : 0, now = due || start_ns ? now_ns() : 0;
+    uint64_t due = heap_len ? heap[1]->due : 0, now = 0;
 
-    if (due && due <= now) {
-        send_owed();
-        return now;
-    }
-    if (due != armed)
+    if (due != armed) {
+        now = due ? now_ns() : 0;
+        if (due && due <= now) {
+            send_owed();
+            return now;
+        }
         (void)hc_set_timer_op(due);
-    armed = due;
+        armed = due;
+    }
     if (work_after_all()) {
         send_owed();
         return now;
     }
     stats.blocks++;
-    if (!start_ns) {
-        wait();
-        return 0;
-    }
-    idle_ns -= now;
     wait();
-    now = now_ns();
-    idle_ns += now;
-    return now;
+    return 0;
 }
 
 static inline void turn(bool block)
@@ -281,15 +291,17 @@ void loop_run(void)
         turn(true);
 }
 
-void loop_measure(void)
+static uint64_t executed_ns(void)
 {
-    start_ns = now_ns();
+    struct vcpu_runstate_info r;
+
+    return hc_vcpu_op(VCPUOP_get_runstate_info, 0, &r) ? 0 : r.time[RUNSTATE_running];
 }
 
 void loop_get_stats(struct loop_stats *s)
 {
     *s = stats;
-    s->busy_ns = start_ns ? now_ns() - start_ns - idle_ns : 0;
+    s->busy_ns = executed_ns();
 }
 
 void loop_init(void)

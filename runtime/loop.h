@@ -84,11 +84,8 @@ void loop_before_sleep(struct sleep_check *c);
 
 struct loop_stats {
     uint64_t turns, blocks, events, works, timers;
-    uint64_t busy_ns;               /* time not spent blocked, since loop_measure() */
+    uint64_t busy_ns;               /* time that our processor executed us, hypercalls included */
 };
-
-/* From now on the time spent blocked is counted, which costs a look at the clock or two each time. */
-void loop_measure(void);
 
 void loop_get_stats(struct loop_stats *s);
 

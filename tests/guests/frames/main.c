@@ -108,7 +108,7 @@ static unsigned int headers(uint8_t *h, const uint8_t *to, unsigned int len)
 static bool send_msg(const uint8_t *to, enum kind kind, uint32_t seq, uint32_t value)
 {
     static uint8_t head[NETFRONT_HEAD_MAX] __aligned(8);
-    struct netfront_frame f = { .head = head, .head_len = 64, .len = 64 };
+    static const struct netfront_frame f = { .head = head, .head_len = 64, .len = 64 };
     struct msg m = { .magic = MAGIC, .kind = (uint16_t)kind, .seq = seq, .value = value };
 
     if (memcmp(head, to, 6) != 0)
