@@ -337,14 +337,13 @@ GLOBAL syscall_entry
     SAVE_GPRS
     mov     %rdi, UREGS_rdi(%rsp)
     mov     %rsi, UREGS_rsi(%rsp)
-    cld
+    /* No cld: the direction flag is one of those that syscall clears (SFMASK). */
     mov     UREGS_rax(%rsp), %eax       /* the number is 32 bits wide */
     mov     UREGS_rdx(%rsp), %rdx
     mov     %r10, %rcx
     cmp     $HYPERCALL_COUNT, %eax
     jae     3f
-    mov     CI_hypercalls(%rsp), %r11
-    incq    (%r11,%rax,8)
+    incq    CI_hypercalls(%rsp,%rax,8)
     lea     hypercall_vector(%rip), %r11
     sti
     call    *(%r11,%rax,8)

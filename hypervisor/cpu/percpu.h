@@ -30,14 +30,14 @@ struct cpu_info {
     uint32_t cpu;               /* 0 .. nr_cpus - 1; not the APIC id */
     uint32_t softirqs;          /* pending SOFTIRQ_ bits; others set them with atomic_or */
     uint64_t scratch;           /* entry.S: vector and error code of a refused iretq */
-    uint64_t *hypercalls;       /* this CPU's counters, by number (hypercall/table.c) */
     uint64_t retry_rip, retry_va;       /* traps.c: page fault of ours that was retried */
     struct vcpu *fpu_owner;     /* whose state the FPU holds; NULL: nobody's (cpu/fpu.c) */
     uint64_t xcr0;              /* what XCR0 holds */
     uint64_t cr4;               /* what CR4 holds */
     uint32_t tsc_aux;           /* what TSC_AUX holds, if there is one */
     bool ldt_loaded;            /* LDTR is not null */
-    uint64_t counters[25];      /* cpu/counters.h */
+    uint64_t counters[26];      /* cpu/counters.h */
+    uint64_t hypercalls[64];    /* how often each was called directly, by number (hypercall/table.c) */
 };
 
 static __always_inline struct cpu_info *this_cpu_info(void)

@@ -107,7 +107,6 @@ void traps_init_cpu(void)
 {
     struct cpu_info *ci = this_cpu_info();
 
-    ci->hypercalls = hypercall_counters(ci->cpu);
     ci->cr4 = read_cr4();
     syscall_stub_write(syscall_stubs[ci->cpu][0], ci, syscall_entry);
     syscall_stub_write(syscall_stubs[ci->cpu][1], ci, syscall32_entry);

@@ -24,8 +24,6 @@ void hypercall_init(void);              /* fills it; boot CPU */
 const char *hypercall_name(uint32_t nr);
 /* How often it was called directly, on all CPUs together. */
 uint64_t hypercall_count(uint32_t nr);
-/* A CPU's counters, for cpu_info.hypercalls. */
-uint64_t *hypercall_counters(uint32_t cpu);
 
 /* Arranges for hypercall nr to be called again with nargs arguments; return its value. */
 long hypercall_continue(uint32_t nr, uint32_t nargs, ...);

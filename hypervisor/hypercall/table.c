@@ -7,6 +7,7 @@
  */
 #include "hypercall/hypercall.h"
 
+#include "cpu/percpu.h"
 #include "cpu/traps.h"
 #include "dev/panic.h"
 #include "event/evtchn.h"
@@ -71,7 +72,7 @@ static const struct hypercall_row table[] = {
 
 hypercall_fn hypercall_vector[NR_HYPERCALLS];
 static const struct hypercall_row *row_of[NR_HYPERCALLS];
-static uint64_t counters[NR_CPUS][NR_HYPERCALLS] __aligned(64);
+_Static_assert(sizeof(((struct cpu_info *)0)->hypercalls) == NR_HYPERCALLS * sizeof(uint64_t), "one for each");
 
 static long no_hypercall(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
@@ -101,11 +102,6 @@ uint64_t hypercall_count(uint32_t nr)
     uint64_t n = 0;
 
     for (uint32_t cpu = 0; cpu < NR_CPUS; cpu++)
-        n += counters[cpu][nr];
+        n += cpu_info_of[cpu] ? cpu_info_of[cpu]->hypercalls[nr] : 0;
     return n;
-}
-
-uint64_t *hypercall_counters(uint32_t cpu)
-{
-    return counters[cpu];
 }
