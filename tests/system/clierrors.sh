@@ -204,6 +204,9 @@ EOF
 bash "$tmp/complete.sh" "$tmp/root" "http://127.0.0.1:${port[good]}" "$tmp" > "$tmp/completed" 2>&1
 check "completion: verbs, domains, files, options" sh -c "tr '\n' '|' < '$tmp/completed' | grep -q '^sched-credit|db|vcpu-set|xl.cfg|.*--json'"
 check "  of what a domain has" sh -c "tail -n 8 '$tmp/completed' | tr '\n' '|' | grep -q '^web [^|]*db[^|]*|all 0 1|||web|xvda xvdb|00:16:3e:00:00:07|-a -w -H'"
+on good vcpu-list; expect "vcpu-list while a domain ends" 0 ''
+check "  shows the others" test "$(awk 'NR > 1 { print $1 }' "$tmp/out" | uniq | tr '\n' ' ' | cut -c 1-4)$(grep -c old "$tmp/out")$(awk 'END { print NR }' "$tmp/out")$(wc -c < "$tmp/err")" = 'web 090'
+on good vcpu-list old; expect "  named it is an error" 3 'old'
 on good --json vcpu-list db; expect "vcpu-list as JSON" 0 ''
 on good vcpu-list db; expect "vcpu-list" 0 ''
 check "  shows what old and new hosts say" test "$(awk 'NR > 1 { print $5, $7, $8, $9 }' "$tmp/out" | tr '\n' ';')" = '-b- 0-1,3  ;--- all / 63;'

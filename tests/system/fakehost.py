@@ -38,6 +38,9 @@ def good(path):
                         {"vcpu": 1, "online": True, "running": False, "blocked": False, "cpu": 0, "cpu_seconds": 0,
                          "affinity": [], "soft_affinity": [63]}],
               "networks": [{"devid": 0, "mac": "00:16:3e:00:00:07"}], "disks": [{"vdev": "xvda"}, {"vdev": "xvdb"}]}
+        # "old" ends between the list and this.
+        if here[0]["name"] == "old":
+            return answer(404, '{"error":"no domain old"}')
         if path.split("/")[4] in of:
             return answer(200, json.dumps(of[path.split("/")[4]]))
     if path.startswith("/v1/events"):

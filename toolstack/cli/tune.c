@@ -14,12 +14,6 @@
 
 #define MAX_VCPUS 512
 
-static int bad_answer(struct cli *c, const char *what)
-{
-    return complain(c, CLI_NONSENSE, "is the host newer than this command? see sluice version",
-                    "%s: the answer is no %s", host_name(c), what);
-}
-
 /* ------------------------------------------------------------------ vCPUs */
 
 static const struct table_column vcpu_columns[] = {
@@ -75,17 +69,19 @@ static void vcpu_row(struct table *t, const struct domain *d, const json_t *v)
     free(affinity);
 }
 
-static int vcpus_of(struct cli *c, const struct domain *d, struct table *t, json_t *all)
+/* One of all: it may have ended since they were listed. */
+static int vcpus_of(struct cli *c, const struct domain *d, bool one_of_all, struct table *t, json_t *all)
 {
+    char *path = host_path("/v1/domains/", d->name, "/vcpus");
     json_t *vcpus;
-    int rc = domain_call(c, d->name, "GET", "/vcpus", "lists of vCPUs", NULL, &vcpus);
+    int rc = host_json(c, &(struct call){ .method = "GET", .path = path, .offer = "lists of vCPUs",
+                                          .quiet_404 = true }, JSON_ARRAY, &vcpus);
 
+    free(path);
+    if (rc == CLI_NOT_FOUND && !one_of_all)
+        complain(c, rc, "see sluice list", "%s: domain %s is gone", host_name(c), d->name);
     if (rc)
-        return rc;
-    if (!json_is_array(vcpus)) {
-        json_decref(vcpus);
-        return bad_answer(c, "list of vCPUs");
-    }
+        return one_of_all && rc == CLI_NOT_FOUND ? CLI_OK : rc;
     for (size_t i = 0; i < json_array_size(vcpus); i++)
         vcpu_row(t, d, json_array_get(vcpus, i));
     json_object_set_new(all, d->name, vcpus);
@@ -104,13 +100,13 @@ int verb_vcpu_list(struct cli *c, int argc, char **argv)
     if (argc == 1)
         rc = domains_get(c, &json, &list, &n);
     for (size_t i = 0; i < n && !rc; i++)
-        rc = vcpus_of(c, &list[i], &t, all);
+        rc = vcpus_of(c, &list[i], true, &t, all);
     for (int i = 1; i < argc && !rc; i++) {
         struct domain d;
 
         rc = domain_get(c, argv[i], &json, &d);
         if (!rc)
-            rc = vcpus_of(c, &d, &t, all);
+            rc = vcpus_of(c, &d, false, &t, all);
         json_decref(json);
         json = NULL;
     }
