@@ -3,18 +3,8 @@
 # pages): mini guests' frames go out and come back whole, each byte checked; to those on the flip channel in flipped pages. Needs root.
 . "$(dirname "$0")/lib.sh"
 
-if [ "$(id -u)" != 0 ]; then
-    pass "big frames from a tap device # SKIP needs root"
-    finish
-fi
 make -s --no-print-directory build/guests/frames || exit 1
-ns=sluice-big-$$
-trap 'ip netns pids $ns 2>/dev/null | xargs -r kill 2>/dev/null; ip netns del $ns 2>/dev/null; cleanup' EXIT
-in_ns() { ip netns exec $ns "$@"; }
-ip netns add $ns
-in_ns ip link set lo up
-in_ns ip tuntap add tap0 mode tap vnet_hdr
-in_ns ip link set tap0 up
+tap_begin "big frames from a tap device" vnet_hdr
 in_ns python3 tests/system/tapmirror.py tap0 00:16:3e:00:00:fe > "$tmp/mirror" 2>&1 & pids+=($!)
 wait_for 20 ready "$tmp/mirror" || flunk "the mirror"
 
@@ -26,14 +16,7 @@ guest big 1 20000,65226 "mode=flip count=1600 window=16 big=3"
 guest small 2 113,600,1514 "mode=flip count=300 window=16"
 guest standard 3 600,1514,20000,65226 "mode=standard count=300 window=16 big=3"
 echo 'autostart = [ "big.cfg", "small.cfg", "standard.cfg" ]' > "$tmp/host.cfg"
-in_ns qemu-system-x86_64 -accel tcg -cpu $cpu -nodefaults -no-user-config -display none -monitor none -no-reboot \
-    -rtc base=2026-01-01,clock=vm -machine q35 -m 256 -smp 2 -serial "file:$tmp/h.log" -serial "file:$tmp/h.com2" \
-    -kernel build/sluice \
-    -initrd "$(modules "ip=none console=com2" "$tmp"/{host,big,small,standard}.cfg build/guests/frames)" \
-    -netdev tap,id=n0,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=n0,romfile= \
-    < /dev/null 2> "$tmp/h.qemu" &
-host_pid=$!
-pids+=("$host_pid")
+tap_host h 256 "$(modules "ip=none console=com2" "$tmp"/{host,big,small,standard}.cfg build/guests/frames)" -smp 2
 check "the card puts segments together" wait_for 60 'nic0: virtio.*, tso, big frames' "$tmp/h.log"
 out=$tmp/h.com2
 ends() { [ "$(grep -ac 'frames: end' "$out")" = 3 ]; }

@@ -101,4 +101,30 @@ more() {
     done
     return 1
 }
+
+# tap_begin WHAT MODE [ADDRESS/BITS...]: a network in a namespace of its own with the device tap0, or the end of this test, WHAT, as
+# that needs root. in_ns COMMAND...: there. Gone at the end, with all that runs there.
+in_ns() { ip netns exec "$ns" "$@"; }
+tap_begin() {
+    [ "$(id -u)" = 0 ] || { pass "$1 # SKIP needs root"; finish; }
+    ns=sluice-tap-$$
+    trap 'ip netns pids $ns 2>/dev/null | xargs -r kill 2>/dev/null; ip netns del $ns 2>/dev/null; cleanup' EXIT
+    ip netns add "$ns"
+    in_ns ip link set lo up
+    # shellcheck disable=SC2086
+    in_ns ip tuntap add tap0 mode tap $2
+    for _ in "${@:3}"; do in_ns ip addr add "$_" dev tap0; done
+    in_ns ip link set tap0 up
+}
+# tap_host NAME MEMORY INITRD [ARGUMENTS...]: a host on tap0: $host_pid; what it says in $tmp/NAME.log and NAME.com2, QEMU in NAME.qemu.
+tap_host() {
+    in_ns qemu-system-x86_64 -accel tcg -cpu $cpu -nodefaults -no-user-config -display none -monitor none -no-reboot \
+        -rtc base=2026-01-01,clock=vm -machine q35 -m "$2" -serial "file:$tmp/$1.log" -serial "file:$tmp/$1.com2" \
+        -kernel build/sluice -initrd "$3" "${@:4}" \
+        -netdev tap,id=n0,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=n0,romfile= \
+        < /dev/null 2> "$tmp/$1.qemu" &
+    host_pid=$!
+    pids+=("$host_pid")
+}
+
 free_pages() { api GET /v1/host | jq .memory_free_pages; }

@@ -3,18 +3,7 @@
 # namespace of its own), and exports that are slow, full, or fail now and then. Needs root.
 . "$(dirname "$0")/lib.sh"
 
-if [ "$(id -u)" != 0 ]; then
-    pass "NBD over a tap device # SKIP needs root"
-    finish
-fi
-ns=sluice-nbd-$$
-trap 'ip netns pids $ns 2>/dev/null | xargs -r kill 2>/dev/null; ip netns del $ns 2>/dev/null; cleanup' EXIT
-in_ns() { ip netns exec $ns "$@"; }
-ip netns add $ns
-in_ns ip link set lo up
-in_ns ip tuntap add tap0 mode tap vnet_hdr
-in_ns ip addr add 10.9.0.1/24 dev tap0
-in_ns ip link set tap0 up
+tap_begin "NBD over a tap device" vnet_hdr 10.9.0.1/24
 
 python3 - "$tmp/a.img" <<'EOP'
 import sys
@@ -52,14 +41,7 @@ on_poweroff = "destroy"
 on_crash = "destroy"
 EOP
 echo 'autostart = [ "guest.cfg" ]' > "$tmp/host.cfg"
-in_ns qemu-system-x86_64 -accel tcg -cpu $cpu -nodefaults -no-user-config -display none -monitor none -no-reboot \
-    -rtc base=2026-01-01,clock=vm -machine q35 -m 512 -serial "file:$tmp/h.log" -serial "file:$tmp/h.com2" \
-    -kernel build/sluice \
-    -initrd "$(modules "ip=10.9.0.254/24 api=insecure console=com2" "$tmp"/{host.cfg,guest.cfg,vmlinuz,initramfs.gz})" \
-    -netdev tap,id=n0,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=n0,romfile= \
-    < /dev/null 2> "$tmp/h.qemu" &
-host_pid=$!
-pids+=("$host_pid")
+tap_host h 512 "$(modules "ip=10.9.0.254/24 api=insecure console=com2" "$tmp"/{host.cfg,guest.cfg,vmlinuz,initramfs.gz})"
 check "the card cuts segments and puts them together" wait_for 60 'nic0: virtio.*, checksums, tso, big frames' "$tmp/h.log"
 check "a guest on NBD servers beyond it ends" wait_for 300 'guest: domain [0-9]+ is gone' "$tmp/h.log"
 out=$tmp/h.com2
