@@ -6,6 +6,8 @@
  */
 #include "tests/guests/tcpbulk/tcp.h"
 #include "lib/string.h"
+#include "netback/csum.h"
+#include "netback/headers.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/mem.h"
@@ -44,41 +46,10 @@ struct tcp {
     struct work work;
 };
 
-static void put16(uint8_t *p, unsigned int v)
+/* A checksum's sum is in memory order already. */
+static void put_sum(uint8_t *p, uint16_t sum)
 {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
-}
-
-static unsigned int get16(const uint8_t *p)
-{
-    return (unsigned int)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static uint16_t fold(uint32_t sum)
-{
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)(sum + (sum >> 16));
-}
-
-static uint32_t sum_of(const uint8_t *p, unsigned int len)
-{
-    uint32_t sum = 0;
-
-    for (unsigned int i = 0; i + 1 < len; i += 2)
-        sum += get16(p + i);
-    return len & 1 ? sum + (uint32_t)(p[len - 1] << 8) : sum;
+    memcpy(p, &sum, sizeof(sum));
 }
 
 /* Sending -------------------------------------------------------------------------------------- */
@@ -92,28 +63,31 @@ static uint32_t seq_of(const struct tcp *t, uint64_t offset)
 static void headers(struct tcp *t, uint8_t *h, unsigned int len, unsigned int tcp_len, uint8_t flags,
                     uint32_t seq)
 {
+    uint8_t rest[4] = { 0, IP_P_TCP };      /* of the pseudo-header, behind the addresses */
+
     memset(h, 0, NETFRONT_HEAD_MAX);
     memcpy(h, t->peer_mac, 6);
     memcpy(h + 6, t->mac, 6);
-    put16(h + 12, 0x0800);
+    put_be16(h + 12, 0x0800);
     h[14] = 0x45;
-    put16(h + 16, len - 14);
+    put_be16(h + 16, (uint16_t)(len - 14));
     h[20] = 0x40;
     h[22] = 64;
     h[23] = 6;
-    put32(h + 26, t->ip);
-    put32(h + 30, t->peer_ip);
-    put16(h + 24, (uint16_t)~fold(sum_of(h + 14, 20)));
-    put16(h + 34, t->port);
-    put16(h + 36, t->peer_port);
-    put32(h + 38, seq);
+    put_be32(h + 26, t->ip);
+    put_be32(h + 30, t->peer_ip);
+    put_sum(h + 24, (uint16_t)~csum_fold(csum_add(0, h + 14, 20)));
+    put_be16(h + 34, t->port);
+    put_be16(h + 36, t->peer_port);
+    put_be32(h + 38, seq);
     if (flags & ACK)
-        put32(h + 42, t->irs + 1 + (uint32_t)t->received + t->fin_seen);
+        put_be32(h + 42, t->irs + 1 + (uint32_t)t->received + t->fin_seen);
     h[46] = (uint8_t)(tcp_len / 4 << 4);
     h[47] = flags;
-    put16(h + 48, flags & SYN ? 65535 : WINDOW >> SHIFT);
+    put_be16(h + 48, flags & SYN ? 65535 : WINDOW >> SHIFT);
     /* The pseudo-header's sum: whoever puts the frame on a wire completes it. */
-    put16(h + 50, fold(sum_of(h + 26, 8) + 6 + len - 34));
+    put_be16(rest + 2, (uint16_t)(len - 34));
+    put_sum(h + 50, csum_fold(csum_add(csum_add(0, h + 26, 8), rest, sizeof(rest))));
 }
 
 /* A segment without data. */
@@ -126,8 +100,8 @@ static bool send_flags(struct tcp *t, uint8_t flags, uint32_t seq)
     f.len = f.head_len = (uint16_t)(HEADERS + options);
     headers(t, h, f.len, 20 + options, flags, seq);
     if (options) {
-        put32(h + 54, 0x02040000 | MSS);
-        put32(h + 58, 0x01030300 | SHIFT);
+        put_be32(h + 54, 0x02040000 | MSS);
+        put_be32(h + 58, 0x01030300 | SHIFT);
     }
     return netfront_send(t->nf, &f);
 }
@@ -185,12 +159,12 @@ static void ask_arp(struct tcp *t)
 
     memset(h, 0xff, 6);
     memcpy(h + 6, t->mac, 6);
-    put32(h + 12, 0x08060001);
-    put32(h + 16, 0x08000604);
-    put16(h + 20, 1);
+    put_be32(h + 12, 0x08060001);
+    put_be32(h + 16, 0x08000604);
+    put_be16(h + 20, 1);
     memcpy(h + 22, t->mac, 6);
-    put32(h + 28, t->ip);
-    put32(h + 38, t->peer_ip);
+    put_be32(h + 28, t->ip);
+    put_be32(h + 38, t->peer_ip);
     (void)netfront_send(t->nf, &f);
 }
 
@@ -286,12 +260,12 @@ static unsigned int window_shift(const uint8_t *h, unsigned int from, unsigned i
 
 static void take_syn(struct tcp *t, const uint8_t *h, unsigned int data_at, uint8_t flags)
 {
-    t->irs = get32(h + 38);
+    t->irs = get_be32(h + 38);
     t->peer_shift = window_shift(h, HEADERS, MIN(data_at, (unsigned int)NETFRONT_HEAD_MAX));
-    t->peer_window = get16(h + 48);
+    t->peer_window = get_be16(h + 48);
     t->received = t->next = t->acked = t->high = 0;
     t->fin_seen = false;
-    if (t->state == TCP_SYN_SENT && (flags & ACK) && get32(h + 42) == t->iss + 1) {
+    if (t->state == TCP_SYN_SENT && (flags & ACK) && get_be32(h + 42) == t->iss + 1) {
         t->state = TCP_OPEN;
         t->ack_due = true;
         timer_cancel(&t->timer);
@@ -299,8 +273,8 @@ static void take_syn(struct tcp *t, const uint8_t *h, unsigned int data_at, uint
         return;
     }
     memcpy(t->peer_mac, h + 6, 6);
-    t->peer_ip = get32(h + 26);
-    t->peer_port = (uint16_t)get16(h + 34);
+    t->peer_ip = get_be32(h + 26);
+    t->peer_port = (uint16_t)get_be16(h + 34);
     t->state = TCP_SYN_RECEIVED;
     (void)send_flags(t, SYN | ACK, t->iss);
 }
@@ -308,11 +282,11 @@ static void take_syn(struct tcp *t, const uint8_t *h, unsigned int data_at, uint
 static void take_segment(struct tcp *t, const struct netfront_frame *f)
 {
     const uint8_t *h = f->head;
-    unsigned int at = HEADERS - 20 + (h[46] >> 4) * 4u, end = get16(h + 16) + 14;
+    unsigned int at = HEADERS - 20 + (h[46] >> 4) * 4u, end = get_be16(h + 16) + 14;
     uint8_t flags = h[47];
-    uint32_t seq = get32(h + 38);
+    uint32_t seq = get_be32(h + 38);
 
-    if (h[14] != 0x45 || get16(h + 36) != t->port || get32(h + 30) != t->ip || at > end || end > f->len ||
+    if (h[14] != 0x45 || get_be16(h + 36) != t->port || get_be32(h + 30) != t->ip || at > end || end > f->len ||
         at < HEADERS || at > NETFRONT_HEAD_MAX)
         return;
     if (flags & SYN) {
@@ -320,13 +294,13 @@ static void take_segment(struct tcp *t, const struct netfront_frame *f)
             take_syn(t, h, at, flags);
         return;
     }
-    if (t->state < TCP_SYN_RECEIVED || get16(h + 34) != t->peer_port || get32(h + 26) != t->peer_ip)
+    if (t->state < TCP_SYN_RECEIVED || get_be16(h + 34) != t->peer_port || get_be32(h + 26) != t->peer_ip)
         return;
     if (flags & RST) {
         t->state = TCP_CLOSED;
         return;
     }
-    if (t->state == TCP_SYN_RECEIVED && get32(h + 42) == t->iss + 1)
+    if (t->state == TCP_SYN_RECEIVED && get_be32(h + 42) == t->iss + 1)
         t->state = TCP_OPEN;
     if (seq == t->irs + 1 + (uint32_t)t->received && !t->fin_seen) {
         take_data(t, f, at, end - at);
@@ -337,7 +311,7 @@ static void take_segment(struct tcp *t, const struct netfront_frame *f)
         work_queue(&t->work);
     }
     if (flags & ACK)
-        take_ack(t, get32(h + 42), (uint32_t)get16(h + 48) << t->peer_shift);
+        take_ack(t, get_be32(h + 42), (uint32_t)get_be16(h + 48) << t->peer_shift);
     /* A receiver has nothing to say and closes when the other has; a lost last ACK is its problem. */
     if (t->fin_seen && !t->connecting) {
         (void)send_flags(t, FIN | ACK, seq_of(t, 0));
@@ -354,9 +328,9 @@ static void take_arp(struct tcp *t, const struct netfront_frame *f)
     uint8_t h[NETFRONT_HEAD_MAX] __aligned(8) = { 0 };
     struct netfront_frame out = { .head = h, .len = 60, .head_len = 60 };
 
-    if (f->head_len < 42 || get32(f->head + 38) != t->ip)
+    if (f->head_len < 42 || get_be32(f->head + 38) != t->ip)
         return;
-    if (get16(f->head + 20) == 2 && get32(f->head + 28) == t->peer_ip && !t->have_mac) {
+    if (get_be16(f->head + 20) == 2 && get_be32(f->head + 28) == t->peer_ip && !t->have_mac) {
         memcpy(t->peer_mac, f->head + 22, 6);
         t->have_mac = true;
         work_queue(&t->work);
@@ -365,9 +339,9 @@ static void take_arp(struct tcp *t, const struct netfront_frame *f)
     memcpy(h, f->head + 6, 6);
     memcpy(h + 6, t->mac, 6);
     memcpy(h + 12, f->head + 12, 8);
-    put16(h + 20, 2);
+    put_be16(h + 20, 2);
     memcpy(h + 22, t->mac, 6);
-    put32(h + 28, t->ip);
+    put_be32(h + 28, t->ip);
     memcpy(h + 32, f->head + 22, 10);
     (void)netfront_send(t->nf, &out);
 }
@@ -376,9 +350,9 @@ static void receive(void *arg, const struct netfront_frame *f)
 {
     struct tcp *t = arg;
 
-    if (f->head_len >= 42 && get16(f->head + 12) == 0x0806)
+    if (f->head_len >= 42 && get_be16(f->head + 12) == 0x0806)
         take_arp(t, f);
-    else if (f->head_len >= HEADERS && get16(f->head + 12) == 0x0800 && f->head[23] == 6 &&
+    else if (f->head_len >= HEADERS && get_be16(f->head + 12) == 0x0800 && f->head[23] == 6 &&
              (!t->drop || ++t->seen % t->drop))
         take_segment(t, f);
     put_pages(t, f);
