@@ -153,3 +153,29 @@ part_read64k() { profile_disk; /bench blk /dev/xvda s 65536 10000 r; }
 part_exec() { echo "B ready"; /bench cpu 400 fork_exec; }
 part_clock() { echo "B ready"; /bench cpu 400 clock_gettime; }
 part_fork() { echo "B ready"; /bench cpu 400 fork_exit; }
+
+# A native kernel: two namespaces, each with one end of a veth, whose other ends are ports of a bridge.
+into() {    # INTERFACE PROCESS: into its namespace, when it has one
+    while [ "$(readlink /proc/$2/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do usleep 10000; done
+    $ip link set "$1" netns "$2"
+}
+native_net() {
+    for m in llc stp bridge veth; do insmod /lib/modules/$m.ko; done
+    ip=/native/ip
+    $ip link add br0 type bridge
+    $ip link set br0 up
+    for n in 1 2; do
+        $ip link add v$n type veth peer name e$n
+        $ip link set v$n master br0
+        $ip link set v$n up
+    done
+    unshare -n sh -c "until ifconfig e1 10.9.0.1 netmask 255.255.255.0 up 2> /dev/null; do usleep 10000; done; exec /bench tcpsink 5001" &
+    into e1 $!
+    unshare -n sh -c "until ifconfig e2 10.9.0.2 netmask 255.255.255.0 up 2> /dev/null; do usleep 10000; done; . /etc/bench-parts
+        peer=10.9.0.1; usleep 300000; /bench tcpsrc \$peer 5001 4; echo B ready; $1; touch /tmp/end" &
+    into e2 $!
+    while [ ! -e /tmp/end ]; do usleep 300000; done
+}
+part_nativenet() { native_net "streams 64"; }
+part_nativelong() { native_net "/bench tcpsrc \$peer 5001 512"; }
+part_nativekallsyms() { native_net "cat /proc/kallsyms"; }
