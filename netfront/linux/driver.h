@@ -2,7 +2,7 @@
 /*
  * driver.h - what the files of this driver share.
  *
- * main.c is the network device and its life in the store, ring.c moves frames, pool.c owns the pages whose
+ * main.c is the network device and its life in the store, ring.c and tx.c move frames, pool.c owns the pages whose
  * frames are flipped and their grants.
  */
 #ifndef SLUICE_NETFRONT_DRIVER_H
@@ -145,8 +145,26 @@ struct vif {
 	u64 rx_flipped, rx_copied, rx_lost, tx_back, tx_copied;	/* tx_back: pages, copied ones included */
 };
 
-/* ring.c */
+#define NEVER		0x40000000u	/* an event index that is not reached */
+
+/* Moves an index of ours; true: the other side asked to be told. */
+static inline bool publish(u32 *index, const u32 *event, u32 old, u32 new)
+{
+	smp_store_release(index, new);
+	smp_mb();
+	return new - READ_ONCE(*event) < new - old;
+}
+
+/* tx.c; but for vif_xmit() the queue's lock is held. */
 netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net);
+void tx_put_free(struct vif *v, u16 i);
+void tx_reap(struct vif *v);
+void tx_arm(struct vif *v);
+bool tx_has_room(const struct vif *v, unsigned int pages);
+
+/* ring.c */
+/* Nothing moves any more until the backend begins anew. */
+void vif_broken(struct vif *v, const char *what);
 int vif_poll(struct napi_struct *napi, int budget);
 irqreturn_t vif_interrupt(int irq, void *arg);
 /* Of a new vif: all pages are free. */
