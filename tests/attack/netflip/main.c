@@ -287,8 +287,8 @@ static void play(unsigned int page)
     case 0:
         (void)atomic_cmpxchg(&entry[page].flags, &flags, (uint16_t)0);
         break;
-    case 1:
-        entry[page].frame ^= random_u32() & 3;
+    case 1:                         /* a neighbour's: one beside the table below may be of our heap, and is written to */
+        entry[page].frame = entry[page ^ (random_u32() & 3)].frame;
         break;
     case 2:                         /* but not as if the hypervisor were at it */
         entry[page].flags = (uint16_t)(random_u32() & ~(uint32_t)(GTF_reading | GTF_writing));
