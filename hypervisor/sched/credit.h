@@ -32,10 +32,6 @@
 /* Whoever runs is not interrupted by a better-placed vCPU before it ran this long: batches the
  * work that many wake-ups would otherwise split into many switches. */
 #define CREDIT_MIN_RUN_NS       100000u
-/* ... or that long before one that works for others (dom0) and mostly has little to do: what it is woken for is a packet or
- * two, and those cost less when more come together. If that makes its turns long, it is the time above again. */
-#define CREDIT_PATIENT_RUN_NS   300000u
-#define CREDIT_SHORT_TURN_NS    25000u
 /* ... which is less, in proportion to its weight, before one that is more than so many times as
  * heavy: it can hold up little of what matters more; */
 #define CREDIT_MUCH_HEAVIER     8u
@@ -65,7 +61,6 @@ struct credit_domain {
 
 struct credit_vcpu {
     uint64_t vtime;
-    uint64_t turn_ns;           /* how long it runs until it leaves the CPU, of late */
     uint32_t remainder;         /* of the last charge's division by the weight */
 };
 
@@ -147,10 +142,10 @@ static inline bool credit_preempts(uint64_t waiting_vtime, uint64_t running_vtim
     return vtime_before(waiting_vtime + CREDIT_PREEMPT_NS, running_vtime);
 }
 /* How long one of weight `running` runs before another of weight `waiting` may interrupt it. */
-static inline uint64_t credit_min_run(uint32_t running, uint32_t waiting, bool patient)
+static inline uint64_t credit_min_run(uint32_t running, uint32_t waiting)
 {
     if (likely(waiting <= running * CREDIT_MUCH_HEAVIER))
-        return patient ? CREDIT_PATIENT_RUN_NS : CREDIT_MIN_RUN_NS;
+        return CREDIT_MIN_RUN_NS;
     return (uint64_t)CREDIT_MIN_RUN_NS * CREDIT_MUCH_HEAVIER * running / waiting;
 }
 
@@ -166,19 +161,7 @@ static inline uint64_t credit_turn(uint32_t weight)
 struct credit_wants {
     uint64_t vtime;
     uint32_t weight;
-    bool patient;               /* credit_patient(), of one that works for others */
 };
-
-static inline bool credit_patient(const struct credit_vcpu *v)
-{
-    return v->turn_ns < CREDIT_SHORT_TURN_NS;
-}
-
-/* v leaves the CPU after that time. */
-static inline void credit_note_turn(struct credit_vcpu *v, uint64_t ns)
-{
-    v->turn_ns += (ns >> 3) - (v->turn_ns >> 3);
-}
 
 /* Of two, one of them running for ran_ns in this turn: shall the waiting one have the CPU? If not,
  * *ask_again_ns is when to ask next, from now. */
@@ -188,7 +171,7 @@ static inline bool credit_switch(struct credit_wants waiting, struct credit_want
     uint64_t whole;
 
     if (credit_preempts(waiting.vtime, running.vtime)) {
-        whole = credit_min_run(running.weight, waiting.weight, waiting.patient);
+        whole = credit_min_run(running.weight, waiting.weight);
         if (ran_ns >= whole)
             return true;
     } else {

@@ -162,8 +162,7 @@ static inline uint32_t weight_of(const struct vcpu *v)
 
 static inline struct credit_wants wants_of(const struct vcpu *v)
 {
-    return (struct credit_wants){ v->credit.vtime, weight_of(v),
-                                  v->domain->privileged && credit_patient(&v->credit) };
+    return (struct credit_wants){ v->credit.vtime, weight_of(v) };
 }
 
 /* Shall v, which waits, have the CPU that rq->curr runs on? If not, *ask is when to look again. */

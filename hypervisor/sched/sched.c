@@ -295,7 +295,6 @@ void schedule(void)
             renew_time(next, cpu, now);
         return;
     }
-    credit_note_turn(&prev->credit, now - rq->turn_start);
     rq->curr = next;
     rq->turn_start = now;
     runstate_change(prev, runstate_off(prev), now);
@@ -406,7 +405,6 @@ bool sched_hand_over(struct vcpu *v)
         charge(rq, now);
     credit_place(&v->credit, weight_of(v), rq->vnow);
     charge_beside(rq, now, v);
-    credit_note_turn(&prev->credit, now - rq->turn_start);
     rq->yielded = false;
     rq->curr = v;
     rq->turn_start = now;

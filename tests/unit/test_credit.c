@@ -132,7 +132,7 @@ static void start(int cpu, int i, uint64_t now)
 
 static struct credit_wants wants(const struct sim_vcpu *v)
 {
-    return (struct credit_wants){ v->c.vtime, v->dom->weight, false };
+    return (struct credit_wants){ v->c.vtime, v->dom->weight };
 }
 
 static void step_cpu(int cpu, uint64_t now)
@@ -294,8 +294,7 @@ static void vtime_wraps(void **state)
 
 static void wakeup_waits_for_min_run(void **state)
 {
-    struct credit_wants first = { 0, 256, false }, late = { 5 * MS, 256, false };
-    struct credit_wants near = { CREDIT_PREEMPT_NS / 2, 256, false };
+    struct credit_wants first = { 0, 256 }, late = { 5 * MS, 256 }, near = { CREDIT_PREEMPT_NS / 2, 256 };
     uint64_t ask = 0;
 
     assert_false(credit_switch(first, late, CREDIT_MIN_RUN_NS - 10, &ask));
@@ -310,36 +309,9 @@ static void wakeup_waits_for_min_run(void **state)
     assert_int_equal(ask, CREDIT_SLICE_NS);
 }
 
-/* Who works for others and mostly has little to do waits longer, but not before a light one. */
-static void short_turns_make_patient(void **state)
-{
-    struct credit_wants first = { 0, 256, true }, late = { 5 * MS, 256, false };
-    struct credit_vcpu v = { 0 };
-    uint64_t ask = 0;
-
-    assert_true(credit_patient(&v));
-    for (int i = 0; i < 100; i++)
-        credit_note_turn(&v, CREDIT_SHORT_TURN_NS + 1000);
-    assert_false(credit_patient(&v));
-    /* One short turn among long ones changes nothing, many do. */
-    credit_note_turn(&v, CREDIT_SHORT_TURN_NS - 1000);
-    assert_false(credit_patient(&v));
-    for (int i = 0; i < 100; i++)
-        credit_note_turn(&v, CREDIT_SHORT_TURN_NS - 1000);
-    assert_true(credit_patient(&v));
-    credit_note_turn(&v, UINT64_MAX);
-    assert_false(credit_patient(&v));
-
-    assert_false(credit_switch(first, late, CREDIT_PATIENT_RUN_NS - 10, &ask));
-    assert_int_equal(ask, 10);
-    assert_true(credit_switch(first, late, CREDIT_PATIENT_RUN_NS, &ask));
-    assert_int_equal(credit_min_run(256, 256 * CREDIT_MUCH_HEAVIER, true), CREDIT_PATIENT_RUN_NS);
-    assert_int_equal(credit_min_run(16, 16 * 2 * CREDIT_MUCH_HEAVIER, true), CREDIT_MIN_RUN_NS / 2);
-}
-
 static void turns_of_the_light_are_shorter(void **state)
 {
-    struct credit_wants first = { 0, 256, false }, near = { CREDIT_PREEMPT_NS / 2, 128, false };
+    struct credit_wants first = { 0, 256 }, near = { CREDIT_PREEMPT_NS / 2, 128 };
     uint64_t ask = 0;
 
     assert_int_equal(credit_turn(256), CREDIT_SLICE_NS);
@@ -354,12 +326,12 @@ static void turns_of_the_light_are_shorter(void **state)
 /* What a hog of little weight does is not worth that others wait for it. */
 static void min_run_is_shorter_before_the_much_heavier(void **state)
 {
-    assert_int_equal(credit_min_run(256, 256, false), CREDIT_MIN_RUN_NS);
-    assert_int_equal(credit_min_run(1024, 16, false), CREDIT_MIN_RUN_NS);
-    assert_int_equal(credit_min_run(256, 256 * CREDIT_MUCH_HEAVIER, false), CREDIT_MIN_RUN_NS);
-    assert_int_equal(credit_min_run(16, 16 * 2 * CREDIT_MUCH_HEAVIER, false), CREDIT_MIN_RUN_NS / 2);
-    assert_true(credit_min_run(16, 1024, false) < 20000);
-    assert_true(credit_min_run(CREDIT_WEIGHT_MIN, CREDIT_WEIGHT_MAX, false) < 20000);
+    assert_int_equal(credit_min_run(256, 256), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(1024, 16), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(256, 256 * CREDIT_MUCH_HEAVIER), CREDIT_MIN_RUN_NS);
+    assert_int_equal(credit_min_run(16, 16 * 2 * CREDIT_MUCH_HEAVIER), CREDIT_MIN_RUN_NS / 2);
+    assert_true(credit_min_run(16, 1024) < 20000);
+    assert_true(credit_min_run(CREDIT_WEIGHT_MIN, CREDIT_WEIGHT_MAX) < 20000);
 }
 
 static void weights_and_caps_are_checked(void **state)
@@ -652,7 +624,6 @@ int main(void)
         cmocka_unit_test(place_is_bounded_both_ways),
         cmocka_unit_test(vtime_wraps),
         cmocka_unit_test(wakeup_waits_for_min_run),
-        cmocka_unit_test(short_turns_make_patient),
         cmocka_unit_test(turns_of_the_light_are_shorter),
         cmocka_unit_test(min_run_is_shorter_before_the_much_heavier),
         cmocka_unit_test(weights_and_caps_are_checked),
