@@ -2,7 +2,7 @@
 /*
  * flip.h - the flip channel of a vif (include/sluice/netflip.h), the backend's side.
  *
- * fliptx.c takes frames from the guest, fliprx.c brings it frames, flip.c makes and ends the channel. Frames that
+ * fliptx.c takes frames from the guest (fliprow.c: by the short way), fliprx.c brings it frames, flip.c makes and ends the channel. Frames that
  * are all head take a short way: from ring to ring by way of our own copy, which the filter has seen; no struct
  * frame, no hypercall. Others become frames like those of every vif, whose fragments may be flipped (FRAME_FLIP).
  *

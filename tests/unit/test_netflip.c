@@ -2,7 +2,7 @@
 /* test_netflip.c - vifs on the flip channel, from the rings' side: what arrives where, what is refused. */
 /* LINK: netback/netback.c netback/tx.c netback/rx.c netback/bridge.c netback/copy.c */
 /* LINK: netback/frame.c netback/shape.c netback/dma.c netback/rxpool.c netback/fdb.c netback/filter.c lib/rate.c */
-/* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprx.c netback/transfer.c */
+/* LINK: netback/exchange.c netback/flip.c netback/fliptx.c netback/fliprow.c netback/fliprx.c netback/transfer.c */
 /* LINK: netback/headers.c netback/csum.c runtime/xs.c runtime/xbdev.c runtime/loglimit.c runtime/loop.c */
 /* LINK: runtime/cmdline.c runtime/xbroot.c lib/strlcpy.c tests/unit/fakes/vifs.c */
 /* LINK: tests/unit/fakes/guest.c tests/unit/fakes/world.c */
