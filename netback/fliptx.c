@@ -91,10 +91,12 @@ static struct flip_frame *frame_get_free(struct vif_flip *v)
 /* What every frame must keep to. */
 static bool first_is_sane(struct vif_flip *v, union first_word h)
 {
+    const uint8_t gso = NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6;
+
     if (likely(h.inline_len >= FRAME_LEN_MIN && h.inline_len <= NETFLIP_INLINE_MAX &&
                h.len >= h.inline_len && h.nr_frags <= NETFLIP_FRAGS_MAX &&
                !h.nr_frags == (h.len == h.inline_len)) &&
-        likely(!h.flags || h.gso_size || !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6))))
+        likely(!(h.flags & gso) || (h.gso_size && (h.flags & gso) != gso)))
         return true;
     vif_fail(v->vif, "flip tx frame of %u bytes, %u in its slot, %u fragments, flags %x, gso %u",
              h.len, h.inline_len, h.nr_frags, h.flags, h.gso_size);

@@ -390,10 +390,48 @@ static void extents_are_copied(void **unused)
     assert_int_equal(vif_state(a.dom) + vif_state(b.dom) + vif_state(c.dom), 12);
 }
 
+/* Two in a turn, again and again, until each ring's index has wrapped; of each frame no more than its head is seen. */
+static void extents_in_rows(void **unused)
+{
+    for (unsigned int round = 0; round < NETFLIP_SLOTS + 10; round++) {
+        unsigned int inline_len = 42 + round % (NETFLIP_INLINE_MAX - 42), len[2] = { 65000 - inline_len, 4097 + round };
+        uint8_t sent[2][NETFLIP_INLINE_MAX];
+
+        memset(b.rx_slot, 0, NETFLIP_SLOTS * NETFLIP_SLOT_BYTES);
+        fake_flip_calls = 0;
+        for (unsigned int i = 0; i < 2; i++) {
+            struct netflip_head *h = head(&a, 2, inline_len);
+
+            offer_extent(&b, 32 + i * 16);
+            memcpy(sent[i], h->data, inline_len);
+            memset(h->data + inline_len, 0xaa, sizeof(h->data) - inline_len);
+            h->nr_frags = 1;
+            h->len = (uint16_t)(inline_len + len[i]);
+            h->flags = NETFLIP_GSO_TCPV4;
+            h->gso_size = 1448;
+            frags_of(h)[0] = extent(&a, i * 16, 0, len[i]);
+        }
+        push(&a);
+        assert_int_equal(fake_flip_calls, 1);
+        for (unsigned int i = 0; i < 2; i++) {
+            assert_int_equal(rx_take(&b), inline_len + len[i]);
+            assert_memory_equal(got.data, sent[i], inline_len);
+            for (unsigned int k = inline_len; k < sizeof(got.data); k++)
+                if (k - ((inline_len + 7) & ~7u) >= 8)
+                    assert_int_equal(got.data[k], 0);
+            expect_pages(inline_len, i * 16, 0, len[i]);
+            assert_int_equal(a.tx->ext[a.tx_ext_cons++ % NETFLIP_EXTENTS], REF + i * 16);
+        }
+        assert_int_equal(a.tx->ext_prod, a.tx_ext_cons);
+    }
+    assert_int_equal(fake_copies, 0);
+}
+
 static void bad_extents_fail_the_vif(void **unused)
 {
     const struct { unsigned int nr, offset, len; } bad[] = {
         { 1, 4096, 5000 }, { 1, 65535, 10000 }, { 1, 4000, 0 }, { 1, 4095, 65000 }, { 2, 0, 32768 },
+        { 1, 0, 65535 - 66 },
     };
 
     for (unsigned int i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
@@ -405,6 +443,8 @@ static void bad_extents_fail_the_vif(void **unused)
         h->len = (uint16_t)(66 + bad[i / 2].len);
         h->flags = NETFLIP_GSO_TCPV4;
         h->gso_size = 1000;
+        if (bad[i / 2].len == 65535 - 66)       /* all right but for this */
+            h->flags |= NETFLIP_GSO_TCPV6;
         for (unsigned int k = 0; k < h->nr_frags; k++)
             frags_of(h)[k] = (struct netflip_frag){ REF, (uint16_t)bad[i / 2].offset, (uint16_t)bad[i / 2].len };
         push(&a);
@@ -418,6 +458,8 @@ static void bad_extents_fail_the_vif(void **unused)
     (void)send_extent(&c, 2, 0, 0, 5000);
     push(&c);
     assert_int_equal(vif_state(c.dom), 5);
+    vif_begin_anew(b.dom);
+    come_up(&b);            /* has offered none */
     for (unsigned int i = 0; i < 3; i++) {
         b.rx->ext_prod = i == 0 ? NETFLIP_EXTENTS + 1 : i == 1 ? 0x80000000u : 0xffffffffu;
         (void)send_extent(&a, 2, 0, 0, 5000);
@@ -872,11 +914,17 @@ static void bad_frag_end(struct netflip_head *h) { frags_of(h)->offset = 4000; }
 static void bad_chain(struct netflip_head *h) { h->nr_frags = 10; }
 static void bad_gso(struct netflip_head *h) { h->flags = NETFLIP_GSO_TCPV6; }
 
+static void bad_gso_both(struct netflip_head *h)
+{
+    h->flags = NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6;
+    h->gso_size = 1000;
+}
+
 static void bad_frames_fail_the_vif(void **unused)
 {
     static void (*const bad[])(struct netflip_head *) = {
         bad_len, bad_inline, bad_inline_long, bad_nr, bad_no_frags, bad_all_inline, bad_sum,
-        bad_frag_len, bad_frag_long, bad_frag_end, bad_chain, bad_gso,
+        bad_frag_len, bad_frag_long, bad_frag_end, bad_chain, bad_gso, bad_gso_both,
     };
 
     offer(&b, 4);
@@ -1129,7 +1177,7 @@ int main(void)
         T(frames_from_the_wire_are_flipped), T(frames_from_the_wire_to_a_bad_offer),
         T(frames_of_several_pages_from_the_wire),
 #define E(f) cmocka_unit_test_setup_teardown(f, setup_extents, teardown)
-        E(extents_go_over_whole), E(extents_to_single_pages), E(extents_are_copied), E(bad_extents_fail_the_vif),
+        E(extents_go_over_whole), E(extents_in_rows), E(extents_to_single_pages), E(extents_are_copied), E(bad_extents_fail_the_vif),
         E(big_frames_take_more_slots), E(order_is_kept), E(each_refusal_in_turn), E(an_end_dies),
     };
 
