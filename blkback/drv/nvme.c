@@ -166,6 +166,10 @@ static void take_ns(struct nvme *n, uint32_t nsid, const struct nvme_ns_info *in
     }
     if (n->was_live)
         return;
+    if (n->nr_ns == NVME_NS_MAX) {      /* those of an attempt before this one count, too */
+        log_error("%s: namespace %u is not used: it has shown %u others", n->name, nsid, NVME_NS_MAX);
+        return;
+    }
     ns = calloc(1, sizeof(*ns));
     if (!ns) {
         log_error("%s: out of memory", n->name);

@@ -72,6 +72,7 @@ static struct {
     struct nvme_cpl *io_cq;
     bool stuck_off, never_ready, silent, silent_io;
     uint16_t io_status;             /* of every I/O command, as the completion has it */
+    uint32_t first_ns;              /* the 16 namespaces from there on are in use; 0: only the first */
     uint8_t medium[BLOCKS * 512];
     unsigned int flushes, resets;
 } c;
@@ -106,11 +107,13 @@ static uint16_t identify(const struct nvme_cmd *q)
     if (q->cdw10 == NVME_IDENTIFY_CTRL) {
         memcpy(to + 24, "TEST CONTROLLER     ", 20);
         to[77] = 5;                     /* 128 KiB */
-        to[516] = 4;
+        to[516] = 200;
         to[520] = 0xc;
         to[525] = 1;
     } else if (q->cdw10 == NVME_IDENTIFY_ACTIVE) {
         to[0] = 1;
+        for (uint32_t i = 0; c.first_ns && i < 16; i++)
+            to[4 * i] = (uint8_t)(c.first_ns + i);
     } else {
         uint64_t n = BLOCKS;
 
@@ -408,6 +411,25 @@ static void never_there(void **state)
     assert_int_equal(holds, 0);
 }
 
+/* It shows namespaces, hangs amid that, is reset, shows others, and so on. */
+static void other_namespaces_each_time(void **state)
+{
+    c.first_ns = 1;
+    assert_int_equal(nvme_probe(&pci, 0), 0);
+    for (unsigned int i = 0; i < 3; i++) {
+        run(20);
+        assert_non_null(disk);
+        c.silent = true;
+        wait_s(6);
+        assert_int_equal(c.resets, i + 1);
+        c.silent = false;
+        c.first_ns += 16;
+    }
+    run(50);
+    assert_int_equal(holds, 0);
+    assert_non_null(strstr(fake_log, "it has shown 16 others"));
+}
+
 /* Whatever stands in the completion queue: each request ends once, nothing else happens. */
 static void lies(void **state)
 {
@@ -499,7 +521,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(comes_up), T(data_goes_both_ways), T(errors_are_told), T(a_hang_costs_a_reset),
-        T(a_longer_hang_costs_requests), T(it_does_not_stop), T(it_is_pulled_out), T(never_there), T(lies),
+        T(a_longer_hang_costs_requests), T(it_does_not_stop), T(it_is_pulled_out), T(never_there),
+        T(other_namespaces_each_time), T(lies),
         cmocka_unit_test(what_fits), cmocka_unit_test(namespaces), cmocka_unit_test(capabilities),
     };
 
