@@ -329,17 +329,28 @@ static uint32_t logical_of(const struct nbd_export *e)
     return e->min_block > SECTOR_SIZE ? 4096 : SECTOR_SIZE;
 }
 
-/* The guest was promised what the export could do when it was opened. */
+static uint32_t max_sectors_of(const struct nbd_export *e, uint32_t logical)
+{
+    uint32_t max = e->max_block ? e->max_block : BLOCK_MAX;
+
+    return (max & ~(logical - 1)) >> SECTOR_SHIFT;
+}
+
+/*
+ * The guest was promised what the export could do when it was opened. And a flush on one of several connections is one for what was
+ * written on the others only as long as the server says so.
+ */
 static bool same_kind(const struct nbd *n, const struct nbd_export *e)
 {
-    return logical_of(e) <= n->disk.logical && !(n->disk.caps & ~DISK_BY_COPY & ~caps_of(e));
+    return logical_of(e) <= n->disk.logical && !(n->disk.caps & ~DISK_BY_COPY & ~caps_of(e)) &&
+           max_sectors_of(e, n->disk.logical) >= n->disk.max_sectors &&
+           (n->nr_conns == 1 || (e->flags & NBD_FLAG_MULTI_CONN));
 }
 
 /* What the server has said about the export becomes the disk. */
 static void describe(struct nbd *n, const struct nbd_export *e)
 {
     struct disk *d = &n->disk;
-    uint32_t max = e->max_block ? e->max_block : BLOCK_MAX;
     char ip[16];
 
     d->logical = logical_of(e);
@@ -347,7 +358,7 @@ static void describe(struct nbd *n, const struct nbd_export *e)
     if (power_of_two(e->preferred_block) && e->preferred_block > d->logical)
         d->physical = MIN(e->preferred_block, 65536u);
     d->sectors = (e->size & ~(uint64_t)(d->logical - 1)) >> SECTOR_SHIFT;
-    d->max_sectors = (max & ~(d->logical - 1)) >> SECTOR_SHIFT;
+    d->max_sectors = max_sectors_of(e, d->logical);
     d->max_segs = MIN(d->max_sectors >> (PAGE_SHIFT - SECTOR_SHIFT), DISK_SEGMENTS_MAX);
     d->max_discard = LENGTH_MAX >> SECTOR_SHIFT;
     d->readonly = n->open->spec.readonly;

@@ -150,7 +150,8 @@ static size_t put(uint8_t *p, uint64_t v, unsigned int n)
     return n;
 }
 
-static void greet(struct conn *c, uint64_t size, uint16_t flags)
+/* max_block: what it takes in one request; 0: it does not say. */
+static void greet_with(struct conn *c, uint64_t size, uint16_t flags, uint32_t max_block)
 {
     uint8_t b[128];
     size_t n = 0;
@@ -169,11 +170,26 @@ static void greet(struct conn *c, uint64_t size, uint16_t flags)
     n += put(b + n, 0, 2);
     n += put(b + n, size, 8);
     n += put(b + n, flags, 2);
+    if (max_block) {
+        n += put(b + n, 0x3e889045565a9, 8);
+        n += put(b + n, 7, 4);
+        n += put(b + n, 3, 4);
+        n += put(b + n, 14, 4);
+        n += put(b + n, 3, 2);
+        n += put(b + n, 1, 4);
+        n += put(b + n, 4096, 4);
+        n += put(b + n, max_block, 4);
+    }
     n += put(b + n, 0x3e889045565a9, 8);
     n += put(b + n, 7, 4);
     n += put(b + n, 1, 4);
     n += put(b + n, 0, 4);
     say(c, b, n, 11);
+}
+
+static void greet(struct conn *c, uint64_t size, uint16_t flags)
+{
+    greet_with(c, size, flags, 0);
 }
 
 /* The next request that the client wrote. */
@@ -596,6 +612,43 @@ static void several_connections(void **unused)
     end();
 }
 
+/*
+ * A server that comes back and takes smaller requests, or does not say any more that a flush is one for all connections: what
+ * the guest was promised would not hold. It waits for one that is as good.
+ */
+static void comes_back_worse(void **unused)
+{
+    static const struct { uint16_t flags; uint32_t max_block; } worse[] = {
+        { 0x16d, 1 << 20 }, { 0x6d, 0 }, { 0x169, 0 },
+    };
+    static struct io r;
+    static uint8_t zeroes[4096];
+
+    for (size_t i = 0; i < ARRAY_SIZE(worse); i++) {
+        begin("nbd:h/x?connections=2", false);
+        greet(&conns[0], 1 << 20, 0x16d);
+        fake_advance(SECOND);
+        greet(&conns[1], 1 << 20, 0x16d);
+        refuse = true;
+        for (unsigned int k = 0; k < 2; k++)
+            conns[k].ev->finished(conns[k].arg);
+        submit(&r, DISK_READ, 0, 0, 8);
+        refuse = false;
+        for (unsigned int k = 0; k < 5 && nr_conns < 3; k++)
+            fake_advance(SECOND);
+        greet_with(&conns[2], 1 << 20, worse[i].flags, worse[i].max_block);
+        assert_false(conns[2].open);
+        for (unsigned int k = 0; k < 5 && nr_conns < 5; k++)
+            fake_advance(SECOND);
+        assert_int_equal(r.done, 0);
+        greet_with(&conns[4], 1 << 20, 0x16d, 64 << 20);
+        assert_true(conns[4].open);
+        reply(&conns[4], next(&conns[4]).handle, 0, zeroes, 4096);
+        assert_int_equal(r.done, 1);
+        end();
+    }
+}
+
 /* Answers come faster than acknowledgements: that is no reason to refuse anything. */
 static void many_unacknowledged(void **unused)
 {
@@ -872,7 +925,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens), cmocka_unit_test(carries_out), cmocka_unit_test(waits_for_room),
         cmocka_unit_test(comes_back_and_ends), cmocka_unit_test(gives_up), cmocka_unit_test(lies),
-        cmocka_unit_test(stalls), cmocka_unit_test(several_connections), cmocka_unit_test(many_unacknowledged), cmocka_unit_test(close_waits),
+        cmocka_unit_test(stalls), cmocka_unit_test(several_connections), cmocka_unit_test(comes_back_worse),
+        cmocka_unit_test(many_unacknowledged), cmocka_unit_test(close_waits),
         cmocka_unit_test(pins), cmocka_unit_test(pinned_meanwhile), cmocka_unit_test(taken_back),
         cmocka_unit_test(taken_back_all_the_time), cmocka_unit_test(left_behind),
         cmocka_unit_test(does_not_open),
