@@ -31,6 +31,29 @@ void nic_watch_start(struct nic_watch *w)
     timer_set_after(&w->timer, WATCH_NS);
 }
 
+/* Logged once a minute: a card can do that as often as it likes. */
+static void reset(struct nic_watch *w, uint64_t now)
+{
+    if (!w->logged || now - w->logged > LOG_NS) {
+        if (w->wrong)
+            log_warn("%s: says what no card says, %u frames are lost; it is reset", w->port->name, w->sent - w->done);
+        else
+            log_warn("%s: has sent nothing for %u s, %u frames are lost; it is reset", w->port->name,
+                     (unsigned int)((now - w->since) / NS_PER_S), w->sent - w->done);
+        w->logged = now;
+    }
+    w->wrong = false;
+    w->hung(w);
+    w->since = now;
+}
+
+void nic_watch_wrong(struct nic_watch *w)
+{
+    w->wrong = true;
+    if (!timer_is_set(&w->timer))
+        nic_watch_start(w);
+}
+
 static void watch(struct timer *t)
 {
     struct nic_watch *w = container_of(t, struct nic_watch, timer);
@@ -38,6 +61,11 @@ static void watch(struct timer *t)
 
     if (w->look)
         w->look(w);
+    if (w->wrong) {
+        timer_set_after(t, WATCH_NS);
+        reset(w, now);
+        return;
+    }
     if (w->done == w->sent)
         return;                     /* the next frame starts it again */
     if (w->done != w->seen) {
@@ -45,15 +73,8 @@ static void watch(struct timer *t)
         return;
     }
     timer_set_after(t, WATCH_NS);
-    if (now - w->since < timeout_ns)
-        return;
-    if (!w->logged || now - w->logged > LOG_NS) {
-        log_warn("%s: has sent nothing for %u s, %u frames are lost; it is reset", w->port->name,
-                 (unsigned int)((now - w->since) / NS_PER_S), w->sent - w->done);
-        w->logged = now;
-    }
-    w->hung(w);
-    w->since = now;
+    if (now - w->since >= timeout_ns)
+        reset(w, now);
 }
 
 void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct nic_watch *w),

@@ -41,6 +41,7 @@ struct nic_watch {
     uint32_t seen;                  /* done at `since` */
     uint64_t since;
     uint64_t logged;                /* when a reset was last logged */
+    bool wrong;                     /* it is to be reset whatever it sends */
     bool lost;
 };
 
@@ -61,6 +62,9 @@ static inline void nic_watch_done(struct nic_watch *w)
 {
     w->done++;
 }
+
+/* The card does what no card does: it is reset within a second. To be called from anywhere, as often as one likes. */
+void nic_watch_wrong(struct nic_watch *w);
 
 /* It does not come back from a reset: its port stays down. */
 void nic_lost(struct port *port, struct nic_watch *w);

@@ -362,7 +362,7 @@ bool virtq_look_again(struct virtq *q)
             *q->doorbell = q->index;
         q->sure_idx = q->kicked_idx;
     }
-    if (!q->irq_on || load_acquire(&q->used->idx) == q->used_idx)
+    if (!q->irq_on || q->broken || load_acquire(&q->used->idx) == q->used_idx)
         return false;
     q->irq_on = false;
     return true;
@@ -497,7 +497,7 @@ int virtq_restart(struct virtq *q)
     memset(q->cookie, 0, q->size * sizeof(*q->cookie));
     memset(q->chain_len, 0, q->size * sizeof(*q->chain_len));
     q->avail_idx = q->kicked_idx = q->sure_idx = q->used_idx = 0;
-    q->irq_on = false;
+    q->irq_on = q->broken = false;
     link_free(q);
     enable(q);
     return 0;
@@ -603,13 +603,15 @@ void *virtq_next_used(struct virtq *q, uint32_t *written)
     struct virtq_used_elem e;
     void *cookie;
 
-    if (load_acquire(&q->used->idx) == q->used_idx)
+    if (q->broken || load_acquire(&q->used->idx) == q->used_idx)
         return NULL;
-    e = q->used->ring[q->used_idx & (q->size - 1)];
+    e.id = READ_ONCE(q->used->ring[q->used_idx & (q->size - 1)].id);
+    e.len = READ_ONCE(q->used->ring[q->used_idx & (q->size - 1)].len);
     q->used_idx++;
     if (e.id >= q->size || !q->chain_len[e.id]) {
         log_error("virtio: queue %u: the device returned descriptor %u, which it has not", q->index,
                   e.id);
+        q->broken = true;
         return NULL;
     }
     cookie = q->cookie[e.id];
@@ -636,5 +638,5 @@ bool virtq_irq_enable(struct virtq *q)
         WRITE_ONCE(q->avail->flags, 0);
     q->irq_on = true;
     smp_mb();
-    return load_acquire(&q->used->idx) != q->used_idx;
+    return !q->broken && load_acquire(&q->used->idx) != q->used_idx;
 }

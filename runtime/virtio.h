@@ -80,6 +80,7 @@ struct virtq {
     void **cookie;                  /* per head descriptor: what virtq_add was given */
     uint16_t *chain_len;            /* per head descriptor: descriptors of the chain */
     bool event_idx;
+    bool broken;                    /* the device returned what it had not: nothing is taken before virtq_restart() */
     /* For a second look before the loop sleeps; virtio.c. */
     struct list link;
     uint16_t sure_idx;              /* up to here the device knows for certain */
@@ -130,10 +131,10 @@ int virtq_add_indirect(struct virtq *q, void *table, const struct virtq_buf *buf
 /* Publishes what was added; rings the doorbell if the device wants it. */
 void virtq_kick(struct virtq *q);
 
-/* Takes one finished chain: its cookie and the bytes written; NULL when there is none. */
+/* Takes one finished chain: its cookie and the bytes written; NULL when there is none, or the queue is broken. */
 void *virtq_next_used(struct virtq *q, uint32_t *written);
 
-/* Interrupts off and on. Enable returns true when something is already waiting. */
+/* Interrupts off and on. Enable returns true when something is already waiting; never of a broken queue. */
 void virtq_irq_disable(struct virtq *q);
 bool virtq_irq_enable(struct virtq *q);
 

@@ -234,13 +234,25 @@ static void take_answers(struct virtio_blk *b)
         while (b->live && (r = virtq_next_used(&b->queue, NULL)) != NULL)
             answered(b, r);
     } while (b->live && virtq_irq_enable(&b->queue));
+    if (b->live && b->queue.broken)
+        fault(b, "it answers what it was not asked");
     pump(b);
+}
+
+/* Sectors, in whole blocks; 0: no size that a disk can have. */
+static uint64_t capacity(struct virtio_blk *b, uint32_t logical)
+{
+    uint64_t sectors = virtio_cfg64(&b->dev, CFG_CAPACITY) & ~(uint64_t)(logical / SECTOR_SIZE - 1);
+
+    return sectors <= 1UL << 54 ? sectors : 0;
 }
 
 static void check_size(struct virtio_blk *b)
 {
-    if (b->live)
-        physdisk_resized(&b->disk, virtio_cfg64(&b->dev, CFG_CAPACITY) & ~(uint64_t)(b->disk.logical / SECTOR_SIZE - 1));
+    uint64_t sectors = b->live ? capacity(b, b->disk.logical) : 0;
+
+    if (sectors)
+        physdisk_resized(&b->disk, sectors);
 }
 
 /* Answers; with a single interrupt for everything also changes of the configuration. */
@@ -367,11 +379,11 @@ static const char *read_config(struct virtio_blk *b)
     if ((f & VIRTIO_BIT(F_SIZE_MAX)) && virtio_cfg32(v, CFG_SIZE_MAX) < PAGE_SIZE)
         return "it takes no whole pages";
     if (!(f & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)))
-        segs = MIN(segs, b->queue.size - 2u);
+        segs = MIN(segs, b->queue.size > 2 ? b->queue.size - 2u : 0);
     if (segs < 11)
         return "it takes less than 11 segments";
-    p->sectors = virtio_cfg64(v, CFG_CAPACITY) & ~(uint64_t)(logical / SECTOR_SIZE - 1);
-    if (!p->sectors || p->sectors > 1UL << 54)
+    p->sectors = capacity(b, logical);
+    if (!p->sectors)
         return "its size is impossible";
     p->logical = p->physical = logical;
     if (f & VIRTIO_BIT(F_TOPOLOGY))

@@ -138,10 +138,9 @@ static bool whole(struct virtio_net *n, struct frame *f)
 static bool receive(struct virtio_net *n, struct frame *f, uint32_t written)
 {
     const struct net_hdr *h = (const void *)f->head;
+    unsigned int buffers = READ_ONCE(h->num_buffers);
 
-    n->rx_more = 0;
-    if (n->big && written >= sizeof(*h) && h->num_buffers)
-        n->rx_more = h->num_buffers - 1u;
+    n->rx_more = n->big && written >= sizeof(*h) && buffers ? buffers - 1 : 0;
     if (written < sizeof(*h) + FRAME_LEN_MIN || written > room(n) || n->rx_more > FRAME_FRAGS_MAX)
         return false;
     if (h->flags & HDR_NEEDS_CSUM)
@@ -214,7 +213,9 @@ static void rx_work(struct work *w)
         port_touch(&n->port);
     else
         refill(n);
-    if (good == NIC_TURN || virtq_irq_enable(&n->rx))
+    if (n->rx.broken)
+        nic_watch_wrong(&n->watch);
+    else if (good == NIC_TURN || virtq_irq_enable(&n->rx))
         work_queue(w);
 }
 
@@ -245,6 +246,8 @@ static bool reclaim(struct virtio_net *n)
 
     for (; (s = virtq_next_used(&n->tx, NULL)) != NULL; any = true)
         release(n, s);
+    if (unlikely(n->tx.broken))
+        nic_watch_wrong(&n->watch);
     return any;
 }
 

@@ -403,6 +403,21 @@ static void a_slow_card_is_not_reset(void **unused)
     card_sends(300);
 }
 
+/* One of which its driver says that it does what it may not: reset soon, once, though it had nothing to send. */
+static void a_card_that_is_wrong_is_reset(void **unused)
+{
+    struct nic_watch *w = &container_of(nic(), struct e1000e, port)->watch;
+    unsigned int before = resets;
+
+    for (unsigned int i = 0; i < 3; i++)
+        nic_watch_wrong(w);
+    fake_run();
+    assert_int_equal(resets, before);
+    for (unsigned int i = 0; i < 5; i++)
+        fake_advance(1 * NS_PER_S);
+    assert_int_equal(resets, before + 1);
+}
+
 static void a_card_that_stays_dead_loses_its_dma(void **unused)
 {
     stuck = true;
@@ -424,7 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(pieces_are_sent_from_where_they_are), T(the_card_completes_checksums), T(big_frames_are_cut),
         T(more_packets_than_descriptors), T(what_cannot_be_sent_is_dropped), T(a_card_that_hangs_is_reset),
-        T(a_slow_card_is_not_reset),
+        T(a_slow_card_is_not_reset), T(a_card_that_is_wrong_is_reset),
         T(a_card_that_stays_dead_loses_its_dma),    /* the last: it stays so */
     };
 

@@ -255,6 +255,12 @@ static void it_grows(void **state)
     memcpy(fake_virtio[4], &sectors, 8);
     step();
     assert_int_equal(resized, 2 * SECTORS);
+    for (unsigned int i = 0; i < 2; i++) {          /* no disk can be so large, or has nothing */
+        sectors = i ? 0 : 1UL << 60;
+        memcpy(fake_virtio[4], &sectors, 8);
+        step();
+        assert_int_equal(resized, 2 * SECTORS);
+    }
 }
 
 static void a_hang_costs_a_reset(void **state)
@@ -334,6 +340,12 @@ static void impossible_disks(void **state)
     setup(NULL);
     COMMON(uint16_t, 24) = 0;
     assert_int_not_equal(virtio_blk_probe(&pci, 0), 0);
+    for (uint16_t size = 1; size <= 8; size *= 2) { /* no request of 11 segments has room */
+        setup(NULL);
+        COMMON(uint32_t, 4) = FEATURES;
+        COMMON(uint16_t, 24) = size;
+        assert_int_not_equal(virtio_blk_probe(&pci, 0), 0);
+    }
 }
 
 /* Whatever it says to have finished: each request ends once. */
@@ -363,12 +375,34 @@ static void lies(void **state)
     assert_int_equal(ended, given);
 }
 
+/* As many as the ring can say at once: it is one lie, and costs one reset. */
+static void a_ring_of_lies(void **state)
+{
+    dev.silent = true;
+    start();
+    for (unsigned int i = 0; i < 16; i++)
+        go(i, DISK_READ, i, 8, 0);
+    disk_kick(&user.disk);
+    for (unsigned int i = 0; i < 256; i++)
+        finish(77777, 1);
+    used()[1] = 60000;
+    irq(irq_arg);
+    assert_null(strstr(strstr(fake_log, "77777") + 1, "77777"));
+    assert_non_null(strstr(fake_log, "it answers what it was not asked; it is reset"));
+    dev.silent = false;
+    dev.seen = 0;
+    step();
+    for (unsigned int i = 0; i < 16; i++)
+        assert_true(reqs[i].done == 1 && !reqs[i].rc);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
     const struct CMUnitTest tests[] = {
         T(with_indirect_tables), T(without), T(errors_are_told), T(it_grows), T(a_hang_costs_a_reset),
         T(a_longer_hang_costs_the_disk), T(it_asks_for_a_reset), T(it_is_pulled_out), T(impossible_disks), T(lies),
+        T(a_ring_of_lies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

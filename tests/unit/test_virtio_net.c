@@ -182,7 +182,8 @@ pfn_t virt_to_pfn(const void *p)
 uint64_t p2m[1], *p2m_list = p2m;
 
 static struct nic_watch *watch;
-static void (*watch_looks)(struct nic_watch *w);
+static void (*watch_looks)(struct nic_watch *w), (*watch_resets)(struct nic_watch *w);
+static bool is_wrong;
 static unsigned int room_calls;
 
 void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct nic_watch *w),
@@ -190,6 +191,12 @@ void nic_watch_init(struct nic_watch *w, struct port *port, void (*look)(struct 
 {
     watch = w;
     watch_looks = look;
+    watch_resets = hung;
+}
+
+void nic_watch_wrong(struct nic_watch *w)
+{
+    is_wrong = true;
 }
 
 void nic_watch_start(struct nic_watch *w)
@@ -468,6 +475,52 @@ static void nobody_sleeps_with_work_left(void **state)
     assert_int_equal(received, card.delivered);
 }
 
+static void packets_arrive(unsigned int n)
+{
+    unsigned int before = received;
+
+    packets_come(n);
+    loop_turn(false);
+    stores_arrive();
+    assert_int_equal(received, before + n);
+    let_go(HELD_MAX);
+}
+
+/* A card that returns what it was not given, and as much as it can of that: nothing is believed any more until it was reset. */
+static void a_lie_costs_a_reset(void **state)
+{
+    struct port *port;
+
+    memset(&card, 0, sizeof(card));
+    nr_zeroed = 0;
+    start(&port);
+    packets_arrive(5);
+    assert_false(is_wrong);
+    ((uint32_t *)(void *)(used() + 2))[used()[1] % SIZE * 2] = 77777;
+    used()[1] = (uint16_t)(used()[1] + 60000);
+    irq_pending = true;
+    loop_turn(false);
+    assert_true(is_wrong);
+    may_sleep = true;
+    irq_pending = false;
+    card.delivered = received;
+    loop_turn(true);                    /* it is not asked again and again */
+    watch_resets(watch);
+    card.seen = card.signalled = 0;
+    stores_arrive();
+    packets_arrive(5);
+
+    is_wrong = false;
+    send(port, NULL);
+    port->flush(port);
+    tx_used()[1]++;                     /* of what was not sent: the entry says descriptor 0, but twice */
+    *(uint32_t *)(void *)(tx_used() + 2 + 4) = 0;
+    tx_used()[1]++;
+    watch_looks(watch);
+    assert_true(is_wrong);
+    watch_resets(watch);
+}
+
 /* A card is to interrupt for what it has sent if somebody waits for that, or for room. */
 static void copies_need_no_interrupt(void **state)
 {
@@ -528,6 +581,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_sleeps_with_work_left),
         cmocka_unit_test(copies_need_no_interrupt),
+        cmocka_unit_test(a_lie_costs_a_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
