@@ -2,8 +2,8 @@
 /*
  * driver.h - what the files of this driver share.
  *
- * main.c is the network device and its life in the store, ring.c and tx.c move frames, pool.c owns the pages whose
- * frames are flipped and their grants.
+ * main.c is the network device and its life in the store, ring.c both rings' life, rx.c and tx.c move frames, pool.c owns the
+ * pages whose frames are flipped and their grants, offer.c takes them back.
  */
 #ifndef SLUICE_NETFRONT_DRIVER_H
 #define SLUICE_NETFRONT_DRIVER_H
@@ -50,6 +50,10 @@ struct pool {
 	struct grant_entry_v1 *entry;
 	unsigned int nr_windows;
 	u32 window[MAX_CHUNKS];
+	/* What the backend has of each chunk; never both. */
+	u16 out[MAX_CHUNKS];	/* bit i: page i, by itself */
+	u8 extent[MAX_CHUNKS];	/* so many pages, from the first on, as an extent */
+	u16 held[MAX_CHUNKS];	/* bit i: page i was taken back while the domain is suspended */
 };
 
 int grants_init(void);
@@ -73,11 +77,39 @@ static inline void *pool_va(const struct pool *p, unsigned int i)
 	return p->chunk[i / CHUNK_PAGES].va + i % CHUNK_PAGES * PAGE_SIZE;
 }
 
-/* The page is the backend's, to be flipped or copied. */
-static inline void pool_offer(struct pool *p, unsigned int i, domid_t dom)
+static inline u32 offer_word(domid_t dom)
 {
-	BUILD_BUG_ON(offsetof(struct grant_entry_v1, domid) != 2);
-	smp_store_release((u32 *)&p->entry[i], (u32)dom << 16 | GTF_permit_access | SLUICE_GTF_flip);
+	BUILD_BUG_ON(sizeof(struct grant_entry_v1) != 8 || offsetof(struct grant_entry_v1, domid) != 2);
+	return (u32)dom << 16 | GTF_permit_access | SLUICE_GTF_flip;
+}
+
+/* Pages from i on, of one chunk, are the backend's, to be flipped or copied one by one. */
+static inline void pool_offer(struct pool *p, unsigned int i, unsigned int n, domid_t dom)
+{
+	u32 *word = (u32 *)&p->entry[i], offer = offer_word(dom);
+	unsigned int k;
+
+	for (k = 0; k < n; k++)
+		smp_store_release(&word[2 * k], offer);
+	p->out[i / CHUNK_PAGES] |= ((1u << n) - 1) << i % CHUNK_PAGES;
+}
+
+/* The first n pages of a chunk, all at once: the first entry is written last, and speaks for the others. */
+static inline void pool_offer_extent(struct pool *p, unsigned int c, unsigned int n, domid_t dom)
+{
+	u32 *word = (u32 *)&p->entry[c * CHUNK_PAGES], offer = offer_word(dom);
+	unsigned int k;
+
+	for (k = n - 1; k; k--)
+		WRITE_ONCE(word[2 * k], offer);
+	smp_store_release(word, offer | SLUICE_GTF_flip_more(n - 1));
+	p->extent[c] = n;
+}
+
+/* Has the backend nothing of the chunk? */
+static inline bool pool_is_whole(const struct pool *p, unsigned int c)
+{
+	return !p->out[c] && !p->extent[c];
 }
 
 /* Writes to it since it came, by a flip, are possible. */
@@ -101,6 +133,43 @@ static inline int pool_take(struct pool *p, unsigned int i)
 	return 1;
 }
 
+/* offer.c: the same, whatever there is to say against it. */
+int pool_take_each(struct pool *p, unsigned int c);
+
+/*
+ * The extent of a chunk comes back, of which the first n pages were used. Returns how many of its pages were flipped; -EBUSY: the
+ * backend would not let go of some, or of its first and so of all, and they stay its own.
+ */
+static inline int pool_take_extent(struct pool *p, unsigned int c, unsigned int n)
+{
+	const u64 *entry = (const u64 *)&p->entry[c * CHUNK_PAGES];
+	unsigned long *p2m = &xen_p2m_addr[p->chunk[c].pfn];
+	u64 flags = smp_load_acquire(entry);
+	unsigned int k;
+
+	/* When the first was flipped, so were the others of those that were used, or they are still on offer. */
+	if (unlikely((u16)flags || n != p->extent[c]))
+		return pool_take_each(p, c);
+	for (k = 0; k < n; k++) {
+		u64 e = READ_ONCE(entry[k]);
+
+		flags |= e;
+		p2m[k] = e >> 32;
+	}
+	if (unlikely((u16)flags))
+		return pool_take_each(p, c);
+	p->extent[c] = 0;
+	return n;
+}
+
+/* Everything comes back, but what the backend would not let go. */
+void pool_take_all(struct pool *p);
+/* Around the domain's suspend: what is on offer is taken back; what was, is offered again. */
+void pool_hold(struct pool *p);
+void pool_offer_held(struct pool *p, domid_t dom);
+/* Nobody has any of it: the backend is gone, with the grant table. */
+void pool_forget(struct pool *p);
+
 struct half {
 	struct netflip_index *index;
 	struct netflip_head *slot;
@@ -118,19 +187,20 @@ struct vif {
 	bool broken;		/* the backend broke the protocol: nothing moves any more */
 
 	struct half tx, rx;
+	bool extents;		/* the backend has them */
 
 	/* Transmit, under the queue's lock. */
 	struct pool tx_pool;
-	u32 tx_prod, tx_sent, tx_cons, tx_ref_cons;
-	u16 tx_free[TX_PAGES];	/* a ring, in the order in which they came back: mostly side by side */
-	u32 tx_free_first, tx_free_end;
-	bool tx_out[TX_PAGES];
+	u32 tx_prod, tx_sent, tx_cons, tx_ref_cons, tx_ext_cons;
+	u16 tx_free;		/* bit c: chunk c is free */
+	u8 tx_at, tx_left;	/* the chunk that is given out page by page, and how many are left of it */
+	unsigned int tx_pages, tx_extents;	/* that the backend has */
 
 	/* Receive, from NAPI. */
 	struct pool pool;
-	u32 rx_cons, rx_ref_prod;
-	unsigned int nr_posted;		/* pages that the backend has */
-	u16 posted[RX_CHUNKS];		/* bit i: page i of the chunk is one of them */
+	u32 rx_cons, rx_ref_prod, rx_ext_prod;
+	unsigned int nr_posted, nr_extents;	/* pages by themselves, and extents, that the backend has */
+	unsigned int rx_pages;		/* so many of the former it should have */
 	bool lent[RX_CHUNKS];		/* the stack got a part of it since it was posted */
 	unsigned int nr_lent;
 	bool stale[RX_CHUNKS];		/* what is in there came from another backend */
@@ -138,8 +208,6 @@ struct vif {
 	u32 idle_first, idle_end;
 	domid_t backend;	/* the one before */
 
-	/* Taken back while the domain is suspended. */
-	u16 rx_held[RX_CHUNKS], tx_held[TX_CHUNKS];
 	struct list_head link;	/* of all vifs */
 
 	u64 rx_flipped, rx_copied, rx_lost, tx_back, tx_copied;	/* tx_back: pages, copied ones included */
@@ -155,23 +223,32 @@ static inline bool publish(u32 *index, const u32 *event, u32 old, u32 new)
 	return new - READ_ONCE(*event) < new - old;
 }
 
-/* tx.c; but for vif_xmit() the queue's lock is held. */
+/* tx.c; but for vif_xmit() the queue's lock is held, or nothing is sent. */
 netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net);
-void tx_put_free(struct vif *v, u16 i);
 void tx_reap(struct vif *v);
+/* Events for what was sent, if the queue waits for it. */
 void tx_arm(struct vif *v);
-bool tx_has_room(const struct vif *v, unsigned int pages);
+/* Has some of it come back, meanwhile? After tx_arm() and a barrier. */
+bool tx_is_due(const struct vif *v);
+/* For any frame? */
+bool tx_has_room(const struct vif *v);
+/* What of the pool the backend has was changed: finds out what is free. */
+void tx_restart(struct vif *v);
+
+/* rx.c; from NAPI, or nothing is received. */
+int rx_poll(struct vif *v, int budget);
+void rx_post(struct vif *v);
+/* As tx_restart(). */
+void rx_restart(struct vif *v);
 
 /* ring.c */
 /* Nothing moves any more until the backend begins anew. */
 void vif_broken(struct vif *v, const char *what);
 int vif_poll(struct napi_struct *napi, int budget);
 irqreturn_t vif_interrupt(int irq, void *arg);
-/* Of a new vif: all pages are free. */
-void ring_init(struct vif *v);
 /* Fresh rings: all pages are free, but those that an earlier backend would not let go, then offered. */
 void ring_start(struct vif *v);
-/* The backend is gone: takes everything back. */
+/* The backend is gone, or there was none: takes everything back. */
 void ring_stop(struct vif *v);
 /* Around the domain's suspend, interrupts off: nothing is on offer in between. same: the backends are still there. */
 void ring_suspend(struct vif *v);

@@ -100,6 +100,7 @@ static int vif_write_keys(struct vif *v, const char *tx_refs, const char *rx_ref
 		unsigned int value;
 	} number[] = {
 		{ "request-sluice-flip", NETFLIP_VERSION },
+		{ "request-sluice-flip-extents", v->extents },
 		{ "event-channel", v->port },
 		{ "feature-sg", 1 },
 		{ "feature-gso-tcpv4", 1 },
@@ -156,6 +157,7 @@ static int vif_connect(struct vif *v)
 		goto fail;
 	v->irq = rc;
 	v->broken = false;
+	v->extents = xenbus_read_unsigned(v->dev->otherend, "feature-sluice-flip-extents", 0) == 1;
 	ring_start(v);
 	rc = vif_write_keys(v, tx_refs, rx_refs);
 	if (rc)
@@ -307,7 +309,7 @@ static int vif_probe(struct xenbus_device *dev, const struct xenbus_device_id *i
 		xenbus_dev_fatal(dev, rc, "setting up");
 		return rc;
 	}
-	ring_init(v);
+	ring_stop(v);
 	net->netdev_ops = &vif_netdev_ops;
 	net->ethtool_ops = &vif_ethtool_ops;
 	net->features = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6 |

@@ -258,17 +258,3 @@ void pool_resume(struct pool *p)
 	if (rc)
 		pr_err("sluice-netfront: no window any more (%d), everything is copied\n", rc);
 }
-
-int pool_take_back(struct pool *p, unsigned int i)
-{
-	u16 flags = READ_ONCE(p->entry[i].flags);
-
-	/* Until nothing is left of the grant: we have ended it, or a flip has, maybe just now on another CPU. */
-	while (flags) {
-		if (flags & (GTF_reading | GTF_writing))
-			return -EBUSY;
-		if (try_cmpxchg(&p->entry[i].flags, &flags, 0))
-			return 0;
-	}
-	return pool_take(p, i);
-}

@@ -9,73 +9,127 @@
 
 #include "driver.h"
 
-void tx_put_free(struct vif *v, u16 i)
+/* Shorter ones go page by page, so that many can be under way: an extent takes a chunk. */
+#define EXTENT_LEAST	4u	/* pages */
+#define NO_CHUNK	TX_CHUNKS
+
+/* Nothing of the chunk is out any more. */
+static void tx_chunk_back(struct vif *v, unsigned int c)
 {
-	v->tx_out[i] = false;
-	v->tx_free[v->tx_free_end++ % TX_PAGES] = i;
+	if (c == v->tx_at)
+		v->tx_left = CHUNK_PAGES;
+	else
+		v->tx_free |= 1u << c;
 }
 
-/* Pages that came back, ours again. */
-static void tx_done(struct vif *v, u32 prod)
+/* A page that came back, ours again. False: it was not sent, or is still in use. */
+static bool tx_page_back(struct vif *v, u32 i)
 {
-	const struct netflip_index *x = v->tx.index;
 	struct pool *p = &v->tx_pool;
-	u32 cons = v->tx_ref_cons;
+	unsigned int c = i / CHUNK_PAGES;
+	int rc;
 
-	for (; cons != prod; cons++) {
-		u32 i = READ_ONCE(x->ref[cons % NETFLIP_REFS]) - p->first_ref;
-		int rc;
-
-		if (unlikely(i >= TX_PAGES || !v->tx_out[i])) {
-			vif_broken(v, "returns a page that was not sent");
-			break;
-		}
-		rc = pool_take(p, i);
-		if (unlikely(rc <= 0)) {
-			if (rc < 0) {
-				vif_broken(v, "returns a page that it still uses");
-				break;
-			}
-			v->tx_copied++;
-		}
-		tx_put_free(v, i);
+	if (unlikely(i >= TX_PAGES || !(p->out[c] & 1u << i % CHUNK_PAGES))) {
+		vif_broken(v, "returns a page that was not sent");
+		return false;
 	}
-	v->tx_back += cons - v->tx_ref_cons;
-	v->tx_ref_cons = cons;
+	rc = pool_take(p, i);
+	if (unlikely(rc < 0)) {
+		vif_broken(v, "returns a page that it still uses");
+		return false;
+	}
+	v->tx_copied += !rc;
+	v->tx_back++;
+	v->tx_pages--;
+	p->out[c] &= ~(1u << i % CHUNK_PAGES);
+	if (!p->out[c])
+		tx_chunk_back(v, c);
+	return true;
 }
 
-static unsigned int tx_nr_free(const struct vif *v)
+/* The same of an extent, which goes by its first page. */
+static bool tx_extent_back(struct vif *v, u32 i)
 {
-	return v->tx_free_end - v->tx_free_first;
+	struct pool *p = &v->tx_pool;
+	unsigned int c = i / CHUNK_PAGES, n;
+	int rc;
+
+	if (unlikely(i >= TX_PAGES || i % CHUNK_PAGES || !p->extent[c])) {
+		vif_broken(v, "returns an extent that was not sent");
+		return false;
+	}
+	n = p->extent[c];
+	rc = pool_take_extent(p, c, n);
+	if (unlikely(rc < 0)) {
+		vif_broken(v, "returns an extent that it still uses");
+		return false;
+	}
+	v->tx_copied += n - rc;
+	v->tx_back += n;
+	v->tx_extents--;
+	tx_chunk_back(v, c);
+	return true;
 }
 
 /* Queue's lock held. */
 void tx_reap(struct vif *v)
 {
 	struct netflip_index *x = v->tx.index;
-	u32 prod = smp_load_acquire(&x->ref_prod), cons = smp_load_acquire(&x->slot_cons);
+	u32 prod = smp_load_acquire(&x->ref_prod), ext_prod = smp_load_acquire(&x->ext_prod);
+	u32 cons = smp_load_acquire(&x->slot_cons), first = v->tx_pool.first_ref;
 
-	if (prod - v->tx_ref_cons > NETFLIP_REFS || v->tx_sent - cons > NETFLIP_SLOTS) {
+	if (prod - v->tx_ref_cons > NETFLIP_REFS || ext_prod - v->tx_ext_cons > NETFLIP_EXTENTS ||
+	    v->tx_sent - cons > NETFLIP_SLOTS) {
 		vif_broken(v, "transmit index out of range");
 		return;
 	}
 	v->tx_cons = cons;
-	tx_done(v, prod);
+	while (v->tx_ref_cons != prod && tx_page_back(v, READ_ONCE(x->ref[v->tx_ref_cons % NETFLIP_REFS]) - first))
+		v->tx_ref_cons++;
+	while (v->tx_ext_cons != ext_prod && tx_extent_back(v, READ_ONCE(x->ext[v->tx_ext_cons % NETFLIP_EXTENTS]) - first))
+		v->tx_ext_cons++;
 }
 
-/* Events for what was sent: half of what is under way, so that they are few and the stack never starves. */
+/* Who is not stopped looks when there is no room. Half of what is under way, so that they are few. */
 void tx_arm(struct vif *v)
 {
-	u32 out = TX_PAGES - tx_nr_free(v);
+	struct netflip_index *x = v->tx.index;
+	bool wait = netif_queue_stopped(v->net);
 
-	WRITE_ONCE(v->tx.index->ref_event, v->tx_ref_cons + out / 2 + 1);
-	WRITE_ONCE(v->tx.index->cons_event, netif_queue_stopped(v->net) ? v->tx_cons + 1 : v->tx_sent + NEVER);
+	WRITE_ONCE(x->ref_event, v->tx_ref_cons + (wait ? v->tx_pages / 2 + 1 : NEVER));
+	WRITE_ONCE(x->ext_event, v->tx_ext_cons + (wait ? v->tx_extents / 2 + 1 : NEVER));
+	WRITE_ONCE(x->cons_event, wait ? v->tx_cons + 1 : v->tx_sent + NEVER);
 }
 
-bool tx_has_room(const struct vif *v, unsigned int pages)
+bool tx_is_due(const struct vif *v)
 {
-	return tx_nr_free(v) >= pages &&
-	       v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, pages) <= NETFLIP_SLOTS;
+	const struct netflip_index *x = v->tx.index;
+
+	return netif_queue_stopped(v->net) &&
+	       (READ_ONCE(x->ref_prod) != v->tx_ref_cons || READ_ONCE(x->ext_prod) != v->tx_ext_cons ||
+		READ_ONCE(x->slot_cons) != v->tx_cons);
+}
+
+bool tx_has_room(const struct vif *v)
+{
+	BUILD_BUG_ON(NETFLIP_FRAME_MAX > CHUNK_PAGES * PAGE_SIZE);
+	return v->tx_free && v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, CHUNK_PAGES) <= NETFLIP_SLOTS;
+}
+
+void tx_restart(struct vif *v)
+{
+	unsigned int c;
+
+	v->tx_at = NO_CHUNK;
+	v->tx_left = 0;
+	v->tx_free = 0;
+	v->tx_pages = v->tx_extents = 0;
+	for (c = 0; c < TX_CHUNKS; c++) {
+		v->tx_pages += hweight16(v->tx_pool.out[c]);
+		v->tx_extents += v->tx_pool.extent[c] != 0;
+		if (pool_is_whole(&v->tx_pool, c))
+			v->tx_free |= 1u << c;
+	}
 }
 
 /* Where in a skb one reads. */
@@ -119,73 +173,83 @@ static u8 tx_flags(const struct sk_buff *skb)
 	return flags;
 }
 
-/* How many free pages, of at most n, lie side by side from the next on. */
-static unsigned int tx_run(const struct vif *v, unsigned int n)
+static unsigned int tx_chunk(struct vif *v)
 {
-	unsigned int first = v->tx_free[v->tx_free_first % TX_PAGES], k;
+	unsigned int c = __ffs(v->tx_free);
 
-	n = min(n, CHUNK_PAGES - first % CHUNK_PAGES);
-	for (k = 1; k < n; k++)
-		if (v->tx_free[(v->tx_free_first + k) % TX_PAGES] != first + k)
-			break;
-	return k;
+	v->tx_free &= ~(1u << c);
+	return c;
 }
 
-/* Where the next fragment of a frame goes. */
-struct tx_place {
-	struct netflip_frag *to;
-	unsigned int here;		/* of this slot */
-};
-
-/* Pages from i on, side by side, with len bytes. */
-static void tx_put_pages(struct vif *v, struct tx_place *at, unsigned int i, unsigned int len)
+/* Copies the next bytes of a frame to pages from i on. */
+static void tx_fill(struct vif *v, struct walk *w, unsigned int i, unsigned int len)
 {
-	struct netflip_frag g = { v->tx_pool.first_ref + i, 0, PAGE_SIZE };
-	domid_t dom = v->dev->otherend_id;
+	void *va = pool_va(&v->tx_pool, i);
 
-	for (;; i++, g.ref++, len -= PAGE_SIZE) {
-		if (!at->here--) {
-			at->to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-			at->here = NETFLIP_FRAGS_PER_SLOT - 1;
+	walk_copy(w, va, len);
+	/* Whatever was sent in it before may have been somebody else's. */
+	if (len % PAGE_SIZE)
+		memset(va + len, 0, PAGE_SIZE - len % PAGE_SIZE);
+}
+
+/* The rest of a frame as one extent. */
+static void tx_put_extent(struct vif *v, struct walk *w, struct netflip_frag *to, unsigned int len)
+{
+	unsigned int c = tx_chunk(v);
+
+	tx_fill(v, w, c * CHUNK_PAGES, len);
+	pool_offer_extent(&v->tx_pool, c, DIV_ROUND_UP(len, PAGE_SIZE), v->dev->otherend_id);
+	v->tx_extents++;
+	*to = (struct netflip_frag){ v->tx_pool.first_ref + c * CHUNK_PAGES, 0, len };
+}
+
+/* The rest of a frame page by page: fragments behind its head, as many as there is room for, and in slots that follow. */
+static void tx_put_pages(struct vif *v, struct walk *w, struct netflip_frag *to, unsigned int here, unsigned int rest)
+{
+	while (rest) {
+		unsigned int i, n, len;
+
+		if (!v->tx_left) {
+			v->tx_at = tx_chunk(v);
+			v->tx_left = CHUNK_PAGES;
 		}
-		pool_offer(&v->tx_pool, i, dom);
-		v->tx_out[i] = true;
-		if (len <= PAGE_SIZE)
-			break;
-		*at->to++ = g;
+		i = (v->tx_at + 1) * CHUNK_PAGES - v->tx_left;
+		n = min_t(unsigned int, DIV_ROUND_UP(rest, PAGE_SIZE), v->tx_left);
+		len = min_t(unsigned int, rest, n * PAGE_SIZE);
+		tx_fill(v, w, i, len);
+		pool_offer(&v->tx_pool, i, n, v->dev->otherend_id);
+		v->tx_left -= n;
+		v->tx_pages += n;
+		rest -= len;
+		for (; n; n--, i++, len -= PAGE_SIZE) {
+			if (!here--) {
+				to = (void *)&v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
+				here = NETFLIP_FRAGS_PER_SLOT - 1;
+			}
+			*to++ = (struct netflip_frag){ v->tx_pool.first_ref + i, 0, min_t(unsigned int, len, PAGE_SIZE) };
+		}
 	}
-	g.len = len;
-	*at->to++ = g;
 }
 
 static void tx_put(struct vif *v, struct sk_buff *skb, unsigned int head)
 {
 	struct netflip_head *h = &v->tx.slot[v->tx_prod++ % NETFLIP_SLOTS];
-	struct tx_place at = { (void *)(h->data + ALIGN(head, 8)), netflip_head_frags(head) };
 	struct walk w = { skb, skb->data, skb_headlen(skb), 0 };
-	unsigned int rest = skb->len - head;
+	unsigned int rest = skb->len - head, pages = DIV_ROUND_UP(rest, PAGE_SIZE);
+	struct netflip_frag *to = (void *)(h->data + ALIGN(head, 8));
+	bool extent = v->extents && pages >= EXTENT_LEAST;
 
 	h->len = skb->len;
 	h->inline_len = head;
-	h->nr_frags = DIV_ROUND_UP(rest, PAGE_SIZE);
+	h->nr_frags = extent ? 1 : pages;
 	h->gso_size = skb_is_gso(skb) ? skb_shinfo(skb)->gso_size : 0;
 	h->flags = tx_flags(skb);
 	h->zero = 0;
 	walk_copy(&w, h->data, head);
-	while (rest) {
-		unsigned int i = v->tx_free[v->tx_free_first % TX_PAGES];
-		unsigned int pages = tx_run(v, DIV_ROUND_UP(rest, PAGE_SIZE));
-		unsigned int len = min_t(unsigned int, rest, pages * PAGE_SIZE);
-		void *va = pool_va(&v->tx_pool, i);
-
-		walk_copy(&w, va, len);
-		/* Whatever was sent in it before may have been somebody else's. */
-		if (len % PAGE_SIZE)
-			memset(va + len, 0, PAGE_SIZE - len % PAGE_SIZE);
-		v->tx_free_first += pages;
-		rest -= len;
-		tx_put_pages(v, &at, i, len);
-	}
+	if (extent)
+		tx_put_extent(v, &w, to, rest);
+	else
+		tx_put_pages(v, &w, to, netflip_head_frags(head), rest);
 }
 
 static void tx_kick(struct vif *v)
@@ -199,37 +263,37 @@ static void tx_kick(struct vif *v)
 		notify_remote_via_irq(v->irq);
 }
 
+/* Is there room for another frame, now? If not, the queue waits for what was sent. */
+static bool tx_room(struct vif *v)
+{
+	if (likely(tx_has_room(v)))
+		return true;
+	tx_reap(v);
+	if (tx_has_room(v))
+		return true;
+	netif_stop_queue(v->net);
+	tx_kick(v);
+	tx_arm(v);
+	smp_mb();
+	if (tx_is_due(v))
+		napi_schedule(&v->napi);
+	return false;
+}
+
 netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net)
 {
 	struct vif *v = netdev_priv(net);
-	unsigned int head, pages;
 
 	if (unlikely(!v->up || v->broken || skb->len > NETFLIP_FRAME_MAX || skb->len < ETH_HLEN))
 		goto drop;
-	/* Headers go into the slot, and short frames as a whole. */
-	head = skb->len <= NETFLIP_INLINE_MAX ? skb->len : min_t(unsigned int, skb_headlen(skb), NETFLIP_INLINE_MAX);
-	pages = DIV_ROUND_UP(skb->len - head, PAGE_SIZE);
-	if (unlikely(!tx_has_room(v, pages))) {
-		tx_reap(v);
-		if (!tx_has_room(v, pages)) {
-			netif_stop_queue(net);
-			tx_kick(v);
-			tx_arm(v);
-			return NETDEV_TX_BUSY;
-		}
-	}
+	if (unlikely(!tx_room(v)))
+		return NETDEV_TX_BUSY;
 	net->stats.tx_packets++;
 	net->stats.tx_bytes += skb->len;
-	tx_put(v, skb, head);
+	/* Headers go into the slot, and short frames as a whole. */
+	tx_put(v, skb, skb->len <= NETFLIP_INLINE_MAX ? skb->len : min_t(unsigned int, skb_headlen(skb), NETFLIP_INLINE_MAX));
 	dev_consume_skb_any(skb);
-	if (!tx_has_room(v, NETFLIP_FRAGS_MAX)) {
-		tx_reap(v);
-		if (!tx_has_room(v, NETFLIP_FRAGS_MAX)) {
-			netif_stop_queue(net);
-			tx_arm(v);
-		}
-	}
-	if (!netdev_xmit_more() || netif_queue_stopped(net))
+	if (tx_room(v) && !netdev_xmit_more())
 		tx_kick(v);
 	return NETDEV_TX_OK;
 

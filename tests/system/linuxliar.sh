@@ -40,7 +40,7 @@ lied() {    # so many rounds
     local i
     for ((i = 0; i < 360; i++)); do
         api GET /v1/domains/$back/console > "$tmp/back.out"
-        has "liar netback: ($1) rounds, .* [1-9][0-9]* flipped, [1-9][0-9]* copied, [1-9][0-9]* mapped" "$tmp/back.out" && return 0
+        has "liar netback: ($1) rounds, .* [1-9][0-9]* flipped, [1-9][0-9]* copied, [1-9][0-9]* mapped, .* [1-9][0-9]* in extents" "$tmp/back.out" && return 0
         kill -0 "$host_pid" 2>/dev/null || return 1
         sleep 0.5
     done

@@ -11,7 +11,7 @@
 
 static bool flips;                      /* the frontend speaks the flip channel */
 static struct grant_mapping half[2];    /* transmit, receive */
-static uint64_t rounds, steps, flipped, brought;
+static uint64_t rounds, steps, flipped, extents, brought;
 
 /* Connecting ----------------------------------------------------------------------------------- */
 
@@ -51,6 +51,14 @@ static void let_go(void)
 
 /* Lies ------------------------------------------------------------------------------------------- */
 
+/* One of the extents that were posted last. */
+static grant_ref_t posted_extent(void)
+{
+    const struct netflip_index *rx = half[1].va;
+
+    return READ_ONCE(rx->ext[(rx->ext_prod - 1 - rnd(16)) % NETFLIP_EXTENTS]);
+}
+
 /* One that the frontend has posted or sent, as far as its rings say; or any. */
 static grant_ref_t some_ref(void)
 {
@@ -60,7 +68,7 @@ static grant_ref_t some_ref(void)
     if (!flips || rnd(4) == 0)
         return rnd(8) ? 16384 - 1024 + rnd(1024) : rnd(20000);  /* its pool is at the end of its table */
     if (rnd(3) == 0)
-        return READ_ONCE(rx->ext[rnd(NETFLIP_EXTENTS)]) + (rnd(4) ? 0 : rnd(16));
+        return posted_extent() + (rnd(4) ? 0 : rnd(16));
     if (rnd(2))
         return READ_ONCE(rx->ref[rnd(NETFLIP_REFS)]);
     return READ_ONCE(((const struct netflip_frag *)(const void *)(tx[rnd(NETFLIP_SLOTS)].data + 72))->ref);
@@ -131,6 +139,26 @@ static void nearly_frame(void)
     store_release(&rx->slot_prod, rx->slot_prod + 1);
 }
 
+/* A frame in an extent that is on offer, or was, and nothing wrong with it but where it comes from; or nearly so. */
+static void extent_frame(void)
+{
+    struct netflip_index *rx = half[1].va;
+    struct netflip_head *h = (struct netflip_head *)(void *)((char *)half[1].va + PAGE_SIZE) +
+                             rx->slot_prod % NETFLIP_SLOTS;
+    uint32_t len = 1 + rnd((uint32_t)NETFLIP_FRAME_MAX - LIAR_HEAD);
+    struct netflip_frag f = { .len = (uint16_t)len };
+
+    if (!flips)
+        return;
+    f.ref = posted_extent();
+    f.offset = (uint16_t)(rnd(8) ? rnd((uint32_t)PAGE_SIZE) : random_u32());
+    *h = (struct netflip_head){ .len = (uint16_t)(LIAR_HEAD + len), .inline_len = LIAR_HEAD, .nr_frags = 1 };
+    if (rnd(2))
+        dress(h);
+    *(struct netflip_frag *)(void *)(h->data + 72) = f;
+    store_release(&rx->slot_prod, rx->slot_prod + 1);
+}
+
 static void give_back(void)
 {
     struct netflip_index *tx = half[0].va;
@@ -150,14 +178,18 @@ static void exchange(void)
 {
     struct sluice_flip_op op[4];
     unsigned int n = 1 + rnd(4);
+    bool whole = flips && rnd(2);
 
     for (unsigned int i = 0; i < n; i++)
         op[i] = (struct sluice_flip_op){ .from_dom = (domid_t)front_dom, .to_dom = (domid_t)front_dom,
-                                         .from_ref = some_ref(), .to_ref = some_ref(),
+                                         .from_ref = whole ? posted_extent() : some_ref(),
+                                         .to_ref = whole ? posted_extent() : some_ref(),
                                          .more = (uint16_t)(rnd(2) ? 0 : rnd(17)) };
     CHECK(hc_flip(SLUICE_FLIP_exchange, op, n) == 0);
-    for (unsigned int i = 0; i < n; i++)
+    for (unsigned int i = 0; i < n; i++) {
         flipped += op[i].status == SLUICE_FLIP_okay;
+        extents += op[i].status == SLUICE_FLIP_okay && op[i].more;
+    }
 }
 
 static void copy(void)
@@ -172,8 +204,8 @@ static void keep(void)
 
 static void step(void)
 {
-    static void (*const lies[])(void) = { noise, move_index, nearly_frame, nearly_frame, give_back, exchange, copy,
-                                          keep };
+    static void (*const lies[])(void) = { noise, move_index, nearly_frame, nearly_frame, extent_frame, give_back, exchange,
+                                          copy, keep };
 
     steps++;
     lies[rnd(ARRAY_SIZE(lies))]();
@@ -242,7 +274,7 @@ void netback_run(bool honest)
 
         set_state("1");
         CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip", "%u", flips_now) == 0);
-        CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip-extents", "%u", !honest && rnd(2)) == 0);
+        CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-sluice-flip-extents", "%u", !honest && rnd(4) != 0) == 0);
         CHECK(xs_printf(XS_NO_TXN, "data/back", "feature-split-event-channels", "%u", rnd(2)) == 0);
         back_find_front();
         set_state("2");
@@ -260,8 +292,8 @@ void netback_run(bool honest)
         set_state("6");
         (void)wait_front(1, 20);
         if (now_ns() - said > NS_PER_S / 4) {
-            log_info("liar netback: %lu rounds, %lu steps, %lu flipped, %lu copied, %lu mapped, %lu brought", rounds,
-                     steps, flipped, lie_copied, lie_mapped, brought);
+            log_info("liar netback: %lu rounds, %lu steps, %lu flipped, %lu copied, %lu mapped, %lu brought, %lu in extents",
+                     rounds, steps, flipped, lie_copied, lie_mapped, brought, extents);
             said = now_ns();
         }
     }
