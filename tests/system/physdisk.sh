@@ -35,6 +35,8 @@ host_start h -machine q35 -m 768 -smp 2 -kernel build/sluice -append debugexit \
 log=$tmp/h.log
 api_until 30 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
 
+# The API answers before the last partition table was read.
+for n in vdd3 vde1 nvme0n1 nvme1n1 nvme2n1p7; do wait_for 60 " $n: .* MiB" "$log"; done
 check "virtio disks are found" has 'vda: virtio, 4 MiB, sectors of 512 bytes, write cache, discard' "$log"
 check "  of 4096-byte sectors" has 'vdb: virtio, 4 MiB, sectors of 4096 bytes' "$log"
 check "  read-only" has 'vdc: virtio, 4 MiB, sectors of 512 bytes, read-only' "$log"
