@@ -170,7 +170,7 @@ static void missing_files_are_refused_at_once(void **state)
     assert_int_equal(told, 0);
 }
 
-static void names_and_macs_are_unique(void **state)
+static void names_macs_and_uuids_are_unique(void **state)
 {
     struct vm *vm = create();
 
@@ -180,6 +180,10 @@ static void names_and_macs_are_unique(void **state)
     assert_int_equal(vm_create(&cfg, false, NULL, NULL, NULL, why), -XEN_EEXIST);
     assert_non_null(strstr(why, "in use by web"));
     memset(cfg.vif[0].mac, 0, 6);
+    memcpy(cfg.uuid, vm->cfg.uuid, sizeof(cfg.uuid));
+    assert_int_equal(vm_create(&cfg, false, NULL, NULL, NULL, why), -XEN_EEXIST);
+    assert_string_equal(why, "other: its uuid is that of web (running)");
+    memset(cfg.uuid, 0, sizeof(cfg.uuid));
     assert_int_equal(vm_create(&cfg, false, NULL, NULL, NULL, why), 0);
     run();
     assert_memory_not_equal(vm_find("other")->cfg.vif[0].mac, vm->cfg.vif[0].mac, 6);
@@ -287,7 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(runs_and_is_destroyed, setup, clean),
         cmocka_unit_test_setup_teardown(a_failure_at_any_step_leaves_nothing, setup, clean),
         cmocka_unit_test_setup_teardown(missing_files_are_refused_at_once, setup, clean),
-        cmocka_unit_test_setup_teardown(names_and_macs_are_unique, setup, clean),
+        cmocka_unit_test_setup_teardown(names_macs_and_uuids_are_unique, setup, clean),
         cmocka_unit_test_setup_teardown(ends_by_itself, setup, clean),
         cmocka_unit_test_setup_teardown(restarts_but_not_in_a_hurry, setup, clean),
         cmocka_unit_test_setup_teardown(destroyed_while_it_is_built, setup, clean),

@@ -447,6 +447,34 @@ static const char *vif_mac_user(const struct vm_config *c, uint32_t n)
     return mac_user(c->vif[n].mac);
 }
 
+/* Whose is it? Its nodes in the store are found by it. */
+static const struct vm *uuid_user(const uint8_t uuid[16])
+{
+    struct vm *vm;
+
+    vm_for_each(vm) {
+        if (memcmp(vm->cfg.uuid, uuid, 16) == 0)
+            return vm;
+    }
+    return NULL;
+}
+
+/* Makes one up if there is none; refuses that of another domain. */
+static int complete_uuid(struct vm_config *c, char *why)
+{
+    static const uint8_t none[sizeof(c->uuid)];
+    const struct vm *other;
+
+    if (!memcmp(c->uuid, none, sizeof(none))) {
+        random_bytes(c->uuid, sizeof(c->uuid));
+        c->uuid[6] = (c->uuid[6] & 0x0f) | 0x40;    /* version 4, random */
+        c->uuid[8] = (c->uuid[8] & 0x3f) | 0x80;
+    }
+    other = uuid_user(c->uuid);
+    return other ? why_set(why, -XEN_EEXIST, "%s: its uuid is that of %s (%s)", c->name, other->cfg.name,
+                           vm_state_name(other->state)) : 0;
+}
+
 /* Fills in what was left open and checks it against the other domains. */
 static int complete_config(struct vm_config *c, char *why)
 {
@@ -488,14 +516,7 @@ static int complete_config(struct vm_config *c, char *why)
             return why_set(why, -XEN_EEXIST, "%s: vif %u: MAC %s is in use by %s", c->name, i,
                            mac_text(m, text), user);
     }
-    for (size_t i = 0; i < sizeof(c->uuid); i++) {
-        if (c->uuid[i])
-            return 0;
-    }
-    random_bytes(c->uuid, sizeof(c->uuid));
-    c->uuid[6] = (c->uuid[6] & 0x0f) | 0x40;    /* version 4, random */
-    c->uuid[8] = (c->uuid[8] & 0x3f) | 0x80;
-    return 0;
+    return complete_uuid(c, why);
 }
 
 static int create(struct vm *vm, char *why)
