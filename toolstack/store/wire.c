@@ -10,6 +10,8 @@ struct call {
     struct wire *w;
     struct client *c;
     struct txn *x;
+    const char *path;     /* PATH: what it is about */
+    size_t path_len;
     const char *at, *end; /* what is left of the payload */
     size_t len;           /* of the answer so far */
 };
@@ -40,12 +42,6 @@ static bool string(struct call *k, const char **s, size_t *len)
     *len = (size_t)(nul - k->at);
     k->at = nul + 1;
     return true;
-}
-
-/* The only string. */
-static bool only_string(struct call *k, const char **s, size_t *len)
-{
-    return string(k, s, len) && k->at == k->end;
 }
 
 static bool number(struct call *k, uint64_t max, uint64_t *value)
@@ -90,60 +86,29 @@ static int put_string(struct call *k, const char *s)
     return put(k, s, strlen(s) + 1);
 }
 
-static int ok(struct call *k)
-{
-    return put_string(k, "OK");
-}
-
 /* ---- one function per type ---- */
 
 static int do_read(struct call *k)
 {
     const struct value *v = NULL;
-    const char *path;
-    size_t len;
-    int rc;
+    int rc = ops_read(&k->w->store, k->c, k->x, k->path, k->path_len, &v);
 
-    if (!only_string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_read(&k->w->store, k->c, k->x, path, len, &v);
     return rc || !v ? rc : put(k, v->bytes, v->len);
 }
 
 static int do_write(struct call *k)
 {
-    const char *path;
-    size_t len;
-    int rc;
-
-    if (!string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_write(&k->w->store, k->c, k->x, path, len, k->at, (size_t)(k->end - k->at));
-    return rc ? rc : ok(k);
+    return ops_write(&k->w->store, k->c, k->x, k->path, k->path_len, k->at, (size_t)(k->end - k->at));
 }
 
 static int do_mkdir(struct call *k)
 {
-    const char *path;
-    size_t len;
-    int rc;
-
-    if (!only_string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_mkdir(&k->w->store, k->c, k->x, path, len);
-    return rc ? rc : ok(k);
+    return ops_mkdir(&k->w->store, k->c, k->x, k->path, k->path_len);
 }
 
 static int do_rm(struct call *k)
 {
-    const char *path;
-    size_t len;
-    int rc;
-
-    if (!only_string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_rm(&k->w->store, k->c, k->x, path, len);
-    return rc ? rc : ok(k);
+    return ops_rm(&k->w->store, k->c, k->x, k->path, k->path_len);
 }
 
 /* A window of the list of children, as if it were one string of names with their NULs. */
@@ -174,34 +139,27 @@ static void list_name(void *arg, const char *name, size_t len)
 static int do_directory(struct call *k)
 {
     struct listing l = { .k = k };
-    const char *path;
-    size_t len;
-    int rc;
+    int rc = ops_directory(&k->w->store, k->c, k->x, k->path, k->path_len, list_name, &l, NULL);
 
-    if (!only_string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_directory(&k->w->store, k->c, k->x, path, len, list_name, &l, NULL);
     return rc ? rc : l.rc;
 }
 
 static int do_directory_part(struct call *k)
 {
     struct listing l = { .k = k, .whole = true };
-    char text[24];
-    const char *path;
     uint64_t from, generation;
-    size_t len;
+    char text[24];
     int rc;
 
-    if (!string(k, &path, &len) || !number(k, UINT32_MAX, &from) || k->at != k->end)
+    if (!number(k, UINT32_MAX, &from) || k->at != k->end)
         return -XEN_EINVAL;
-    rc = ops_directory(&k->w->store, k->c, k->x, path, len, NULL, NULL, &generation);
+    rc = ops_directory(&k->w->store, k->c, k->x, k->path, k->path_len, NULL, NULL, &generation);
     if (rc)
         return rc;
     snprintf(text, sizeof(text), "%llu", (unsigned long long)generation);
     put_string(k, text);
     l.from = from;
-    rc = ops_directory(&k->w->store, k->c, k->x, path, len, list_name, &l, NULL);
+    rc = ops_directory(&k->w->store, k->c, k->x, k->path, k->path_len, list_name, &l, NULL);
     if (rc || l.rc)
         return rc ? rc : l.rc;
     return l.full ? 0 : put(k, "", 1);
@@ -211,13 +169,8 @@ static int do_get_perms(struct call *k)
 {
     const struct perms *p;
     char text[PERM_TEXT];
-    const char *path;
-    size_t len;
-    int rc;
+    int rc = ops_get_perms(&k->w->store, k->c, k->x, k->path, k->path_len, &p);
 
-    if (!only_string(k, &path, &len))
-        return -XEN_EINVAL;
-    rc = ops_get_perms(&k->w->store, k->c, k->x, path, len, &p);
     if (rc)
         return rc;
     for (unsigned int i = 0; i < p->count; i++) {
@@ -233,61 +186,56 @@ static int do_set_perms(struct call *k)
 {
     struct perm entry[PERMS_MAX];
     unsigned int count = 0;
-    const char *path, *text;
-    size_t len, text_len;
+    const char *text;
+    size_t len;
     int rc;
 
-    if (!string(k, &path, &len))
-        return -XEN_EINVAL;
     while (k->at < k->end) {
-        if (!string(k, &text, &text_len))
+        if (!string(k, &text, &len))
             return -XEN_EINVAL;
         if (count == PERMS_MAX)
             return -XEN_ENOSPC;
-        rc = perm_parse(&entry[count++], text, text_len);
+        rc = perm_parse(&entry[count++], text, len);
         if (rc)
             return rc;
     }
-    rc = ops_set_perms(&k->w->store, k->c, k->x, path, len, entry, count);
-    return rc ? rc : ok(k);
+    return ops_set_perms(&k->w->store, k->c, k->x, k->path, k->path_len, entry, count);
 }
 
 static int do_watch(struct call *k)
 {
-    const char *path, *token;
-    size_t len, token_len;
+    const char *token;
     struct watch *w;
+    size_t len;
     int rc;
 
-    if (!string(k, &path, &len) || !string(k, &token, &token_len))
+    if (!string(k, &token, &len))
         return -XEN_EINVAL;
-    rc = ops_watch(&k->w->store, k->c, path, len, token, token_len, &w);
-    if (rc)
-        return rc;
-    k->c->event(k->c, w, watch_path(w), w->group->point->len);
-    return ok(k);
+    rc = ops_watch(&k->w->store, k->c, k->path, k->path_len, token, len, &w);
+    if (!rc)
+        k->c->event(k->c, w, watch_path(w), w->group->point->len);
+    return rc;
 }
 
 static int do_unwatch(struct call *k)
 {
-    const char *path, *token;
-    size_t len, token_len;
+    const char *token;
     struct watch *w;
+    size_t len;
     int rc;
 
-    if (!string(k, &path, &len) || !string(k, &token, &token_len))
+    if (!string(k, &token, &len))
         return -XEN_EINVAL;
-    rc = ops_find_watch(&k->w->store, k->c, path, len, token, token_len, &w);
-    if (rc)
-        return rc;
-    watch_remove(&k->w->store.watches, w);
-    return ok(k);
+    rc = ops_find_watch(&k->w->store, k->c, k->path, k->path_len, token, len, &w);
+    if (!rc)
+        watch_remove(&k->w->store.watches, w);
+    return rc;
 }
 
 static int do_reset_watches(struct call *k)
 {
     client_reset(&k->w->store, k->c);
-    return ok(k);
+    return 0;
 }
 
 static int do_transaction_start(struct call *k)
@@ -309,14 +257,12 @@ static int do_transaction_end(struct call *k)
 {
     const char *how;
     size_t len;
-    int rc;
 
-    if (!only_string(k, &how, &len) || len != 1 || (*how != 'T' && *how != 'F'))
+    if (!string(k, &how, &len) || k->at != k->end || len != 1 || (*how != 'T' && *how != 'F'))
         return -XEN_EINVAL;
     if (!k->x)
         return -XEN_ENOENT;
-    rc = ops_txn_end(&k->w->store, k->x, *how == 'T');
-    return rc ? rc : ok(k);
+    return ops_txn_end(&k->w->store, k->x, *how == 'T');
 }
 
 static int do_get_domain_path(struct call *k)
@@ -343,45 +289,37 @@ static int do_introduce(struct call *k)
 {
     uint64_t gfn, port;
     uint16_t domid;
-    int rc;
 
     if (!domain(k, &domid) || !number(k, UINT64_MAX, &gfn) || !number(k, UINT32_MAX, &port))
         return -XEN_EINVAL;
-    rc = k->w->introduce ? k->w->introduce(domid, gfn, (uint32_t)port) : -XEN_ENOSYS;
-    return rc ? rc : ok(k);
+    return k->w->introduce ? k->w->introduce(domid, gfn, (uint32_t)port) : -XEN_ENOSYS;
 }
 
 static int do_release(struct call *k)
 {
     uint16_t domid;
-    int rc;
 
     if (!domain(k, &domid))
         return -XEN_EINVAL;
-    rc = k->w->release ? k->w->release(domid) : -XEN_ENOSYS;
-    return rc ? rc : ok(k);
+    return k->w->release ? k->w->release(domid) : -XEN_ENOSYS;
 }
 
 static int do_resume(struct call *k)
 {
     uint16_t domid;
-    int rc;
 
     if (!domain(k, &domid))
         return -XEN_EINVAL;
-    rc = k->w->resume ? k->w->resume(domid) : -XEN_ENOSYS;
-    return rc ? rc : ok(k);
+    return k->w->resume ? k->w->resume(domid) : -XEN_ENOSYS;
 }
 
 static int do_set_target(struct call *k)
 {
     uint16_t domid, target;
-    int rc;
 
     if (!domain(k, &domid) || !domain(k, &target))
         return -XEN_EINVAL;
-    rc = ops_set_target(&k->w->store, domid, target);
-    return rc ? rc : ok(k);
+    return ops_set_target(&k->w->store, domid, target);
 }
 
 /* Commands to the reference's own process: we have none, for anybody. */
@@ -393,6 +331,9 @@ static int do_control(struct call *k)
 enum {
     IN_TXN = 1,    /* the transaction id counts; otherwise it is ignored */
     DOM0_ONLY = 2,
+    PATH = 4,      /* the first string is a path */
+    ALONE = 8,     /* ... and nothing follows it */
+    SAYS_OK = 16,  /* "OK" is the answer */
 };
 
 static const struct {
@@ -400,25 +341,25 @@ static const struct {
     unsigned int flags;
 } types[XS_TYPE_COUNT] = {
     [XS_CONTROL] = { do_control, DOM0_ONLY },
-    [XS_DIRECTORY] = { do_directory, IN_TXN },
-    [XS_READ] = { do_read, IN_TXN },
-    [XS_GET_PERMS] = { do_get_perms, IN_TXN },
-    [XS_WATCH] = { do_watch, 0 },
-    [XS_UNWATCH] = { do_unwatch, 0 },
+    [XS_DIRECTORY] = { do_directory, IN_TXN | PATH | ALONE },
+    [XS_READ] = { do_read, IN_TXN | PATH | ALONE },
+    [XS_GET_PERMS] = { do_get_perms, IN_TXN | PATH | ALONE },
+    [XS_WATCH] = { do_watch, PATH | SAYS_OK },
+    [XS_UNWATCH] = { do_unwatch, PATH | SAYS_OK },
     [XS_TRANSACTION_START] = { do_transaction_start, IN_TXN },
-    [XS_TRANSACTION_END] = { do_transaction_end, IN_TXN },
-    [XS_INTRODUCE] = { do_introduce, DOM0_ONLY },
-    [XS_RELEASE] = { do_release, DOM0_ONLY },
+    [XS_TRANSACTION_END] = { do_transaction_end, IN_TXN | SAYS_OK },
+    [XS_INTRODUCE] = { do_introduce, DOM0_ONLY | SAYS_OK },
+    [XS_RELEASE] = { do_release, DOM0_ONLY | SAYS_OK },
     [XS_GET_DOMAIN_PATH] = { do_get_domain_path, 0 },
-    [XS_WRITE] = { do_write, IN_TXN },
-    [XS_MKDIR] = { do_mkdir, IN_TXN },
-    [XS_RM] = { do_rm, IN_TXN },
-    [XS_SET_PERMS] = { do_set_perms, IN_TXN },
+    [XS_WRITE] = { do_write, IN_TXN | PATH | SAYS_OK },
+    [XS_MKDIR] = { do_mkdir, IN_TXN | PATH | ALONE | SAYS_OK },
+    [XS_RM] = { do_rm, IN_TXN | PATH | ALONE | SAYS_OK },
+    [XS_SET_PERMS] = { do_set_perms, IN_TXN | PATH | SAYS_OK },
     [XS_IS_DOMAIN_INTRODUCED] = { do_is_introduced, 0 },
-    [XS_RESUME] = { do_resume, DOM0_ONLY },
-    [XS_SET_TARGET] = { do_set_target, DOM0_ONLY },
-    [XS_RESET_WATCHES] = { do_reset_watches, 0 },
-    [XS_DIRECTORY_PART] = { do_directory_part, IN_TXN },
+    [XS_RESUME] = { do_resume, DOM0_ONLY | SAYS_OK },
+    [XS_SET_TARGET] = { do_set_target, DOM0_ONLY | SAYS_OK },
+    [XS_RESET_WATCHES] = { do_reset_watches, SAYS_OK },
+    [XS_DIRECTORY_PART] = { do_directory_part, IN_TXN | PATH },
 };
 
 void wire_error(struct wire *w, struct xsd_sockmsg *msg, int rc)
@@ -436,6 +377,7 @@ void wire_error(struct wire *w, struct xsd_sockmsg *msg, int rc)
 static int dispatch(struct call *k, const struct xsd_sockmsg *msg)
 {
     unsigned int flags;
+    int rc;
 
     if (msg->type >= XS_TYPE_COUNT || !types[msg->type].fn)
         return -XEN_ENOSYS;
@@ -447,7 +389,10 @@ static int dispatch(struct call *k, const struct xsd_sockmsg *msg)
         if (!k->x)
             return -XEN_ENOENT;
     }
-    return types[msg->type].fn(k);
+    if (flags & PATH && (!string(k, &k->path, &k->path_len) || (flags & ALONE && k->at != k->end)))
+        return -XEN_EINVAL;
+    rc = types[msg->type].fn(k);
+    return !rc && flags & SAYS_OK ? put_string(k, "OK") : rc;
 }
 
 void wire_handle(struct wire *w, struct client *c, struct xsd_sockmsg *msg, const char *payload)
