@@ -10,6 +10,7 @@
 
 #include "layout.h"
 #include "lib/string.h"
+#include "unaligned.h"
 #include "xenabi.h"
 
 #define MB1_MAGIC           0x2badb002u
@@ -37,20 +38,6 @@ struct raw_map {
 };
 
 #define BOOT_NAME_ROOM      128         /* of the pool of strings, for a module to be taken */
-
-static uint32_t get32(const void *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t get64(const void *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
 
 /* Copies a NUL-terminated string of at most max bytes into bi's pool; "" if there is none. */
 static const char *keep_string(struct boot_info *bi, boot_mem_fn mem, paddr_t pa, uint32_t max)
