@@ -3,6 +3,7 @@
 #include "lib/elf.h"
 #include "lib/string.h"
 #include "overflow.h"
+#include "unaligned.h"
 #include "xenabi.h"
 
 #define EHDR_SIZE 64
@@ -11,21 +12,6 @@
 #define EM_X86_64 62
 #define ET_EXEC   2
 #define ET_DYN    3
-
-static uint16_t get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return get16(p) | (uint32_t)get16(p + 2) << 16;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
 
 static int bad(const char **why, const char *text)
 {

@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "overflow.h"
 #include "runtime/mem.h"
+#include "unaligned.h"
 #include "xenabi.h"
 
 /* Larger kernels are refused: it bounds what a small file can decode to. */
@@ -27,14 +28,6 @@ static int bad(struct image *im, char *why, int rc, const char *text)
 }
 
 /* Where things are --------------------------------------------------------------------------- */
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, 4);
-    return v;
-}
 
 static bool is_elf(const uint8_t *p, size_t size)
 {
