@@ -11,6 +11,7 @@
 #include "runtime/start.h"
 #include "runtime/traps.h"
 #include "tests/attack/ap.h"
+#include "tests/attack/expect.h"
 #include "tests/guests/flip/slots.c"
 
 #define OFFER       (GTF_permit_access | SLUICE_GTF_flip)
@@ -20,15 +21,6 @@
 #define NOT_SET     99
 
 static domid_t me;
-static unsigned int failed;
-
-#define EXPECT(cond) \
-    do { \
-        if (!(cond)) { \
-            log_error("attack flips: line %d: %s", __LINE__, #cond); \
-            failed++; \
-        } \
-    } while (0)
 
 static struct sluice_flip_op op_of(uint32_t from, uint32_t to)
 {
@@ -656,6 +648,5 @@ void pv_main(void)
         EXPECT(ap_start(i, other_vcpu) == 0);
     stale();
     races(cmdline_get_u64("rounds", 500));
-    log_info(failed ? "attack flips: FAILED" : "attack flips: ok");
-    domain_shutdown(failed ? SHUTDOWN_crash : SHUTDOWN_poweroff);
+    conclude("flips");
 }

@@ -83,11 +83,11 @@ static void leaf_entries(void)
     REFUSED(update(pte_maddr(va), entry(l1, PTE_PRESENT | PTE_WRITE)));
     REFUSED(update(pte_maddr(va) | MMU_PT_UPDATE_PRESERVE_AD, entry(l1, PTE_PRESENT | PTE_WRITE)));
     IS(map(va, entry(l1, PTE_PRESENT)), 0);
-    TRUE(!try_write64(va, 0) || true);
+    EXPECT(!try_write64(va, 0) || true);
     REFUSED(map(va, entry(l1, PTE_PRESENT | PTE_WRITE)));
     /* What was there is there still. */
     IS(map(va, entry(own, PTE_PRESENT | PTE_WRITE)), 0);
-    TRUE(try_write64(va, 42) && *victim == 42);
+    EXPECT(try_write64(va, 42) && *victim == 42);
     /* Not RAM; RAM of nobody; cache bits; large. */
     REFUSED(map(va, entry(mfn(0xfee00), PTE_PRESENT | PTE_WRITE | PTE_PCD)));
     REFUSED(map(va, entry(mfn(0xfec00), PTE_PRESENT)));
@@ -97,7 +97,7 @@ static void leaf_entries(void)
     REFUSED(map(va, entry(own, PTE_PRESENT | PTE_PWT)));
     REFUSED(map(va, entry(own, PTE_PRESENT | PTE_PSE)));
     IS(map(va, entry(mfn(shared), PTE_PRESENT | PTE_WRITE)), 0);
-    TRUE(mfn_to_pfn(mfn(shared)).v == ~0UL);
+    EXPECT(mfn_to_pfn(mfn(shared)).v == ~0UL);
     (void)l4;
     IS(map(va, 0), 0);
     /* Addresses of the hypervisor, and none at all. */
@@ -105,7 +105,7 @@ static void leaf_entries(void)
     REFUSED(hc_update_va_mapping(0xffff830000000000UL, entry(own, PTE_PRESENT), 0));
     REFUSED(hc_update_va_mapping(0xffff820000000000UL, 0, 0));
     REFUSED(hc_update_va_mapping(0x8000000000000000UL, 0, 0));
-    TRUE(*victim == 42);
+    EXPECT(*victim == 42);
     va_free(va, 1);
     page_free(victim);
 }
@@ -133,7 +133,7 @@ static void all_frames(void)
     log_info("attack: %u frames of %lu are ours, %u of others could be mapped", mine, m.max_mfn + 1,
              wrong);
     /* Our page tables are in the list, grant frames are not. */
-    TRUE(wrong <= 2 * 8);
+    EXPECT(wrong <= 2 * 8);
     map(va, 0);
     va_free(va, 1);
 }
@@ -238,16 +238,16 @@ static void stale_entries(void)
 
     for (unsigned int i = 0; i < 50; i++) {
         IS(hc_update_va_mapping((uint64_t)alias, entry(m, PTE_PRESENT | PTE_WRITE | PTE_USER), 0), 0);
-        TRUE(try_write64(alias, 0));
+        EXPECT(try_write64(alias, 0));
         /* No flush is asked for, here or there. */
         IS(hc_update_va_mapping((uint64_t)alias, entry(m, PTE_PRESENT | PTE_USER), 0), 0);
         IS(hc_update_va_mapping((uint64_t)p, entry(m, PTE_PRESENT), 0), 0);
         IS(ext(MMUEXT_PIN_L1_TABLE, m), 0);
-        /* Not `TRUE(!try_write64())`: the store may be emulated, which checks it. */
+        /* Not `EXPECT(!try_write64())`: the store may be emulated, which checks it. */
         (void)try_write64(alias, entry(m, PTE_PRESENT | PTE_WRITE));
-        TRUE(*alias == 0);
+        EXPECT(*alias == 0);
         (void)try_write64(p, entry(mfn(1), PTE_PRESENT | PTE_WRITE));
-        TRUE(*p == 0);
+        EXPECT(*p == 0);
         IS(ext(MMUEXT_UNPIN_TABLE, m), 0);
         IS(hc_update_va_mapping((uint64_t)p, entry(m, PTE_PRESENT | PTE_WRITE), UVMF_INVLPG), 0);
     }
@@ -266,9 +266,9 @@ static void give_back_in_use(void)
     *p = 0x1234567890abcdefUL;
     set_xen_guest_handle(r.extent_start, &frame);
     IS(hc_memory_op(XENMEM_decrease_reservation, &r), 1);
-    TRUE(*p == 0x1234567890abcdefUL);       /* still mapped, so still there */
+    EXPECT(*p == 0x1234567890abcdefUL);       /* still mapped, so still there */
     IS(hc_memory_op(XENMEM_decrease_reservation, &r), 1);
-    TRUE(*p == 0x1234567890abcdefUL);
+    EXPECT(*p == 0x1234567890abcdefUL);
     IS(map(p, 0), 0);
     REFUSED(map(p, entry(mfn(frame), PTE_PRESENT)));
     IS(ext(MMUEXT_PIN_L2_TABLE, mfn(table)), 0);
@@ -322,7 +322,7 @@ static void descriptors(void)
     IS(hc_set_gdt(&frame, 512), 0);
     REFUSED(protect(p, true));
     IS(hc_update_descriptor(a + 8, descriptor(10, true, 0, 0)), 0);
-    TRUE(((p[1] >> 45) & 3) == 3);                      /* ring 3 whatever we say */
+    EXPECT(((p[1] >> 45) & 3) == 3);                      /* ring 3 whatever we say */
     REFUSED(ext(MMUEXT_PIN_L1_TABLE, mfn(frame)));
     IS(hc_set_gdt(&frame, 0), 0);
     IS(protect(p, true), 0);
@@ -348,12 +348,12 @@ static void pointers(void)
         IS(hc_mmuext_op(p, 1, NULL, DOMID_SELF), -XEN_EFAULT);
         REFUSED(hc_set_gdt(p, 512));
     }
-    TRUE(!try_write64((uint64_t *)HV_START, 1));
+    EXPECT(!try_write64((uint64_t *)HV_START, 1));
     (void)try_read64((uint64_t *)HV_START, &m2p0);      /* reading is allowed */
-    TRUE(!try_read64((uint64_t *)0xffff808000000000UL, &m2p0));
-    TRUE(!try_read64((uint64_t *)0xffff830000000000UL, &m2p0));
-    TRUE(!try_read64((uint64_t *)0xffff820000000000UL, &m2p0));
-    TRUE(!try_read64((uint64_t *)0xffff82d040200000UL, &m2p0));
+    EXPECT(!try_read64((uint64_t *)0xffff808000000000UL, &m2p0));
+    EXPECT(!try_read64((uint64_t *)0xffff830000000000UL, &m2p0));
+    EXPECT(!try_read64((uint64_t *)0xffff820000000000UL, &m2p0));
+    EXPECT(!try_read64((uint64_t *)0xffff82d040200000UL, &m2p0));
 }
 
 /* ---------------------------------------------------------------- noise */
@@ -445,7 +445,5 @@ void pv_main(void)
     give_back_in_use();
     noise();
     all_frames();
-    log_info("attack mmu: %u attempts, %u failed", tried, failed);
-    log_info(failed ? "attack mmu: FAILED" : "attack mmu: ok");
-    domain_shutdown(failed ? SHUTDOWN_crash : SHUTDOWN_poweroff);
+    conclude("mmu");
 }

@@ -15,6 +15,7 @@
 #include "runtime/time.h"
 #include "runtime/xbdev.h"
 #include "runtime/xenbus.h"
+#include "tests/attack/expect.h"
 
 #define ENTRIES 32u
 #define CANARY    0xee
@@ -27,9 +28,6 @@ static uint8_t *page, *ro_page, *before;
 static struct blkif_request_segment *list;
 static uint32_t prod;
 static uint64_t sectors;
-static unsigned int wrong;
-
-#define EXPECT(c) do { if (!(c)) { wrong++; log_error("vbd: line %d: %s", __LINE__, #c); } } while (0)
 
 static void nothing(void *arg)
 {
@@ -395,6 +393,5 @@ void pv_main(void)
 {
     BUG_ON(xenbus_init());
     attack();
-    if (!wrong && sectors)
-        log_info("attack vbd: ok");
+    conclude("vbd");
 }

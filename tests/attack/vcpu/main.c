@@ -175,7 +175,7 @@ static void bad_areas(void)
         memcpy(before, table, sizeof(before));
         IS(register_area(cmds[i], (uint64_t)table), 0);
         nap();
-        TRUE(memcmp(before, table, sizeof(before)) == 0);
+        EXPECT(memcmp(before, table, sizeof(before)) == 0);
         IS(register_area(cmds[i], (uint64_t)scratch[2]), 0);
     }
 }
@@ -343,8 +343,8 @@ static void all_at_once(void)
     for (unsigned int i = 0; i < ROUNDS; i++)
         random_call(0, &seed);
     for (uint64_t id = 1; id < NR_VCPUS; id++)
-        TRUE(calls[id] > 0);
-    TRUE(!watches_hypervisor);
+        EXPECT(calls[id] > 0);
+    EXPECT(!watches_hypervisor);
 }
 
 void pv_main(void)
@@ -356,11 +356,7 @@ void pv_main(void)
     bad_timers();
     bad_sleep();
     all_at_once();
-    if (failed)
-        log_error("attack vcpu: %u of %u tricks worked", failed, tried);
-    else
-        log_info("attack vcpu: ok, %u tricks, %lu random calls", tried,
-                 calls[0] + calls[1] + calls[2] + calls[3]);
+    log_info("attack vcpu: %lu random calls", calls[0] + calls[1] + calls[2] + calls[3]);
     /* The others still run: the shutdown stops them wherever they are. */
-    domain_shutdown(SHUTDOWN_poweroff);
+    conclude("vcpu");
 }
