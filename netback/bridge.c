@@ -295,6 +295,9 @@ void bridge_flush(void)
             p->flush(p);
         dma_release();          /* a NIC's may have found frames done: their senders are flushed, too */
     }
+    /* Who was touched on the way has been flushed: a turn of its own for that would keep the loop awake. */
+    if (list_empty(&shaped))
+        work_cancel(&flush_work);
 }
 
 void bridge_flush_later(void)

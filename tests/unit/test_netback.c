@@ -303,6 +303,22 @@ static void batches_copies(void **unused)
     assert_int_equal(fake_copy_calls - calls, 2);
 }
 
+/* ... and the loop can go to sleep after it: taking the packet and the end of the turn are all there is to do. */
+static void packet_takes_one_turn(void **unused)
+{
+    struct loop_stats before, after;
+
+    rx_post(&b, 1);
+    fill(&a, 0, 2, 67);
+    tx_slot(&a, 100, 0, 67, 0);
+    loop_get_stats(&before);
+    tx_push(&a);
+    loop_get_stats(&after);
+    expect_answers(&a, 1, NETIF_RSP_OKAY);
+    assert_int_equal(rx_take(&b), 67);
+    assert_int_equal(after.works - before.works, 2);
+}
+
 static void scattered_frame(void **unused)
 {
     uint8_t want[300];
@@ -1067,7 +1083,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(batches_copies), T(scattered_frame),
+        T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(batches_copies), T(packet_takes_one_turn),
+        T(scattered_frame),
         T(big_frame_stays_whole),
         T(fragments_keep_their_places),
         T(big_frame_is_cut), T(cuts_no_finer_than_that), T(one_sender_does_not_have_all_frames),
