@@ -182,8 +182,8 @@ static inline int grant_pin_page(struct domain *granter, uint32_t frame, bool wr
     return grant_page_get(mfn_to_page(mfn(frame)), granter, write, pgp);
 }
 
-static inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domid_t grantee,
-                                   bool write, struct page **pgp)
+static __always_inline int grant_pin_locked(struct domain *granter, grant_ref_t ref, domid_t grantee,
+                                            bool write, struct page **pgp)
 {
     struct grant_table *gt = granter->grant;
     grant_entry_v1_t *e;
@@ -278,6 +278,8 @@ long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap_and_replace(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_copy(guest_ptr_t uop, uint32_t count, uint32_t *done);
+/* The same of a list of one. */
+long grant_op_copy_alone(guest_ptr_t uop);
 /* Of a domain that lives and runs, the calling one: FLIP_register, FLIP_unregister. */
 long flip_register(guest_ptr_t arg);
 long flip_unregister(guest_ptr_t arg);

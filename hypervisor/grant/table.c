@@ -185,7 +185,7 @@ static grant_batch_fn batch_fn(uint64_t cmd, size_t *size)
     return NULL;
 }
 
-long do_grant_table_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
+static noinline long other_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
 {
     grant_batch_fn fn;
     size_t size = 0;
@@ -213,6 +213,13 @@ long do_grant_table_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
         return op_get_version(uop);
     }
     return -XEN_ENOSYS;
+}
+
+long do_grant_table_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
+{
+    if ((uint32_t)cmd == GNTTABOP_copy && count == 1)
+        return grant_op_copy_alone(uop);
+    return other_op(cmd, uop, count);
 }
 
 /* ------------------------------------------------------------ domains */

@@ -24,6 +24,12 @@ int copy_from_guest(void *dst, guest_ptr_t src, size_t n) __must_check;
 int copy_to_guest(guest_ptr_t dst, const void *src, size_t n) __must_check;
 int clear_guest(guest_ptr_t dst, size_t n) __must_check;
 
+/* The same of a size that is known when this is compiled. */
+static __always_inline bool guest_short_range_ok(guest_ptr_t p, uint64_t bytes)
+{
+    return likely(p.v <= GUEST_LOWER_END - bytes) || (p.v >= HV_VIRT_END && p.v <= -bytes);
+}
+
 #ifndef SLUICE_HOST
 /* For callers that have asked guest_range_ok(); false: it faults. */
 static __always_inline bool __must_check load_guest_word(uint64_t *dst, guest_ptr_t src)
@@ -68,7 +74,7 @@ static __always_inline int __must_check read_guest_u32(uint32_t *dst, guest_ptr_
 {
     uint32_t a;
 
-    if (unlikely(src.v > GUEST_LOWER_END - 4 && (src.v < HV_VIRT_END || src.v > -4UL)))
+    if (unlikely(!guest_short_range_ok(src, 4)))
         return -XEN_EFAULT;
     __asm__ goto volatile("1: movl (%[p]), %[a]\n\t" EXTABLE("1b", "%l[fault]")
                           : [a] "=r"(a) : [p] "r"(src.v) : "memory" : fault);
@@ -81,7 +87,7 @@ fault:
 /* Two words, as hypercalls' lists often have: dst[0], dst[1]. */
 static __always_inline int __must_check copy_pair_from_guest(uint64_t *dst, guest_ptr_t src)
 {
-    if (unlikely(src.v > GUEST_LOWER_END - 16 && (src.v < HV_VIRT_END || src.v > -16UL)))
+    if (unlikely(!guest_short_range_ok(src, 16)))
         return -XEN_EFAULT;
     return likely(load_guest_pair(dst, src)) ? 0 : -XEN_EFAULT;
 }
