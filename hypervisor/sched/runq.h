@@ -19,6 +19,9 @@
  * are other CPUs, whether those who wait there fell behind it. */
 #define LONE_TURN_NS    (500 * NS_PER_MS)
 #define LONE_TURN_SMP_NS (13 * NS_PER_MS)
+/* How often a CPU looks at the others' queues. Neither this nor the lone turn keeps step with turns
+ * or with the periods of caps: who waits at the same moments of each period would never be seen. */
+#define LOOK_NS         (7 * NS_PER_MS)
 /* Virtual times that a wake-up looks at may be so much out of date: less than any decision. */
 #define CHARGE_NS       (CREDIT_MIN_RUN_NS / 2)
 
@@ -153,6 +156,21 @@ static inline void charge_beside(struct run_queue *rq, uint64_t now, const struc
 static inline void charge(struct run_queue *rq, uint64_t now)
 {
     charge_beside(rq, now, queue_head(rq));
+}
+
+/* Of this CPU, whose queue is locked. */
+static inline void run_queue_set_timer(struct run_queue *rq, uint64_t deadline)
+{
+    WRITE_ONCE(rq->armed, deadline);
+    timer_set(&rq->timer, deadline);
+}
+
+/* Somebody waits here: what is left of ask ns, from now, until the CPU has to look at the others' queues. */
+static inline uint64_t until_look(const struct run_queue *rq, uint64_t now, uint64_t ask)
+{
+    uint64_t since = MIN(now - rq->looked_around, LOOK_NS - CREDIT_MIN_RUN_NS);
+
+    return nr_cpus > 1 ? MIN(ask, LOOK_NS - since) : ask;
 }
 
 static inline uint32_t weight_of(const struct vcpu *v)

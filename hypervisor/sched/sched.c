@@ -13,9 +13,6 @@
 #include "sched/runq.h"
 #include "sched/softirq.h"
 
-/* How often a CPU looks at the others' queues. Neither this nor the lone turn keeps step with turns
- * or with the periods of caps: who waits at the same moments of each period would never be seen. */
-#define LOOK_NS          (7 * NS_PER_MS)
 #define TIME_RENEW_NS   (400 * NS_PER_MS)
 
 struct run_queue run_queues[NR_CPUS];
@@ -96,25 +93,37 @@ static inline struct vcpu *take_waiting(struct run_queue *rq, uint64_t now, uint
  * still set. Fires too early then, once. */
 static inline void arm(struct run_queue *rq, uint64_t now, uint64_t deadline)
 {
-    if (rq->armed > now && rq->armed <= deadline)
-        return;
-    WRITE_ONCE(rq->armed, deadline);
-    timer_set(&rq->timer, deadline);
-}
-
-static void turn_timer(void *arg)
-{
-    struct run_queue *rq = arg;
-
-    WRITE_ONCE(rq->armed, 0);
-    /* Set for a turn that ended early: nobody stopped it, as that costs more than this. */
-    if (!rq->curr->is_idle)
-        softirq_raise_local(SOFTIRQ_SCHEDULE);
+    if (rq->armed <= now || rq->armed > deadline)
+        run_queue_set_timer(rq, deadline);
 }
 
 static uint64_t lone_turn(void)
 {
     return nr_cpus > 1 ? LONE_TURN_SMP_NS : LONE_TURN_NS;
+}
+
+/*
+ * Mostly set for a turn that ended early: nobody stopped it, as that costs more than this. Where nobody waits then, and
+ * no cap runs out, there is nothing to choose: a new turn begins, as goes_on() has it.
+ */
+static void turn_timer(void *arg)
+{
+    struct run_queue *rq = arg;
+    uint64_t irq = spin_lock_irqsave(&rq->lock), now;
+
+    WRITE_ONCE(rq->armed, 0);
+    if (rq->curr->is_idle) {
+        run_queue_put(rq, irq);
+        return;
+    }
+    now = now_ns();
+    if (rq->nr_waiting || READ_ONCE(rq->curr->domain->credit.cap) || now - rq->turn_start >= lone_turn()) {
+        softirq_raise_local(SOFTIRQ_SCHEDULE);
+    } else {
+        rq->turn_start = now;
+        run_queue_set_timer(rq, now + lone_turn());
+    }
+    run_queue_put(rq, irq);
 }
 
 /* May prev, which runs, go on? ask: when to look again, ns from now. */
@@ -207,11 +216,8 @@ static inline struct vcpu *pick(struct run_queue *rq, uint32_t cpu, struct vcpu 
         return idle_vcpu[cpu];
     if (next != prev)
         ask = rq->nr_waiting ? credit_turn(weight_of(next)) : lone_turn();
-    if (nr_cpus > 1 && rq->nr_waiting) {
-        uint64_t since = MIN(now - rq->looked_around, LOOK_NS - CREDIT_MIN_RUN_NS);
-
-        ask = MIN(ask, LOOK_NS - since);
-    }
+    if (rq->nr_waiting)
+        ask = until_look(rq, now, ask);
     *again = MIN(ask, left);
     return next;
 }

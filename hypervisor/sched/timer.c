@@ -23,6 +23,7 @@ static struct {
     spinlock_t lock;
     struct timerq q;
     uint64_t armed;                 /* deadline that the hardware is set to */
+    bool firing;                    /* its CPU runs those that have expired, and sets the hardware afterwards */
 } __aligned(64) queue[NR_CPUS];
 
 static uint32_t lock_queue_of(struct timer *t)
@@ -65,6 +66,8 @@ static void rearm(uint32_t cpu)
 {
     const struct timerq_node *first = queue[cpu].q.root;
 
+    if (queue[cpu].firing)
+        return;
     if (cpu == this_cpu())
         arm(cpu);
     else if (first && first->expires < READ_ONCE(queue[cpu].armed))
@@ -74,10 +77,12 @@ static void rearm(uint32_t cpu)
 static void timer_softirq(void)
 {
     uint32_t cpu = this_cpu();
+    uint64_t now = now_ns();
     struct timerq_node *n;
 
     spin_lock(&queue[cpu].lock);
-    while ((n = queue[cpu].q.root) && n->expires <= now_ns()) {
+    queue[cpu].firing = true;
+    while ((n = queue[cpu].q.root) && n->expires <= now) {
         struct timer *t = container_of(n, struct timer, node);
 
         timerq_remove(&queue[cpu].q, n);
@@ -88,6 +93,7 @@ static void timer_softirq(void)
         spin_lock(&queue[cpu].lock);
         store_release(&t->running, false);
     }
+    queue[cpu].firing = false;
     queue[cpu].armed = 0;           /* it fired, or somebody else changed the queue */
     arm(cpu);
     spin_unlock(&queue[cpu].lock);

@@ -83,15 +83,21 @@ static inline uint32_t choose_cpu(const struct vcpu *v, bool refilled)
     return choose_elsewhere(v, refilled, idle);
 }
 
-/* v was put on rq, whose curr runs and has paid: must its CPU look at the queue? */
-static inline bool needs_poke(const struct run_queue *rq, const struct vcpu *v, uint64_t now)
+/* v was put on rq, whose curr runs and has paid: must its CPU look at the queue now? */
+static inline bool needs_poke(struct run_queue *rq, uint32_t cpu, const struct vcpu *v, uint64_t now)
 {
-    uint64_t ask;
+    uint64_t ask, armed = READ_ONCE(rq->armed);
 
     if (beats_current(rq, v, now, &ask))
         return true;
     /* The CPU will look in time anyway, unless its timer is set for a lone vCPU. */
-    return READ_ONCE(rq->armed) == 0 || READ_ONCE(rq->armed) > now + ask;
+    if (armed && armed <= now + ask)
+        return false;
+    if (cpu != this_cpu())
+        return true;
+    /* All that a look would come to. */
+    run_queue_set_timer(rq, now + until_look(rq, now, ask));
+    return false;
 }
 
 /*
@@ -176,7 +182,7 @@ static __always_inline void wake(struct vcpu *v, bool refilled)
         poke = true;
         cpumask_clear(&idle_cpus, cpu);
     } else {
-        poke = needs_poke(rq, v, now);
+        poke = needs_poke(rq, cpu, v, now);
     }
     run_queue_put(rq, irq);
     if (poke)
