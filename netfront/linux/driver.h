@@ -94,14 +94,24 @@ static inline void pool_offer(struct pool *p, unsigned int i, unsigned int n, do
 	p->out[i / CHUNK_PAGES] |= ((1u << n) - 1) << i % CHUNK_PAGES;
 }
 
+static __always_inline void offer_others(u32 *word, unsigned int n, u32 offer)
+{
+	unsigned int k;
+
+#pragma GCC unroll 16
+	for (k = n - 1; k; k--)
+		WRITE_ONCE(word[2 * k], offer);
+}
+
 /* The first n pages of a chunk, all at once: the first entry is written last, and speaks for the others. */
 static inline void pool_offer_extent(struct pool *p, unsigned int c, unsigned int n, domid_t dom)
 {
 	u32 *word = (u32 *)&p->entry[c * CHUNK_PAGES], offer = offer_word(dom);
-	unsigned int k;
 
-	for (k = n - 1; k; k--)
-		WRITE_ONCE(word[2 * k], offer);
+	if (likely(n == CHUNK_PAGES))
+		offer_others(word, CHUNK_PAGES, offer);
+	else
+		offer_others(word, n, offer);
 	smp_store_release(word, offer | SLUICE_GTF_flip_more(n - 1));
 	p->extent[c] = n;
 }
@@ -116,6 +126,17 @@ static inline bool pool_is_whole(const struct pool *p, unsigned int c)
 static inline bool pool_written(const struct chunk *c, unsigned int i)
 {
 	return native_pte_val(READ_ONCE(c->pte[i])) & _PAGE_DIRTY;
+}
+
+static inline bool chunk_written(const struct chunk *c)
+{
+	pteval_t any = 0;
+	unsigned int k;
+
+#pragma GCC unroll 16
+	for (k = 0; k < CHUNK_PAGES; k++)
+		any |= native_pte_val(READ_ONCE(c->pte[k]));
+	return any & _PAGE_DIRTY;
 }
 
 /* Has not been flipped, as it seems: takes it back, or sees that it just was. As pool_take(). */
@@ -133,6 +154,22 @@ static inline int pool_take(struct pool *p, unsigned int i)
 	return 1;
 }
 
+/* The frames that are there now; in the lower bits, flags that are not 0. */
+static __always_inline u64 note_frames(const u64 *entry, unsigned long *p2m, unsigned int n)
+{
+	u64 flags = 0;
+	unsigned int k;
+
+#pragma GCC unroll 16
+	for (k = 0; k < n; k++) {
+		u64 e = READ_ONCE(entry[k]);
+
+		flags |= e;
+		p2m[k] = e >> 32;
+	}
+	return flags;
+}
+
 /* offer.c: the same, whatever there is to say against it. */
 int pool_take_each(struct pool *p, unsigned int c);
 
@@ -145,17 +182,14 @@ static inline int pool_take_extent(struct pool *p, unsigned int c, unsigned int 
 	const u64 *entry = (const u64 *)&p->entry[c * CHUNK_PAGES];
 	unsigned long *p2m = &xen_p2m_addr[p->chunk[c].pfn];
 	u64 flags = smp_load_acquire(entry);
-	unsigned int k;
 
 	/* When the first was flipped, so were the others of those that were used, or they are still on offer. */
 	if (unlikely((u16)flags || n != p->extent[c]))
 		return pool_take_each(p, c);
-	for (k = 0; k < n; k++) {
-		u64 e = READ_ONCE(entry[k]);
-
-		flags |= e;
-		p2m[k] = e >> 32;
-	}
+	if (likely(n == CHUNK_PAGES))
+		flags = note_frames(entry, p2m, CHUNK_PAGES);
+	else
+		flags = note_frames(entry, p2m, n);
 	if (unlikely((u16)flags))
 		return pool_take_each(p, c);
 	p->extent[c] = 0;
@@ -228,10 +262,14 @@ netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net);
 void tx_reap(struct vif *v);
 /* Events for what was sent, if the queue waits for it. */
 void tx_arm(struct vif *v);
-/* Has some of it come back, meanwhile? After tx_arm() and a barrier. */
+/* Does the queue wait, and has some of it come back? */
 bool tx_is_due(const struct vif *v);
 /* For any frame? */
-bool tx_has_room(const struct vif *v);
+static inline bool tx_has_room(const struct vif *v)
+{
+	BUILD_BUG_ON(NETFLIP_FRAME_MAX > CHUNK_PAGES * PAGE_SIZE);
+	return v->tx_free && v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, CHUNK_PAGES) <= NETFLIP_SLOTS;
+}
 /* What of the pool the backend has was changed: finds out what is free. */
 void tx_restart(struct vif *v);
 

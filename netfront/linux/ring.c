@@ -15,6 +15,27 @@ void vif_broken(struct vif *v, const char *what)
 	netif_carrier_off(v->net);
 }
 
+static bool tx_came_back(const struct vif *v)
+{
+	const struct netflip_index *x = v->tx.index;
+
+	return READ_ONCE(x->ref_prod) != v->tx_ref_cons || READ_ONCE(x->ext_prod) != v->tx_ext_cons || tx_is_due(v);
+}
+
+static void tx_poll(struct vif *v)
+{
+	struct netdev_queue *q = netdev_get_tx_queue(v->net, 0);
+
+	__netif_tx_lock(q, smp_processor_id());
+	tx_reap(v);
+	if (!v->broken) {
+		if (netif_tx_queue_stopped(q) && tx_has_room(v))
+			netif_tx_wake_queue(q);
+		tx_arm(v);
+	}
+	__netif_tx_unlock(q);
+}
+
 int vif_poll(struct napi_struct *napi, int budget)
 {
 	struct vif *v = container_of(napi, struct vif, napi);
@@ -28,14 +49,8 @@ int vif_poll(struct napi_struct *napi, int budget)
 	done = rx_poll(v, budget);
 	if (!v->broken)
 		rx_post(v);
-	netif_tx_lock(v->net);
-	if (!v->broken) {
-		tx_reap(v);
-		if (netif_queue_stopped(v->net) && tx_has_room(v))
-			netif_wake_queue(v->net);
-		tx_arm(v);
-	}
-	netif_tx_unlock(v->net);
+	if (!v->broken && tx_came_back(v))
+		tx_poll(v);
 	if (done >= budget || !napi_complete_done(napi, done))
 		return done;
 	/* Armed first, then looked at: what came in between is seen. */

@@ -36,12 +36,9 @@ static void rx_clean(struct vif *v, unsigned int c)
 {
 	const struct chunk *chunk = &v->pool.chunk[c];
 	bool stale = v->stale[c];
-	pteval_t any = 0;
 	unsigned int k;
 
-	for (k = 0; k < CHUNK_PAGES; k++)
-		any |= native_pte_val(READ_ONCE(chunk->pte[k]));
-	if (likely(!(any & _PAGE_DIRTY) && !stale))
+	if (likely(!chunk_written(chunk) && !stale))
 		return;
 	for (k = 0; k < CHUNK_PAGES; k++)
 		if (stale || pool_written(chunk, k))
@@ -230,8 +227,20 @@ static bool rx_add(struct vif *v, struct sk_buff *skb, struct run *r)
 	return good;
 }
 
+/* The first word of a head, which is read once. */
+union head_word {
+	u64 word;
+	struct {
+		u16 len;
+		u8 inline_len;
+		u8 nr_frags;
+		u16 gso_size;
+		u8 flags;
+	};
+};
+
 /* Is there memory in the skb itself for the frame's first page? */
-static unsigned int rx_to_head(const struct netflip_head *h)
+static unsigned int rx_to_head(const union head_word *h)
 {
 	if (h->nr_frags > MAX_SKB_FRAGS)	/* one more than an skb can have */
 		return PAGE_SIZE;
@@ -278,11 +287,11 @@ static bool rx_take_extent(struct vif *v, unsigned int c, unsigned int n)
 /* One fragment of a frame, whatever there is to say against it. */
 static bool rx_frag(struct vif *v, struct sk_buff *skb, struct run *r, const struct netflip_frag *from, unsigned int to_head)
 {
+	u64 word = READ_ONCE(*(const u64 *)from);
 	struct netflip_frag g;
 	unsigned int i, end;
 
-	memcpy(&g, from, sizeof(g));
-	barrier();
+	memcpy(&g, &word, sizeof(g));
 	i = g.ref - v->pool.first_ref;
 	if (i < RX_PAGES && i % CHUNK_PAGES == 0 && v->pool.extent[i / CHUNK_PAGES]) {
 		if (!rx_take_extent(v, i / CHUNK_PAGES, netflip_frag_pages(g.offset, g.len)))
@@ -304,9 +313,9 @@ static bool rx_frag(struct vif *v, struct sk_buff *skb, struct run *r, const str
 }
 
 /* All fragments of a frame, whatever becomes of it: their pages must come back. */
-static bool rx_frags(struct vif *v, struct sk_buff *skb, const struct netflip_head *h, u32 prod)
+static bool rx_frags(struct vif *v, struct sk_buff *skb, const union head_word *h, const struct netflip_head *slot, u32 prod)
 {
-	const struct netflip_frag *from = (const void *)(h->data + ALIGN(h->inline_len, 8));
+	const struct netflip_frag *from = (const void *)(slot->data + ALIGN(h->inline_len, 8));
 	unsigned int left = netflip_head_frags(h->inline_len), to_head = rx_to_head(h), i, n;
 	struct run run = { 0 };
 	bool good = true;
@@ -345,7 +354,7 @@ static bool is_tcp(const struct sk_buff *skb, bool ipv4)
 	       ipv6_hdr(skb)->nexthdr == IPPROTO_TCP;
 }
 
-static bool rx_offloads(struct vif *v, struct sk_buff *skb, const struct netflip_head *h)
+static bool rx_offloads(struct sk_buff *skb, const union head_word *h)
 {
 	if (h->flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)) {
 		if (!h->gso_size || !(h->flags & NETFLIP_CSUM_BLANK) || !is_tcp(skb, h->flags & NETFLIP_GSO_TCPV4))
@@ -367,24 +376,23 @@ static bool rx_offloads(struct vif *v, struct sk_buff *skb, const struct netflip
 static struct sk_buff *rx_frame(struct vif *v, u32 prod)
 {
 	const struct netflip_head *slot = &v->rx.slot[v->rx_cons++ % NETFLIP_SLOTS];
-	struct netflip_head h;
+	union head_word h = { READ_ONCE(*(const u64 *)slot) };
 	struct sk_buff *skb;
 	bool good;
 
-	memcpy(&h, slot, sizeof(h));
-	barrier();
+	BUILD_BUG_ON(offsetof(union head_word, flags) != offsetof(struct netflip_head, flags));
 	if (h.inline_len < ETH_HLEN || h.inline_len > NETFLIP_INLINE_MAX || h.len < h.inline_len) {
 		vif_broken(v, "receive head makes no sense");
 		return NULL;
 	}
 	skb = napi_alloc_skb(&v->napi, NETFLIP_INLINE_MAX + rx_to_head(&h));
 	if (skb)
-		skb_put_data(skb, h.data, h.inline_len);
-	good = rx_frags(v, skb, &h, prod) && skb && !(h.flags & NETFLIP_LOST) && skb->len == h.len;
+		skb_put_data(skb, slot->data, h.inline_len);
+	good = rx_frags(v, skb, &h, slot, prod) && skb && !(h.flags & NETFLIP_LOST) && skb->len == h.len;
 	if (good) {
 		skb->protocol = eth_type_trans(skb, v->net);
 		skb_reset_network_header(skb);
-		good = rx_offloads(v, skb, &h);
+		good = rx_offloads(skb, &h);
 	}
 	if (good)
 		return skb;

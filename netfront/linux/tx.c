@@ -110,12 +110,6 @@ bool tx_is_due(const struct vif *v)
 		READ_ONCE(x->slot_cons) != v->tx_cons);
 }
 
-bool tx_has_room(const struct vif *v)
-{
-	BUILD_BUG_ON(NETFLIP_FRAME_MAX > CHUNK_PAGES * PAGE_SIZE);
-	return v->tx_free && v->tx_prod - v->tx_cons + netflip_slots(NETFLIP_INLINE_MAX, CHUNK_PAGES) <= NETFLIP_SLOTS;
-}
-
 void tx_restart(struct vif *v)
 {
 	unsigned int c;
@@ -263,11 +257,9 @@ static void tx_kick(struct vif *v)
 		notify_remote_via_irq(v->irq);
 }
 
-/* Is there room for another frame, now? If not, the queue waits for what was sent. */
-static bool tx_room(struct vif *v)
+/* Is there room for another frame now? If not, the queue waits for what was sent. */
+static noinline bool tx_make_room(struct vif *v)
 {
-	if (likely(tx_has_room(v)))
-		return true;
 	tx_reap(v);
 	if (tx_has_room(v))
 		return true;
@@ -286,14 +278,14 @@ netdev_tx_t vif_xmit(struct sk_buff *skb, struct net_device *net)
 
 	if (unlikely(!v->up || v->broken || skb->len > NETFLIP_FRAME_MAX || skb->len < ETH_HLEN))
 		goto drop;
-	if (unlikely(!tx_room(v)))
+	if (unlikely(!tx_has_room(v)) && !tx_make_room(v))
 		return NETDEV_TX_BUSY;
 	net->stats.tx_packets++;
 	net->stats.tx_bytes += skb->len;
 	/* Headers go into the slot, and short frames as a whole. */
 	tx_put(v, skb, skb->len <= NETFLIP_INLINE_MAX ? skb->len : min_t(unsigned int, skb_headlen(skb), NETFLIP_INLINE_MAX));
 	dev_consume_skb_any(skb);
-	if (tx_room(v) && !netdev_xmit_more())
+	if ((likely(tx_has_room(v)) || tx_make_room(v)) && !netdev_xmit_more())
 		tx_kick(v);
 	return NETDEV_TX_OK;
 
