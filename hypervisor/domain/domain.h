@@ -188,6 +188,7 @@ struct domain {
     struct grant_table *grant;          /* grant/table.c */
 
     cpumask_t dirty_cpus;               /* CPUs that may hold TLB entries of it */
+    bool held;                          /* CPUs that begin to run it wait: domain_hold() */
 
     /* ---- Physical interrupts and ports (dom0 and driver domains): event/irq.c, portio.c. */
     struct list pirqs;
@@ -213,6 +214,21 @@ struct domain {
 };
 
 extern struct domain *dom0;
+
+/*
+ * Holds d at rest: true if no CPU has anything of it in its TLB; then none begins to run it until domain_let_go(), which is to be
+ * called either way. One holder at a time (that of its grant lock), for microseconds, waiting for nobody meanwhile.
+ */
+static inline bool domain_hold(struct domain *d)
+{
+    (void)atomic_xchg(&d->held, true);
+    return load_relaxed(&d->dirty_cpus) == CPUMASK_NONE;
+}
+
+static inline void domain_let_go(struct domain *d)
+{
+    store_release(&d->held, false);
+}
 extern struct domain *idle_domain;      /* owner of the idle vCPUs */
 extern struct vcpu *idle_vcpu[NR_CPUS]; /* one for each CPU, made by sched_init_cpu() */
 

@@ -131,17 +131,21 @@ void debugregs_load(const struct vcpu *v)
 }
 
 /* Of v, which runs on no other CPU. Others read it after they changed page tables, so it is there
- * before CR3 is loaded, which is as good as a barrier. Only a domain with several vCPUs has more
- * than one writer. */
+ * before CR3 is loaded. Only a domain with several vCPUs has more than one writer. */
 static inline void mark_dirty(struct vcpu *v, uint32_t cpu)
 {
     struct domain *d = v->domain;
 
     store_relaxed(&v->dirty_cpus, cpumask_of(cpu));
     if (d->max_vcpus == 1)
-        store_relaxed(&d->dirty_cpus, cpumask_of(cpu));
+        (void)atomic_xchg(&d->dirty_cpus, cpumask_of(cpu));
     else
         cpumask_set(&d->dirty_cpus, cpu);
+    /* Whoever holds the domain has not seen that, or will look again: both sides write, with a locked operation, then read. */
+    while (unlikely(load_acquire(&d->held))) {
+        tlb_poll();
+        cpu_relax();
+    }
 }
 
 /* tlb_switch_cr3() has flushed everything of v. */

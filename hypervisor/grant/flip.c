@@ -2,7 +2,8 @@
 /*
  * flip.c - FLIP_exchange: the frames of two offered slots, or extents of slots, change places.
  *
- * A batch has three phases. What each one relies on stands in docs/flip.md.
+ * Between domains that no CPU runs, and where all is as the last flip has left it, that is done by fliprest.c. Else a batch has
+ * three phases. What each one relies on stands in docs/flip.md.
  *
  *   take   both offers, then both entries out of the page tables, then all references: from then on
  *          the frames are nobody's but ours. Any failure puts everything back.
@@ -45,6 +46,7 @@ struct batch {
     uint64_t scrub;             /* bit i: the frame that goes back in pair i must be zeroed */
     cpumask_t flush;            /* CPUs that may know an entry that was taken out */
     const struct sluice_flip_op *stop;  /* before this one: there is no room for more pages */
+    uint32_t left;              /* pages that may be exchanged at rest */
     struct run *end_run;
     struct pair *end;
     struct run run[FLIP_BATCH];
@@ -61,27 +63,17 @@ struct side {
     uint64_t state;                 /* of most of its frames that may be flipped */
     const struct pair *pair;
     uint64_t odd;                   /* bit i: the frame in pair[i] has another */
-    uint32_t first_ref, slots;      /* the window of the last slot */
-    struct flip_slot *slot;
+    struct flip_range at;           /* the window of the last slot */
     bool unparked;                  /* a frame that was taken is not parked in its slot */
     bool foreign;                   /* or was mapped by another domain */
 };
 
 /* ------------------------------------------------------------ take */
 
-static noinline bool find_window(struct side *s, uint32_t ref)
+static noinline bool side_find(struct side *s, uint32_t ref)
 {
-    for (uint32_t i = 0; i < s->gt->windows_end; i++) {
-        const struct flip_window *w = s->gt->window[i];
-
-        if (w && flip_has_ref(&w->at, ref)) {
-            s->first_ref = w->at.first_ref;
-            s->slots = w->at.slots;
-            s->slot = w->slot;
-            return true;
-        }
-    }
-    return false;
+    s->at = flip_find(s->gt, ref);
+    return s->at.slots != 0;
 }
 
 /* Why a slot cannot be taken, which is not because of its frame. */
@@ -93,11 +85,6 @@ static noinline enum flip_offer offer_refused(const struct side *s, uint32_t ref
         offer = flip_offer(READ_ONCE(*grant_header(grant_shared(s->gt, ref))), backend);
     /* A perfect one is in no window, or has just changed. */
     return offer == FLIP_IS_OFFERED ? FLIP_IS_BUSY : offer;
-}
-
-static __always_inline struct page *frame_page(uint64_t frame)
-{
-    return mfn_to_page(mfn(frame));
 }
 
 /* What a guest has put into an entry while its slot was taken stays: the frame is then not mapped. */
@@ -126,7 +113,7 @@ static __always_inline void offer_give_back(uint64_t *entry)
 /* The slot as it was, but for its offer. */
 static void frame_give_back(const struct domain *d, const struct slot *s)
 {
-    struct page *pg = frame_page(s->frame);
+    struct page *pg = flip_frame(s->frame);
 
     s->at->frame = page_parked_at(pg) == &s->at->frame ? s->frame : PLACE_EMPTY;
     page_unclaim(pg);
@@ -193,7 +180,7 @@ static __always_inline bool slot_claim(struct side *side, struct flip_slot *at, 
 
     ASSERT(flip_pte_maps(e, frame));
     /* The entry's references are ours now. If nobody has another one, nobody has one of the type. */
-    pg = frame_page(frame);
+    pg = flip_frame(frame);
     if (unlikely(!page_claim(pg, side->state)) && !claim_odd(side, pg, p)) {
         entry_give_back(side->d, at->pte, e);
         return false;
@@ -220,9 +207,9 @@ static __always_inline enum flip_offer slot_take(struct side *side, uint32_t ref
     uint64_t word, frame;
     pte_t e, here;
 
-    if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
+    if (unlikely(ref - side->at.first_ref >= side->at.slots) && !side_find(side, ref))
         return offer_refused(side, ref, backend);
-    at = &side->slot[ref - side->first_ref];
+    at = &side->at.slot[ref - side->at.first_ref];
     frame = READ_ONCE(at->frame);
     e = at->e;
     word = flip_offered(backend, frame);
@@ -305,11 +292,11 @@ static __always_inline struct flip_slot *extent_offer(struct side *side, uint32_
     struct flip_slot *at;
     uint64_t word;
 
-    if (unlikely(ref - side->first_ref >= side->slots) && !find_window(side, ref))
+    if (unlikely(ref - side->at.first_ref >= side->at.slots) && !side_find(side, ref))
         goto refused;
-    at = &side->slot[ref - side->first_ref];
+    at = &side->at.slot[ref - side->at.first_ref];
     word = READ_ONCE(*at->entry);
-    if (unlikely(!flip_is_extent((uint32_t)word, backend, n)) || unlikely(n > side->slots - (ref - side->first_ref)) ||
+    if (unlikely(!flip_is_extent((uint32_t)word, backend, n)) || unlikely(n > side->at.slots - (ref - side->at.first_ref)) ||
         unlikely(READ_ONCE(at->frame) == FLIP_SLOT_TAKEN) || unlikely(!atomic_cmpxchg(at->entry, &word, word | FLIP_TAKEN)))
         goto refused;
     return at;
@@ -341,7 +328,7 @@ static __always_inline enum flip_offer extent_take(struct side *side, uint32_t r
 
         p--;
         if (likely(frame < FLIP_SLOT_TAKEN) && likely(atomic_cmpxchg(at->pte, &e, 0))) {
-            struct page *pg = frame_page(frame);
+            struct page *pg = flip_frame(frame);
 
             /* As in slot_claim(); at->e is what it is. */
             if (unlikely(!page_claim(pg, state)) && !claim_odd(side, pg, p)) {
@@ -405,18 +392,13 @@ static __always_inline struct domain *run_domain(domid_t id)
     return d;
 }
 
-static inline bool same_run(const struct sluice_flip_op *a, const struct sluice_flip_op *b)
-{
-    return a->from_dom == b->from_dom && a->to_dom == b->to_dom;
-}
-
 /* All operations from op on that form a run have that status; the one behind them. */
 static noinline struct sluice_flip_op *run_refuse(struct sluice_flip_op *op,
                                                   const struct sluice_flip_op *end, int16_t status)
 {
     const struct sluice_flip_op *first = op;
 
-    for (; op < end && same_run(first, op); op++) {
+    for (; op < end && flip_doms(op) == flip_doms(first); op++) {
         op->status = status;
         count(CNT_FLIP_REFUSED);
     }
@@ -450,7 +432,7 @@ static noinline struct pair *run_take_extents(struct batch *b, struct side *from
 static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_flip_op *op,
                                               const struct sluice_flip_op *end, domid_t backend)
 {
-    const struct sluice_flip_op first = *op;
+    const uint32_t doms = flip_doms(op);
     struct domain *from_d = run_domain(op->from_dom), *to_d;
     struct grant_table *from_gt, *to_gt;
     struct run *r = b->end_run;
@@ -475,6 +457,15 @@ static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_fli
         return run_refuse(op, end, from_gt->windows_leaving ? SLUICE_FLIP_from_busy
                                                             : SLUICE_FLIP_to_busy);
     }
+    if (likely(from_d != to_d)) {
+        op = flip_at_rest(from_d, to_d, op, end, backend, &b->left);
+        if (op < end && flip_doms(op) == doms && unlikely(op->more < FLIP_EXTENT && op->more >= b->left))
+            b->stop = end = op;
+        if (likely(op == end) || flip_doms(op) != doms) {
+            spin_unlock_pair(&from_gt->lock, &to_gt->lock);
+            return op;
+        }
+    }
     clean = flip_clean(to_d->id, from_gt->flip_tag);
     /* Most of what is sent came back once, most of what comes back was sent once. */
     struct side from = { .d = from_d, .gt = from_gt, .pair = b->pair,
@@ -482,7 +473,7 @@ static inline struct sluice_flip_op *run_take(struct batch *b, struct sluice_fli
     struct side to = { .d = to_d, .gt = to_gt, .pair = b->pair,
                        .state = from_d == to_d ? from.state : clean };
 
-    while (op < end && same_run(&first, op)) {
+    while (op < end && flip_doms(op) == doms) {
         if (unlikely(op->more)) {
             p = run_take_extents(b, &from, &to, op, backend, p, &extents_written);
             end = b->stop;
@@ -545,7 +536,7 @@ static noinline void batch_scrub(const struct batch *b)
 
 static void slot_unlist(struct domain *d, const struct slot *s)
 {
-    struct page *pg = frame_page(s->frame);
+    struct page *pg = flip_frame(s->frame);
 
     if (page_parked_at(pg) != &s->at->frame)
         page_unlist(d, pg);
@@ -584,10 +575,10 @@ static inline void run_give(const struct run *r, uint32_t stamp, domid_t backend
 
         m2p_set(mfn(sent), to_pfn);
         m2p_set(mfn(back), from_pfn);
-        page_park(frame_page(sent), &to_at->frame, sent);
-        page_park(frame_page(back), &from_at->frame, back);
-        page_publish(frame_page(sent), writable, to_state);
-        page_publish(frame_page(back), writable, from_state);
+        page_park(flip_frame(sent), &to_at->frame, sent);
+        page_park(flip_frame(back), &from_at->frame, back);
+        page_publish(flip_frame(sent), writable, to_state);
+        page_publish(flip_frame(back), writable, from_state);
         pte_t from_e = flip_pte_sender(from_at->e, sent, back);
         pte_t to_e = flip_pte_receiver(to_at->e, back, sent);
         from_at->e = from_e;
@@ -614,14 +605,15 @@ static struct sluice_flip_op *exchange_batch(struct sluice_flip_op *op, const st
     b.end_run = b.run;
     b.end = b.pair;
     b.stop = end;
+    b.left = FLIP_PAGES;
     while (op < b.stop)
         op = run_take(&b, op, b.stop, backend);
     if (likely(b.end != b.pair)) {
         stamp = batch_flush(&b);
         if (unlikely(b.scrub))
             batch_scrub(&b);
-        count_add(CNT_FLIP, (uint64_t)(b.end - b.pair));
     }
+    count_add(CNT_FLIP, (uint64_t)(b.end - b.pair) + FLIP_PAGES - b.left);
     for (const struct run *r = b.run; r != b.end_run; r++) {
         if (likely(r->first != r->end))
             run_give(r, stamp, backend);

@@ -83,15 +83,21 @@ static inline bool flip_pte_maps(pte_t e, uint64_t frame)
 
 /* The entries for each other's frames: everything but the address stays, and the accessed bit is
  * set, so that the processor need not. So is the dirty bit for whoever has sent: it is going to
- * write. For the receiver it is cleared: it tells whether the receiver has written to the frame. */
+ * write. For the receiver it is cleared: it tells whether the receiver has written to the frame (if it is known
+ * to be clear: _unwritten). */
 static inline pte_t flip_pte_sender(pte_t old, uint64_t had, uint64_t gets)
 {
     return (old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A | PTE_D;
 }
 
+static inline pte_t flip_pte_unwritten(pte_t old, uint64_t had, uint64_t gets)
+{
+    return (old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A;
+}
+
 static inline pte_t flip_pte_receiver(pte_t old, uint64_t had, uint64_t gets)
 {
-    return ((old ^ pte_make(mfn(had ^ gets), 0)) | PTE_A) & ~PTE_D;
+    return flip_pte_unwritten(old, had, gets) & ~PTE_D;
 }
 
 /* ------------------------------------------------------------ frames */

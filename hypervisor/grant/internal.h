@@ -43,6 +43,12 @@ struct flip_window {
     pte_t *table[FLIP_TABLES];  /* the L1 tables, in order: existence and type reference each */
 };
 
+/* The slots of a window, by reference. */
+struct flip_range {
+    uint32_t first_ref, slots;
+    struct flip_slot *slot;
+};
+
 /* One mapping that the table's domain has of somebody else's grant; the handle is its index. */
 struct maptrack {
     struct domain *granter;     /* one reference; NULL: free entry */
@@ -273,6 +279,32 @@ void grant_map_devices(struct gnttab_map_grant_ref *op, uint32_t n);
  */
 bool grant_unmap_devices(struct gnttab_unmap_grant_ref *op, uint32_t n);
 
+/* flip.c, fliprest.c, window.c. */
+
+static __always_inline struct page *flip_frame(uint64_t frame)
+{
+    return mfn_to_page(mfn(frame));
+}
+
+/* Both domains of an operation, as one word. */
+static __always_inline uint32_t flip_doms(const struct sluice_flip_op *op)
+{
+    uint32_t doms;
+
+    _Static_assert(offsetof(struct sluice_flip_op, from_dom) == 0 && offsetof(struct sluice_flip_op, to_dom) == 2, "side by side");
+    __builtin_memcpy(&doms, op, sizeof(doms));
+    return doms;
+}
+
+/* The window of a reference; of no slots: it is in none. Lock held. */
+struct flip_range flip_find(const struct grant_table *gt, uint32_t ref);
+/*
+ * Makes exchanges from op on between two domains, as long as they are between these, these are at rest, and there is nothing
+ * unusual about them, and no more than *left pages, from which theirs are taken. Those made have their status, nothing else has changed. Returns the one
+ * behind them. Both grant locks are held.
+ */
+struct sluice_flip_op *flip_at_rest(struct domain *from, struct domain *to, struct sluice_flip_op *op,
+                                    const struct sluice_flip_op *end, domid_t backend, uint32_t *left);
 
 long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap(guest_ptr_t uop, uint32_t count, uint32_t *done);

@@ -132,6 +132,17 @@ static uint16_t new_tag(void)
     return (uint16_t)(n + 1);
 }
 
+struct flip_range flip_find(const struct grant_table *gt, uint32_t ref)
+{
+    for (uint32_t i = 0; i < gt->windows_end; i++) {
+        const struct flip_window *w = gt->window[i];
+
+        if (w && flip_has_ref(&w->at, ref))
+            return (struct flip_range){ w->at.first_ref, w->at.slots, w->slot };
+    }
+    return (struct flip_range){ 0 };
+}
+
 static void locate_slots(const struct grant_table *gt, struct flip_window *w)
 {
     for (uint32_t i = 0; i < w->at.slots; i++) {

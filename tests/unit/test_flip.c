@@ -40,16 +40,19 @@ static void race(void);
 #define atomic_xchg(p, v) (race(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 
 #include "hypervisor/grant/flip.c"
+#include "hypervisor/grant/fliprest.c"
 #include "hypervisor/grant/window.c"
 #include "hypervisor/mm/leaf.c"
 #include "hypervisor/mm/validate.c"
 
 #define FIRST   8u              /* frames below are not RAM */
 #define DOMS    3u              /* 1 and 2 are the ends, 3 is the backend */
-#define SLOTS   6u              /* of each window: entries 0.. of its L1 */
+#define SLOTS   16u             /* of each window: entries 0.. of its L1 */
+#define RACED   6u              /* of them those where others meddle */
 #define ALIASES 3u              /* entries behind them, mapped anywhere */
-#define PER_DOM 10u             /* frames, of them the last is the L1 */
+#define PER_DOM (SLOTS + 4)     /* frames, of them the last is the L1 */
 #define TOP     (FIRST + DOMS * PER_DOM)
+#define DATA    511u            /* word of a frame that says whose data is in it */
 #define REF     20u             /* of slot 0 */
 #define BACK    3u
 #define OFFER   (GTF_permit_access | SLUICE_GTF_flip)
@@ -93,8 +96,8 @@ void m2p_set(mfn_t m, uint64_t v)
         return;
     }
     if (sender != pages[m.v].owner) {
-        memory[sent][7] = sender;
-        assert_true(memory[m.v][7] == 0 || memory[m.v][7] == sender);
+        memory[sent][DATA] = sender;
+        assert_true(memory[m.v][DATA] == 0 || memory[m.v][DATA] == sender);
     }
     sent = 0;
 }
@@ -225,7 +228,7 @@ static void offer(uint32_t d, uint32_t i, uint16_t flags)
 static void guest_write(uint32_t d, uint32_t i)
 {
     *pte(d, i) |= PTE_A | PTE_D;
-    memory[pte_mfn(*pte(d, i)).v][7] = d;
+    memory[pte_mfn(*pte(d, i)).v][DATA] = d;
 }
 
 static void update(uint32_t d, uint32_t i, uint64_t e)
@@ -236,6 +239,9 @@ static void update(uint32_t d, uint32_t i, uint64_t e)
     (void)l1_update_locked(&dom[d], pte(d, i), e, &t, false);
     spin_unlock(&dom[d].mmu_lock);
 }
+
+/* Does no CPU run the domains at first? What a case does in their place they have then done before they went to sleep. */
+static bool at_rest;
 
 /* The domains die: no window is left, nor anything of theirs. */
 static int tear_down(void **state)
@@ -266,7 +272,7 @@ static void set_up(void)
         pages[m].owner = m < FIRST ? DOMID_IO : DOMID_NONE;
     for (uint32_t d = 1; d <= DOMS; d++) {
         dom[d] = (struct domain){ .id = (domid_t)d, .max_pages = 100, .page_list = FRAME_NIL,
-                                  .relinquish_cursor = FRAME_NIL, .dirty_cpus = d, .refs = 1,
+                                  .relinquish_cursor = FRAME_NIL, .dirty_cpus = at_rest ? CPUMASK_NONE : d, .refs = 1,
                                   .state = DOMAIN_ALIVE, .grant = &table[d] };
         vcpu[d] = (struct vcpu){ .domain = &dom[d] };
         table[d] = (struct grant_table){ .nr_frames = 1, .max_frames = 1 };
@@ -277,7 +283,7 @@ static void set_up(void)
 
             assert_true(page_give(&dom[d], &pages[m], M2P_INVALID));
             m2p[m] = d * 1000 + i;
-            memory[m][7] = i < PER_DOM - 1 ? d : 0;
+            memory[m][DATA] = i < PER_DOM - 1 ? d : 0;
             if (i < SLOTS)
                 *pte(d, i) = pte_make(mfn(m), RW);
         }
@@ -398,7 +404,7 @@ static void check_model(void)
         types[l1_of(d)] += 1 + windows;
         assert_int_equal(dom[d].refs, 2);       /* its own and its memory's */
         assert_int_equal(table[d].flips, 0);
-        assert_false(table[d].lock.holder || dom[d].page_lock.holder || dom[d].mmu_lock.holder);
+        assert_false(table[d].lock.holder || dom[d].page_lock.holder || dom[d].mmu_lock.holder || dom[d].held);
     }
     for (uint32_t m = FIRST; m < TOP; m++) {
         assert_int_equal(pages[m].count & ~PGC_FOREIGN, PGC_ALLOCATED + 1 + refs[m] + extra[m]);
@@ -427,7 +433,7 @@ static void plain(void **state)
     g = frame_of(2, 3);
     offer(1, 0, OFFER);
     offer(2, 3, OFFER);
-    tlb[0][f] = 1u << 1;
+    tlb[0][f] = at_rest ? 0 : 1u << 1;
     assert_int_equal(flip(1, 0, 2, 3), SLUICE_FLIP_okay);
     check_model();
     assert_int_equal(frame_of(1, 0), g);
@@ -438,23 +444,23 @@ static void plain(void **state)
     assert_int_equal(entry(1, 0)->domid, BACK);
     assert_int_equal(m2p[g], 1000);
     assert_int_equal(m2p[f], 2003);
-    assert_int_equal(memory[f][7], 1);          /* as it was sent */
-    assert_int_equal(memory[g][7], 0);          /* 2's own data is not 1's to see */
+    assert_int_equal(memory[f][DATA], 1);          /* as it was sent */
+    assert_int_equal(memory[g][DATA], 0);          /* 2's own data is not 1's to see */
     /* Back to 1 unwiped, as 2 has only read; but not when it has written, nor to another domain. */
     offer(1, 1, OFFER);
     offer(2, 3, OFFER);
     assert_int_equal(flip(1, 1, 2, 3), SLUICE_FLIP_okay);
     assert_int_equal(frame_of(1, 1), f);
-    assert_int_equal(memory[f][7], 1);
+    assert_int_equal(memory[f][DATA], 1);
     guest_write(2, 3);
     offer(1, 0, OFFER);
     offer(2, 3, OFFER);
     assert_int_equal(flip(1, 0, 2, 3), SLUICE_FLIP_okay);
-    assert_int_equal(memory[frame_of(1, 0)][7], 0);
+    assert_int_equal(memory[frame_of(1, 0)][DATA], 0);
     offer(3, 0, OFFER);
     offer(2, 3, OFFER);
     assert_int_equal(flip(3, 0, 2, 3), SLUICE_FLIP_okay);
-    assert_int_equal(memory[frame_of(3, 0)][7], 0);
+    assert_int_equal(memory[frame_of(3, 0)][DATA], 0);
     check_model();
 }
 
@@ -472,13 +478,13 @@ static void foreign(void **state)
         pages[f].count |= PGC_FOREIGN;
         pages[f].source = table[1].flip_tag;
         *pte(d, d) &= ~PTE_D;
-        memory[f][7] = 3;
+        memory[f][DATA] = 3;
         tlb[1][f] = 1u << 3;
         assert_int_equal(flip(1, d, 2, d), SLUICE_FLIP_okay);
         assert_false(pages[f].count & PGC_FOREIGN);
         check_model();
     }
-    assert_int_equal(memory[f][7], 0);
+    assert_int_equal(memory[f][DATA], 0);
 }
 
 /* A tag belongs to one domain for ever: a new one with the old number gets nothing of the old one. */
@@ -500,7 +506,7 @@ static void tags(void **state)
         offer(1, 0, OFFER);
         offer(2, 0, OFFER);
         assert_int_equal(flip(1, 0, 2, 0), SLUICE_FLIP_okay);
-        assert_int_equal(memory[frame_of(1, 0)][7], 0);
+        assert_int_equal(memory[frame_of(1, 0)][DATA], 0);
     }
     check_model();
 }
@@ -662,8 +668,8 @@ static void extents(void **state)
         f[i] = frame_of(1, i);
         g[i] = frame_of(2, i);
     }
-    tlb[0][f[2]] = 1u << 1;
-    tlb[1][g[4]] = 1u << 2;
+    tlb[0][f[2]] = at_rest ? 0 : 1u << 1;
+    tlb[1][g[4]] = at_rest ? 0 : 1u << 2;
     offer_extent(1, 0, 3);
     offer_extent(2, 1, 5);
     assert_int_equal(flip_pages(1, 0, 2, 1, 3), SLUICE_FLIP_okay);
@@ -676,8 +682,8 @@ static void extents(void **state)
         assert_int_equal(entry(1, i)->flags | entry(2, 1 + i)->flags, 0);
         assert_int_equal(m2p[g[1 + i]], 1000 + i);
         assert_int_equal(m2p[f[i]], 2001 + i);
-        assert_int_equal(memory[f[i]][7], 1);
-        assert_int_equal(memory[g[1 + i]][7], 0);
+        assert_int_equal(memory[f[i]][DATA], 1);
+        assert_int_equal(memory[g[1 + i]][DATA], 0);
     }
     /* What was offered beyond that is still on offer, page by page. */
     assert_int_equal(entry(2, 4)->flags, OFFER);
@@ -695,9 +701,9 @@ static void extents(void **state)
     guest_write(2, 2);
     assert_int_equal(flip_pages(1, 0, 2, 1, 3), SLUICE_FLIP_okay);
     check_model();
-    assert_int_equal(memory[frame_of(1, 0)][7], 1);
-    assert_int_equal(memory[frame_of(1, 1)][7], 0);
-    assert_int_equal(memory[frame_of(1, 2)][7], 1);
+    assert_int_equal(memory[frame_of(1, 0)][DATA], 1);
+    assert_int_equal(memory[frame_of(1, 1)][DATA], 0);
+    assert_int_equal(memory[frame_of(1, 2)][DATA], 1);
     /* Within one domain; a frame in a slot that is not where it is parked; all of a window. */
     offer_extent(1, 0, 3);
     offer_extent(1, 3, 3);
@@ -771,7 +777,7 @@ static void extents_refused(void **state)
         refuse_extent(SLUICE_FLIP_from_gone, SLUICE_FLIP_to_gone);
         offer_extent(1, 1, 4);
         /* Beyond the window, the references, what can be asked for; and over itself. */
-        entry(1, SLOTS - 2)->flags = (uint16_t)(OFFER | SLUICE_GTF_flip_more(15));
+        offer(1, SLOTS - 2, (uint16_t)(OFFER | SLUICE_GTF_flip_more(15)));
         refuse_pages(1, SLOTS - 2, 2, 0, 3, SLUICE_FLIP_from_busy);
         refuse_pages(2, 0, 1, SLOTS - 2, 3, SLUICE_FLIP_to_busy);
         refuse_pages(1, GRANTS_PER_FRAME, 2, 0, 2, SLUICE_FLIP_from_gone);
@@ -814,8 +820,8 @@ static void mixed(void **state)
         exchange_ops(op, ARRAY_SIZE(op));
         check_model();
         for (uint32_t i = 0; i < ARRAY_SIZE(op); i++)
-            assert_int_equal(op[i].status, i == 3 ? SLUICE_FLIP_from_busy : i == 5 ? SLUICE_FLIP_to_busy
-                             : SLUICE_FLIP_okay);
+            assert_int_equal(op[i].status, i == 3 ? (at_rest && round % 4 ? SLUICE_FLIP_from_gone : SLUICE_FLIP_from_busy)
+                             : i == 5 ? SLUICE_FLIP_to_busy : SLUICE_FLIP_okay);
     }
 }
 
@@ -841,8 +847,132 @@ static void batches(void **state)
         check_model();
         for (uint32_t i = 0; i < n; i++)
             assert_int_equal(op[i].status, i < SLOTS ? SLUICE_FLIP_okay
-                             : i < FLIP_BATCH ? SLUICE_FLIP_to_busy : SLUICE_FLIP_to_gone);
+                             : i < FLIP_BATCH && !(at_rest && round) ? SLUICE_FLIP_to_busy : SLUICE_FLIP_to_gone);
     }
+}
+
+/* ------------------------------------------------------------ at rest */
+
+/* Exchanges n pages from domain 1 to 2. Was it at rest? Then nobody has asked the flush clock. */
+static bool made_at_rest(uint32_t fi, uint32_t ti, uint32_t n)
+{
+    uint32_t before = clock_now, f[SLOTS], g[SLOTS];
+
+    for (uint32_t k = 0; k < n; k++) {
+        f[k] = frame_of(1, fi + k);
+        g[k] = frame_of(2, ti + k);
+    }
+    offer_extent(1, fi, n);
+    offer_extent(2, ti, n);
+    assert_int_equal(flip_pages(1, fi, 2, ti, n), SLUICE_FLIP_okay);
+    check_model();
+    for (uint32_t k = 0; k < n; k++) {
+        assert_int_equal(frame_of(1, fi + k), g[k]);
+        assert_int_equal(frame_of(2, ti + k), f[k]);
+        assert_int_equal(entry(1, fi + k)->frame, g[k]);
+        assert_int_equal(entry(2, ti + k)->frame, f[k]);
+        assert_int_equal(*(uint32_t *)entry(1, fi + k), (uint32_t)BACK << 16);
+        assert_int_equal(*(uint32_t *)entry(2, ti + k), (uint32_t)BACK << 16);
+        assert_int_equal(m2p[g[k]], 1000 + fi + k);
+        assert_int_equal(m2p[f[k]], 2000 + ti + k);
+        assert_int_equal(memory[f[k]][DATA], 1);
+        assert_true(*pte(1, fi + k) & PTE_D);
+        assert_false(*pte(2, ti + k) & PTE_D);
+        guest_write(1, fi + k);
+    }
+    return clock_now == before;
+}
+
+static void rest(void **state)
+{
+    uint32_t f;
+
+    at_rest = true;
+    set_up();
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(made_at_rest(3, 0, 1), i > 0);
+        assert_int_equal(made_at_rest(4, 1, 5), i > 0);
+        assert_int_equal(made_at_rest(9, 6, 7), i > 0);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(made_at_rest(0, 0, FLIP_EXTENT), i > 0);
+    /* A CPU runs one of them; somebody is at its page tables; the receiver has written; a frame has moved: not at rest, and made all the same. */
+    dom[2].dirty_cpus = 2;
+    assert_false(made_at_rest(0, 0, FLIP_EXTENT));
+    dom[2].dirty_cpus = CPUMASK_NONE;
+    assert_true(made_at_rest(0, 0, FLIP_EXTENT));
+    for (uint32_t d = 1; d <= 2; d++) {
+        spin_lock(&dom[d].mmu_lock);
+        dom[d].mmu_lock.holder = 0;             /* nobody whom check_model() asks for */
+        assert_false(made_at_rest(0, 0, FLIP_EXTENT));
+        spin_unlock(&dom[d].mmu_lock);
+    }
+    assert_true(made_at_rest(0, 0, FLIP_EXTENT));
+    guest_write(2, FLIP_EXTENT - 1);
+    assert_false(made_at_rest(0, 0, FLIP_EXTENT));
+    assert_true(made_at_rest(0, 0, FLIP_EXTENT));
+    page_unpark(&dom[1], &table[1].window[0]->slot[9].frame);
+    assert_false(made_at_rest(0, 0, FLIP_EXTENT));
+    f = frame_of(2, 5);
+    pages[f].count |= PGC_FOREIGN;
+    assert_false(made_at_rest(0, 0, FLIP_EXTENT));
+    assert_false(pages[f].count & PGC_FOREIGN);
+    assert_true(made_at_rest(0, 0, FLIP_EXTENT));
+    at_rest = false;
+}
+
+/* An extent whose entries are in two tables. */
+static void two_tables(void **state)
+{
+    uint64_t *entry_of[2];
+
+    at_rest = true;
+    set_up();
+    second_l1 = FIRST + SLOTS;
+    memory[second_l1][DATA] = 0;
+    assert_int_equal(page_get_type(&pages[second_l1], PGT_L1), 0);
+    page_hold(&pages[second_l1]);
+    entry_of[0] = pte(1, PTES_PER_TABLE - 1);
+    entry_of[1] = &memory[second_l1][0];
+    for (uint32_t i = 0; i < 2; i++) {
+        *entry_of[i] = *pte(1, i);
+        *pte(1, i) = 0;
+    }
+    assert_int_equal(call_register(1, (PTES_PER_TABLE - 1) * PAGE_SIZE, 2, 200, NULL), 0);
+    for (uint32_t round = 0; round < 3; round++) {
+        struct sluice_flip_op op = { .from_dom = 1, .to_dom = 2, .from_ref = 200, .to_ref = REF, .more = 1 };
+        uint64_t sent[2], back[2];
+
+        for (uint32_t i = 0; i < 2; i++) {
+            sent[i] = pte_mfn(*entry_of[i]).v;
+            back[i] = frame_of(2, i);
+            entries[1][200 + i] = (grant_entry_v1_t){ .flags = OFFER, .domid = BACK, .frame = (uint32_t)sent[i] };
+        }
+        memory[l1_of(1) + 1][0] = *entry_of[1];     /* behind the first table there is what looks like the second's entry */
+        entries[1][200].flags |= SLUICE_GTF_flip_more(1);
+        offer_extent(2, 0, 2);
+        exchange_ops(&op, 1);
+        assert_int_equal(op.status, SLUICE_FLIP_okay);
+        for (uint32_t i = 0; i < 2; i++) {
+            assert_int_equal(pte_mfn(*entry_of[i]).v, back[i]);
+            assert_int_equal(frame_of(2, i), sent[i]);
+            memory[back[i]][DATA] = 1;
+        }
+    }
+    at_rest = false;
+}
+
+/* The cases above once more, all of them with sleeping domains. */
+static int fall_asleep(void **state)
+{
+    at_rest = true;
+    return 0;
+}
+
+static int wake_up(void **state)
+{
+    at_rest = false;
+    return tear_down(state);
 }
 
 /* ------------------------------------------------------------ the neighbour */
@@ -860,9 +990,23 @@ static bool free_to_act(const struct domain *d)
     return !d->grant->lock.holder && !d->mmu_lock.holder && !d->page_lock.holder;
 }
 
+static uint32_t raced_entry(void)
+{
+    uint32_t i = rnd(RACED + ALIASES);
+
+    return i < RACED ? i : i - RACED + SLOTS;
+}
+
+static uint32_t raced_frame(void)
+{
+    uint32_t first = FIRST + rnd(DOMS) * PER_DOM;
+
+    return rnd(10) ? first + rnd(RACED + 3) : first + PER_DOM - 1;
+}
+
 static void guest_pte(uint32_t d)
 {
-    uint32_t i = rnd(SLOTS + ALIASES), m = FIRST + rnd(TOP - FIRST);
+    uint32_t i = raced_entry(), m = raced_frame();
     uint64_t e = rnd(3) ? pte_make(mfn(m), RW) : 0;
 
     if (rnd(4) == 0)
@@ -874,14 +1018,14 @@ static void guest_pte(uint32_t d)
 
 static void guest_entry(uint32_t d)
 {
-    uint32_t i = rnd(SLOTS);
+    uint32_t i = rnd(RACED);
 
     if (rnd(3)) {
         offer(d, i, rnd(2) ? OFFER : (uint16_t)(OFFER | SLUICE_GTF_flip_more(rnd(5))));
     } else if (rnd(2)) {
         entry(d, i)->flags = (uint16_t)(rnd(2) ? 0 : OFFER | GTF_reading);
     } else {
-        entry(d, i)->frame = FIRST + rnd(TOP - FIRST);
+        entry(d, i)->frame = raced_frame();
     }
 }
 
@@ -897,7 +1041,7 @@ static bool unseen(uint32_t d, uint32_t i)
 /* The guest uses what its page tables let it, and zeroes what it writes to received data by another mapping (docs/flip.md). */
 static void guest_touch(uint32_t d)
 {
-    uint32_t i = rnd(SLOTS + ALIASES);
+    uint32_t i = raced_entry();
     uint64_t e = *pte(d, i);
 
     if (!(e & PTE_P))
@@ -908,13 +1052,13 @@ static void guest_touch(uint32_t d)
             tlb[c][pte_mfn(e).v] |= 1u << d;
     if ((e & PTE_RW) && rnd(2)) {
         *pte(d, i) |= PTE_D;
-        memory[pte_mfn(e).v][7] = unseen(d, i) ? 0 : d;
+        memory[pte_mfn(e).v][DATA] = unseen(d, i) ? 0 : d;
     }
 }
 
 static void backend_pin(uint32_t d)
 {
-    uint32_t i = rnd(SLOTS);
+    uint32_t i = rnd(RACED);
     struct page *pg;
 
     if (pin[d][i]) {
@@ -928,7 +1072,7 @@ static void backend_pin(uint32_t d)
     spin_lock(&table[d].lock);
     if (grant_pin_locked(&dom[d], REF + i, BACK, true, &pg) == GNTST_okay) {
         pin[d][i] = pg;
-        memory[page_to_mfn(pg).v][7] = 0;       /* the backend's affair what it writes */
+        memory[page_to_mfn(pg).v][DATA] = 0;       /* the backend's affair what it writes */
     }
     spin_unlock(&table[d].lock);
 }
@@ -939,17 +1083,38 @@ static void flip_within(void)
     uint32_t fd = 1 + rnd(DOMS), td = 1 + rnd(DOMS);
 
     if (free_to_act(&dom[fd]) && free_to_act(&dom[td]))
-        within += flip_pages(fd, rnd(SLOTS), td, rnd(SLOTS), rnd(2) ? 1 : 1 + rnd(4)) == SLUICE_FLIP_okay;
+        within += flip_pages(fd, rnd(RACED), td, rnd(RACED), rnd(2) ? 1 : 1 + rnd(4)) == SLUICE_FLIP_okay;
+}
+
+/* What guests do they do on a CPU, which waits if somebody holds the domain at rest. */
+static bool runs(uint32_t d)
+{
+    if (!dom[d].held)
+        dom[d].dirty_cpus = d;
+    return dom[d].dirty_cpus != CPUMASK_NONE;
+}
+
+/* A CPU goes on to another domain, and flushes. */
+static void sleeps(uint32_t d)
+{
+    for (uint32_t c = 0; c < 2; c++)
+        for (uint32_t m = 0; m < TOP && (dom[d].dirty_cpus & 1u << c); m++)
+            tlb[c][m] &= ~(1u << d);
+    dom[d].dirty_cpus = CPUMASK_NONE;
 }
 
 static void neighbour(void)
 {
-    uint32_t d = 1 + rnd(DOMS);
+    uint32_t d = 1 + rnd(DOMS), what = rnd(7);
 
-    if (busy || rnd(4))
+    if (busy || rnd(4) || (what < 3 && !runs(d)))
         return;
     busy = 1;
-    switch (rnd(5)) {
+    switch (what) {
+    case 5:
+    case 6:
+        sleeps(d);
+        break;
     case 0:
         if (!dom[d].mmu_lock.holder && !dom[d].page_lock.holder)
             guest_pte(d);
@@ -974,7 +1139,7 @@ static void neighbour(void)
 /* The other way round: an exchange at any atomic operation of a guest's call. */
 static void flip_neighbour(void)
 {
-    uint32_t fd = 1 + rnd(DOMS), td = 1 + rnd(DOMS), fi = rnd(SLOTS), ti = rnd(SLOTS);
+    uint32_t fd = 1 + rnd(DOMS), td = 1 + rnd(DOMS), fi = rnd(RACED), ti = rnd(RACED);
 
     if (busy || rnd(4) || dom[fd].grant->lock.holder || dom[td].grant->lock.holder ||
         dom[fd].page_lock.holder || dom[td].page_lock.holder)
@@ -989,7 +1154,7 @@ static void flip_neighbour(void)
 /* The same exchange and one between others, which is why no lock is kept from taking to giving. */
 static bool flip_two(uint32_t fd, uint32_t fi, uint32_t td, uint32_t ti)
 {
-    uint32_t fd2 = 1 + rnd(DOMS), td2 = 1 + rnd(DOMS), fi2 = rnd(SLOTS), ti2 = rnd(SLOTS);
+    uint32_t fd2 = 1 + rnd(DOMS), td2 = 1 + rnd(DOMS), fi2 = rnd(RACED), ti2 = rnd(RACED);
     struct sluice_flip_op op[] = { op_of(fd, fi, td, ti), op_of(fd2, fi2, td2, ti2) };
 
     op[0].more = (uint16_t)rnd(3);
@@ -1008,7 +1173,7 @@ static void random_races(void **state)
         set_up();
         seed = s;
         for (uint32_t i = 0; i < 300; i++) {
-            uint32_t fd = 1 + rnd(DOMS), fi = rnd(SLOTS), td = 1 + rnd(DOMS), ti = rnd(SLOTS);
+            uint32_t fd = 1 + rnd(DOMS), fi = rnd(RACED), td = 1 + rnd(DOMS), ti = rnd(RACED);
 
             busy = 0;
             for (uint32_t k = rnd(6); k; k--)
@@ -1019,8 +1184,8 @@ static void random_races(void **state)
                 offer(td, ti, OFFER);
             }
             if (rnd(3) == 0) {
-                fi = rnd(SLOTS - 2);
-                ti = rnd(SLOTS - 2);
+                fi = rnd(RACED - 2);
+                ti = rnd(RACED - 2);
                 offer_extent(fd, fi, 3);
                 offer_extent(td, ti, 3);
                 racer = rnd(2) ? neighbour : no_race;
@@ -1031,9 +1196,15 @@ static void random_races(void **state)
             racer = rnd(2) ? neighbour : no_race;
             okay += rnd(3) ? flip(fd, fi, td, ti) == SLUICE_FLIP_okay : flip_two(fd, fi, td, ti);
             racer = flip_neighbour;
-            guest_pte(1 + rnd(DOMS));
+            fd = 1 + rnd(DOMS);
+            if (runs(fd))
+                guest_pte(fd);
             racer = no_race;
             check_model();
+            /* In half of the rounds the domains are mostly asleep when an exchange begins. */
+            for (uint32_t d = 1; d <= DOMS && s % 2; d++)
+                if (rnd(4))
+                    sleeps(d);
         }
         seed = s + 1;
     }
@@ -1047,7 +1218,8 @@ static void free_and_back(void)
 {
     struct flip_slot *at = &table[1].window[0]->slot[0];
 
-    if (!--nth && at->frame < TOP && pages[at->frame].count)
+    /* An entry goes and comes under the lock. */
+    if (!--nth && at->frame < TOP && pages[at->frame].count && !dom[1].mmu_lock.holder)
         page_unpark(&dom[1], &at->frame);
 }
 
@@ -1124,6 +1296,15 @@ int main(void)
         cmocka_unit_test_teardown(mixed, tear_down),
         cmocka_unit_test_teardown(windows, tear_down),
         cmocka_unit_test_teardown(batches, tear_down),
+        cmocka_unit_test_teardown(rest, tear_down),
+        cmocka_unit_test_teardown(two_tables, tear_down),
+        cmocka_unit_test_setup_teardown(plain, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(refusals, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(extents, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(extents_refused, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(mixed, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(batches, fall_asleep, wake_up),
+        cmocka_unit_test_setup_teardown(freed_meanwhile, fall_asleep, wake_up),
         cmocka_unit_test_teardown(random_races, tear_down),
         cmocka_unit_test_teardown(freed_meanwhile, tear_down),
         cmocka_unit_test_teardown(tags, tear_down),                 /* uses them up */
