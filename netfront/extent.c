@@ -3,7 +3,7 @@
  * extent.c - the pool's extents: pages that follow each other, which are offered, flipped and given back together
  * (include/sluice/flip.h). An extent goes by its first page's number, from NETFRONT_PAGES on; that page's state is all pages'.
  */
-#include "netfront/internal.h"
+#include "netfront/extent.h"
 
 static unsigned int index_of(unsigned int page)
 {

@@ -3,7 +3,7 @@
  * netfront.c - one vif from the store to the ring: states, events, the pool of pages. The protocols are in
  * standard.c and flip.c.
  */
-#include "netfront/internal.h"
+#include "netfront/extent.h"
 #include "lib/printf.h"
 
 #define POOL_ORDER 9                    /* 10 with extents */

@@ -5,7 +5,7 @@
  * A frame that is sent is a slot for its head, which lies in a page of small buffers that stays granted, and
  * one for each fragment. A frame that comes lies in pages; its first bytes are copied out as head.
  */
-#include "netfront/internal.h"
+#include "netfront/extent.h"
 
 #define SLOTS       256u
 #define HEADS_PAGE  (PAGE_SIZE / 128)

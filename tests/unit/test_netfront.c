@@ -4,7 +4,7 @@
  * page has one place, nothing outside of the pages is touched, the vif goes down with one line that says why (or a
  * frame is lost), and a right backend can connect again.
  */
-/* LINK: netfront/netfront.c netfront/flip.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/fliptx.c netfront/fliprx.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <pthread.h>
