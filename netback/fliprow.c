@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fliprow.c - frames that go the short way, from ring to ring; see fliprow.h.
+ * fliprow.c - frames with pages that go the short way, from ring to ring; see fliprow.h.
  *
  * What the filter must see of a frame is read once, compared with what plain frames to that station begin with, and delivered as it was
  * read. Pages are queued to be exchanged.
@@ -297,52 +297,6 @@ static noinline unsigned int forward_extents(struct vif_flip *v, uint32_t prod, 
     return done;
 }
 
-/*
- * The same for frames that are all head and have no flag but one: what there is to look at fits into registers. v->to is
- * where the first goes.
- */
-static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned int most)
-{
-    const uint64_t plain = v->plain, w1 = plain_w1(v->to_key, plain);
-    struct vif_flip *to = v->to;
-    uint32_t cons = v->tx_cons, next, end, bytes = 0;
-    unsigned int n;
-
-    if (!plain || v->vif->rate.per_second || !to->vif->port.up || to->vif->failed ||
-        !list_empty(&to->vif->port.waiting))
-        return 0;
-    /* None free as far as is known: what the receiver has taken meanwhile is looked at. */
-    if (unlikely(to->rx_prod - to->rx_cons == NETFLIP_SLOTS) && !flip_has_room(to, 1, 0))
-        return 0;
-    next = to->rx_prod;
-    end = to->rx_cons + NETFLIP_SLOTS;
-    for (n = 0; n < most && cons != prod && next != end; n++, cons++, next++) {
-        const struct netflip_head *from = &v->tx_slot[cons % NETFLIP_SLOTS];
-        const uint64_t *in = (const uint64_t *)(const void *)from;
-        uint64_t *out = (uint64_t *)(void *)&to->rx_slot[next % NETFLIP_SLOTS];
-        union first_word h = { .w = READ_ONCE(in[0]) };
-        struct start st = { READ_ONCE(in[1]), READ_ONCE(in[2]) };
-
-        /* inline_len is len, and nr_frags 0; flags are none but that one, and zero is. */
-        if ((uint16_t)(h.w >> 16) != h.len || h.len - 14u > NETFLIP_INLINE_MAX - 14u ||
-            (h.w >> 48 & ~(uint64_t)NETFLIP_CSUM_VALID) || !starts_with(st, w1, plain))
-            break;
-        out[0] = h.w & ~0xffff00000000UL;       /* gso_size */
-        out[1] = st.w1;
-        out[2] = st.w2;
-        put_rest(out, in, st.w2, h.len, false);
-        bytes += h.len;
-    }
-    v->tx_cons = cons;
-    to->rx_prod = next;
-    to->frames += n;
-    to->bytes += bytes;
-    v->short_frames += n;
-    v->short_bytes += bytes;
-    if (n)
-        port_touch(&to->vif->port);
-    return n;
-}
 /* Does the one fragment of the frame at v->tx_cons lie in an extent? */
 static inline bool has_extent(const struct vif_flip *v, union first_word h)
 {
@@ -353,15 +307,13 @@ static inline bool has_extent(const struct vif_flip *v, union first_word h)
     return (unsigned int)(uint16_t)(g >> 32) + (unsigned int)(g >> 48) > PAGE_SIZE;
 }
 
-unsigned int flip_forward(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h, struct start st)
+unsigned int flip_forward_row(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h, struct start st)
 {
     unsigned int row = 0;
 
-    if (!h.nr_frags)
-        row = forward_small(v, prod, most);
-    else if (h.nr_frags == 1 && has_extent(v, h))
+    if (h.nr_frags == 1 && has_extent(v, h))
         return forward_extents(v, prod, most, h, st);
-    else if (h.nr_frags == 1 && !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))
+    if (h.nr_frags == 1 && !(h.flags & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6)))
         row = forward_single(v, prod, most, h, st);
     return row ? row : forward_row(v, prod, most, h, st);
 }

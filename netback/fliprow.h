@@ -45,6 +45,6 @@ static inline struct vif_flip *flip_target(struct vif_flip *v, struct start st)
  * same way, before prod and `most` at most. How many; 0: it goes the way that every frame can go. Frames that were taken earlier must have been handed
  * over.
  */
-unsigned int flip_forward(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h, struct start st);
+unsigned int flip_forward_row(struct vif_flip *v, uint32_t prod, unsigned int most, union first_word h, struct start st);
 
 #endif

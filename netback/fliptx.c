@@ -8,7 +8,7 @@
  * takes the short way, so that all stay in order.
  */
 #include "netback/bridge.h"
-#include "netback/fliprow.h"
+#include "netback/rowparts.h"
 #include "netback/headers.h"
 #include "lib/string.h"
 #include "runtime/mem.h"
@@ -194,6 +194,54 @@ static struct frame *make_frame(struct vif_flip *v, union first_word h, struct s
     return f;
 }
 
+/* Rows --------------------------------------------------------------------------------------- */
+
+/*
+ * The short way for frames that are all head and have no flag but one: what there is to look at fits into registers. v->to is
+ * where the first goes.
+ */
+static unsigned int forward_small(struct vif_flip *v, uint32_t prod, unsigned int most)
+{
+    const uint64_t plain = v->plain, w1 = plain_w1(v->to_key, plain);
+    struct vif_flip *to = v->to;
+    uint32_t cons = v->tx_cons, next, end, bytes = 0;
+    unsigned int n;
+
+    if (!plain || v->vif->rate.per_second || !to->vif->port.up || to->vif->failed ||
+        !list_empty(&to->vif->port.waiting))
+        return 0;
+    /* None free as far as is known: what the receiver has taken meanwhile is looked at. */
+    if (unlikely(to->rx_prod - to->rx_cons == NETFLIP_SLOTS) && !flip_has_room(to, 1, 0))
+        return 0;
+    next = to->rx_prod;
+    end = to->rx_cons + NETFLIP_SLOTS;
+    for (n = 0; n < most && cons != prod && next != end; n++, cons++, next++) {
+        const struct netflip_head *from = &v->tx_slot[cons % NETFLIP_SLOTS];
+        const uint64_t *in = (const uint64_t *)(const void *)from;
+        uint64_t *out = (uint64_t *)(void *)&to->rx_slot[next % NETFLIP_SLOTS];
+        union first_word h = { .w = READ_ONCE(in[0]) };
+        struct start st = { READ_ONCE(in[1]), READ_ONCE(in[2]) };
+
+        /* inline_len is len, and nr_frags 0; flags are none but that one, and zero is. */
+        if ((uint16_t)(h.w >> 16) != h.len || h.len - 14u > NETFLIP_INLINE_MAX - 14u ||
+            (h.w >> 48 & ~(uint64_t)NETFLIP_CSUM_VALID) || !starts_with(st, w1, plain))
+            break;
+        out[0] = h.w & ~0xffff00000000UL;       /* gso_size */
+        out[1] = st.w1;
+        out[2] = st.w2;
+        put_rest(out, in, st.w2, h.len, false);
+        bytes += h.len;
+    }
+    v->tx_cons = cons;
+    to->rx_prod = next;
+    to->frames += n;
+    to->bytes += bytes;
+    v->short_frames += n;
+    v->short_bytes += bytes;
+    if (n)
+        port_touch(&to->vif->port);
+    return n;
+}
 /* The bridge ------------------------------------------------------------------------------- */
 
 struct group {
@@ -262,11 +310,14 @@ static enum stop take_frames(struct vif_flip *v, struct group *g)
         if (unlikely(vif->rate.per_second) && !rate_allows(v))
             return STOP_LATER;
         if (flip_target(v, st)) {
-            unsigned int most = vif->rate.per_second ? 1 : FLIP_BUDGET - taken, row;
+            unsigned int most = vif->rate.per_second ? 1 : FLIP_BUDGET - taken, row = 0;
 
             if (g->n)
                 hand_over(v, g);        /* what came before must not be overtaken */
-            row = flip_forward(v, prod, most, h, st);
+            if (!h.nr_frags)
+                row = forward_small(v, prod, most);
+            if (!row)
+                row = flip_forward_row(v, prod, most, h, st);
             if (row) {
                 taken += row - 1;
                 continue;

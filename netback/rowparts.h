@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rowparts.h - what the loops of fliprow.c over frames in a row are made of. */
+/* rowparts.h - what the loops over frames in a row are made of. */
 #ifndef NETBACK_ROWPARTS_H
 #define NETBACK_ROWPARTS_H
 

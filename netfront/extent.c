@@ -5,11 +5,6 @@
  */
 #include "netfront/extent.h"
 
-static unsigned int index_of(unsigned int page)
-{
-    return (page - NETFRONT_PAGES) / NETFRONT_EXTENT_PAGES;
-}
-
 void extents_init(struct netfront *nf)
 {
     for (unsigned int i = extent_count(nf); i-- > 0;)
@@ -38,32 +33,24 @@ void extents_take_all(struct netfront *nf)
     nf->nr_rx_extents = 0;
 }
 
-static __always_inline void offer_others(struct grant_entry_v1 *e, unsigned int n, uint16_t flags)
-{
-#pragma GCC unroll 16
-    for (unsigned int i = 1; i < n; i++)
-        WRITE_ONCE(e[i].flags, flags);
-}
-
-/* All but the first, then the first, which speaks for all. */
 void extent_offer(struct netfront *nf, unsigned int page, unsigned int n, uint16_t flags, enum page_state state)
 {
     struct grant_entry_v1 *e = nf->entry + page;
     uint16_t first = (uint16_t)(flags & SLUICE_GTF_flip ? flags | SLUICE_GTF_flip_more(n - 1) : flags);
 
     nf->state[page] = (uint8_t)state;
-    nf->extent_pages[index_of(page)] = (uint8_t)n;
+    nf->extent_pages[extent_index(page)] = (uint8_t)n;
     if (likely(n == NETFRONT_EXTENT_PAGES))
-        offer_others(e, NETFRONT_EXTENT_PAGES, flags);
+        extent_offer_others(e, NETFRONT_EXTENT_PAGES, flags);
     else
-        offer_others(e, n, flags);
+        extent_offer_others(e, n, flags);
     store_release(&e->flags, first);
 }
 
 /* Page by page. What is behind the first n was to be left alone. */
 static noinline bool take_each(struct netfront *nf, unsigned int page, unsigned int n, uint64_t *flipped, uint64_t *copied)
 {
-    unsigned int offered = nf->extent_pages[index_of(page)];
+    unsigned int offered = nf->extent_pages[extent_index(page)];
     uint64_t others = 0;
     bool all = true;
 
@@ -74,24 +61,11 @@ static noinline bool take_each(struct netfront *nf, unsigned int page, unsigned 
     return all;
 }
 
-/* The frames that are there now; flags that are not 0. */
-static __always_inline uint16_t note_frames(const struct grant_entry_v1 *e, uint64_t *frames, unsigned int n)
-{
-    uint16_t flags = 0;
-
-#pragma GCC unroll 16
-    for (unsigned int i = 0; i < n; i++) {
-        flags |= e[i].flags;
-        frames[i] = e[i].frame;
-    }
-    return flags;
-}
-
 bool extent_take(struct netfront *nf, unsigned int page, unsigned int n, uint64_t *flipped, uint64_t *copied)
 {
     const struct grant_entry_v1 *e = nf->entry + page;
     uint64_t *frames = glue_frames(nf->first_pfn + page);
-    unsigned int offered = nf->extent_pages[index_of(page)];
+    unsigned int offered = nf->extent_pages[extent_index(page)];
     uint16_t flags = load_acquire(&e->flags);
 
     n = MIN(n, offered);
@@ -99,32 +73,56 @@ bool extent_take(struct netfront *nf, unsigned int page, unsigned int n, uint64_
     if (unlikely(flags))
         return take_each(nf, page, n, flipped, copied);
     if (likely(n == NETFRONT_EXTENT_PAGES))
-        flags = note_frames(e, frames, NETFRONT_EXTENT_PAGES);
+        flags = extent_note_frames(e, frames, NETFRONT_EXTENT_PAGES);
     else
-        flags = note_frames(e, frames, n);
+        flags = extent_note_frames(e, frames, n);
     if (unlikely(flags || n != offered))
         return take_each(nf, page, n, flipped, copied);
     *flipped += n;
     return true;
 }
 
+/* There are fewer than n free: those that came back, and an event when more do. How many there are then. */
+static noinline unsigned int extents_short(struct netfront *nf, unsigned int n)
+{
+    if (nf->up && nf->flip.extents) {
+        nf->wire->reap(nf, false);
+        if (nf->nr_free_extents >= n)
+            return n;
+        nf->wire->reap(nf, true);
+        /* Those on offer to receive are to be fewer, as they come in. */
+        nf->flip.rx_extents_most = RX_EXTENTS_HALF;
+        nf->flip.rx_extents = MIN(nf->flip.rx_extents, (unsigned int)RX_EXTENTS_HALF);
+    }
+    if (!nf->up || !nf->flip.extents)           /* maybe since that */
+        n = 0;
+    nf->wants_room |= nf->nr_free_extents < n || !n;
+    return MIN(n, nf->nr_free_extents);
+}
+
+unsigned int netfront_extents_get(struct netfront *nf, struct netfront_frame *f, unsigned int n)
+{
+    unsigned int left;
+
+    if (unlikely(nf->nr_free_extents < n || !nf->up || !nf->flip.extents))
+        n = extents_short(nf, n);
+    left = nf->nr_free_extents;
+    for (const struct netfront_frame *end = f + n; f != end; f++) {
+        unsigned int page = nf->free_extent[--left];
+
+        f->frag[0].page = page;
+        nf->state[page] = PAGE_USER;
+        nf->extent_pages[extent_index(page)] = 1;       /* as which it can be sent, too */
+    }
+    nf->nr_free_extents = left;
+    return n;
+}
+
 int netfront_extent_get(struct netfront *nf)
 {
-    unsigned int page;
+    struct netfront_frame f;
 
-    if (!nf->nr_free_extents && nf->up && nf->flip.extents) {
-        nf->wire->reap(nf, false);
-        if (!nf->nr_free_extents)
-            nf->wire->reap(nf, true);
-    }
-    if (!nf->nr_free_extents || !nf->up || !nf->flip.extents) {
-        nf->wants_room = true;
-        return -1;
-    }
-    page = nf->free_extent[--nf->nr_free_extents];
-    nf->state[page] = PAGE_USER;
-    nf->extent_pages[index_of(page)] = 1;       /* as which it can be sent, too */
-    return (int)page;
+    return netfront_extents_get(nf, &f, 1) ? (int)f.frag[0].page : -1;
 }
 
 void extent_put(struct netfront *nf, unsigned int page)

@@ -32,7 +32,7 @@ static int flip_connect(struct netfront *nf)
     struct netfront_flip *f = &nf->flip;
     int rc;
 
-    *f = (struct netfront_flip){ 0 };
+    *f = (struct netfront_flip){ .rx_extents = RX_EXTENTS, .rx_extents_most = RX_EXTENTS_MOST };
     rc = make_half(nf, 0, &f->tx, "flip-tx-refs");
     if (!rc)
         rc = make_half(nf, 1, &f->rx, "flip-rx-refs");

@@ -2,23 +2,6 @@
 /* fliprx.c - the flip channel, frames that are received and pages that are offered to be filled; see flip.c. */
 #include "netfront/flip.h"
 
-static void post_extents(struct netfront *nf)
-{
-    struct netfront_flip *f = &nf->flip;
-    uint32_t prod = f->rx_ext_prod;
-
-    for (; nf->nr_rx_extents < RX_EXTENTS && nf->nr_free_extents; nf->nr_rx_extents++) {
-        unsigned int page = nf->free_extent[--nf->nr_free_extents];
-
-        extent_offer(nf, page, NETFRONT_EXTENT_PAGES, GTF_permit_access | SLUICE_GTF_flip, PAGE_RX);
-        f->rx->ext[prod++ % NETFLIP_EXTENTS] = nf->first_ref + page;
-    }
-    if (prod != f->rx_ext_prod) {
-        f->rx_ext_prod = prod;
-        store_release(&f->rx->ext_prod, prod);
-    }
-}
-
 void wire_flip_post(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
@@ -40,7 +23,7 @@ void wire_flip_post(struct netfront *nf)
     }
     f->rx_ref_prod = prod;
     if (f->extents)
-        post_extents(nf);
+        flip_post_extents(nf);
     if (f->rx_ref_prod != f->rx_ref_sent) {
         f->rx_ref_sent = f->rx_ref_prod;
         if (ring_publish(&f->rx->ref_prod, &f->rx->ref_event, f->rx_ref_prod))
@@ -201,51 +184,6 @@ static void take_frame(struct netfront *nf, const struct netflip_head *h,
     nf->ops->receive(nf->arg, f);
 }
 
-/*
- * A frame with one fragment that is in an extent, in the slot at rx_cons, with nothing wrong with it: takes and delivers it. False: it is another, and
- * nothing has happened.
- */
-static __always_inline bool receive_extent(struct netfront *nf)
-{
-    const uint64_t gso = (uint64_t)(NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6) << 48;
-    const uint64_t others = 0xffUL << 24 | (0xff00UL | (uint8_t)~(NETFLIP_CSUM_VALID | NETFLIP_CSUM_BLANK)) << 48;
-    struct netfront_flip *r = &nf->flip;
-    const struct netflip_head *slot = &r->rx_slot[r->rx_cons % NETFLIP_SLOTS];
-    uint64_t w = READ_ONCE(*(const uint64_t *)(const void *)slot), g;
-    unsigned int inline_len = (uint8_t)(w >> 16), offset, len;
-    struct netfront_frame *f = &nf->burst[0];
-    uint32_t page;
-
-    if ((w & others & ~gso) != 1UL << 24 || inline_len - 14u > NETFLIP_INLINE_MAX - 14u)
-        return false;
-    if ((w & gso) == gso || !(w & gso) != !(w & 0xffffUL << 32))
-        return false;
-    g = READ_ONCE(*(const uint64_t *)(const void *)(slot->data + ((inline_len + 7u) & ~7u)));
-    page = (uint32_t)g - nf->first_ref;
-    offset = (uint16_t)(g >> 32);
-    len = (unsigned int)(g >> 48);
-    if (!extent_known(nf, page) || nf->state[page] != PAGE_RX || offset >= PAGE_SIZE || !len ||
-        offset + len > NETFRONT_EXTENT_PAGES * PAGE_SIZE || inline_len + len != (uint16_t)w)
-        return false;
-    r->rx_cons++;
-    nf->nr_rx_extents--;
-    if (unlikely(!extent_take(nf, page, netflip_frag_pages(offset, len), &nf->stats.rx_flipped, &nf->stats.rx_copied))) {
-        netfront_fault(nf, "it keeps a page that it gave back");
-        nf->stats.rx_lost++;
-        return true;
-    }
-    nf->state[page] = PAGE_USER;
-    f->sizes = w;
-    frag_set(f->frag, g - nf->first_ref);
-    ring_copy_in(nf->burst_head[0], slot->data, HEAD_SHORT);
-    if (inline_len > HEAD_SHORT)
-        ring_copy_in(nf->burst_head[0] + HEAD_SHORT, slot->data + HEAD_SHORT, NETFLIP_INLINE_MAX - HEAD_SHORT);
-    nf->stats.rx_frames++;
-    nf->stats.rx_bytes += (uint16_t)w;
-    nf->ops->receive(nf->arg, f);
-    return true;
-}
-
 /* Any frame, by itself. */
 static noinline void receive_one(struct netfront *nf, uint32_t prod)
 {
@@ -325,6 +263,14 @@ static unsigned int take_burst(struct netfront *nf, unsigned int n)
     return n;
 }
 
+/* Is the next frame? */
+static inline bool to_be_cut(const struct netfront_flip *r)
+{
+    const struct netflip_head *slot = &r->rx_slot[r->rx_cons % NETFLIP_SLOTS];
+
+    return READ_ONCE(slot->flags) & (NETFLIP_GSO_TCPV4 | NETFLIP_GSO_TCPV6);
+}
+
 bool wire_flip_receive(struct netfront *nf)
 {
     struct netfront_flip *f = &nf->flip;
@@ -337,9 +283,14 @@ bool wire_flip_receive(struct netfront *nf)
     while (f->rx_cons != prod && f->rx_cons - first < TURN && nf->up && !nf->fault) {
         unsigned int n;
 
-        if (f->extents && receive_extent(nf))
-            continue;
-        n = take_burst(nf, prod - f->rx_cons);
+        /* What is to be cut is mostly in extents, other frames mostly not. */
+        n = f->extents && to_be_cut(f) ? flip_take_extents(nf, prod - f->rx_cons) : 0;
+        if (!n && !nf->fault)
+            n = take_burst(nf, prod - f->rx_cons);
+        if (unlikely(!n) && f->extents && !nf->fault)
+            n = flip_take_extents(nf, prod - f->rx_cons);
+        if (!n && nf->fault)
+            break;
         if (unlikely(!n))
             receive_one(nf, prod);
         else if (nf->ops->receive_burst)

@@ -2,35 +2,6 @@
 /* fliptx.c - the flip channel, frames that are sent and pages that come back; see flip.c. */
 #include "netfront/flip.h"
 
-/* An extent, or a page of one that was sent by itself. False: it was not sent. */
-static noinline bool reap_extent(struct netfront *nf, uint32_t page)
-{
-    if (unlikely(!extent_known(nf, page) || nf->state[page] != PAGE_TX)) {
-        netfront_fault(nf, "it gives back a page that it does not have");
-        return false;
-    }
-    if (extent_take(nf, page, NETFRONT_EXTENT_PAGES, &nf->stats.tx_flipped, &nf->stats.tx_copied))
-        extent_free_to(nf, page);
-    else
-        netfront_fault(nf, "it keeps a page that it gave back");
-    return true;
-}
-
-/* Extents that came back. */
-static void reap_extents(struct netfront *nf)
-{
-    struct netfront_flip *f = &nf->flip;
-    uint32_t prod = ring_read_prod(&f->tx->ext_prod);
-
-    if (unlikely(prod - f->tx_ext_cons > NETFLIP_EXTENTS)) {
-        netfront_fault(nf, "it gives back more extents than there is room for");
-        return;
-    }
-    while (f->tx_ext_cons != prod &&
-           reap_extent(nf, READ_ONCE(f->tx->ext[f->tx_ext_cons % NETFLIP_EXTENTS]) - nf->first_ref))
-        f->tx_ext_cons++;
-}
-
 /* Pages that came back, up to prod. */
 static noinline void reap_to(struct netfront *nf, uint32_t prod)
 {
@@ -47,7 +18,7 @@ static noinline void reap_to(struct netfront *nf, uint32_t prod)
         uint32_t page = READ_ONCE(ring[cons++ % NETFLIP_REFS]) - first_ref;
 
         if (unlikely(page >= NETFRONT_PAGES || state[page] != PAGE_TX)) {
-            if (reap_extent(nf, page))
+            if (flip_reap_extent(nf, page))
                 continue;
             cons--;
             break;
@@ -79,8 +50,8 @@ void wire_flip_reap(struct netfront *nf, bool arm)
         }
         if (prod != f->tx_ref_cons)
             reap_to(nf, prod);
-        if (f->extents)
-            reap_extents(nf);
+        if (f->extents && load_acquire(&f->tx->ext_prod) != f->tx_ext_cons)
+            flip_reap_extents(nf);
         if (!arm || nf->fault)
             return;
         f->tx->ref_event = f->tx_ref_cons + 1;
@@ -108,12 +79,6 @@ static noinline bool slots_free(struct netfront *nf, unsigned int n)
     }
     f->tx_seen = cons;
     return slots_known(f, n);
-}
-
-/* How a page is granted that is sent. */
-static inline uint16_t sent_flags(const struct netfront *nf)
-{
-    return nf->copy_flag ? GTF_permit_access | GTF_readonly : GTF_permit_access | SLUICE_GTF_flip;
 }
 
 /* Fragments behind a head, and in slots of their own. */
@@ -174,20 +139,9 @@ static noinline bool send_any(struct netfront *nf, const struct netfront_frame *
     return netfront_sent(nf, f);
 }
 
-/* A frame with one fragment, of an extent. */
 static noinline bool send_extent(struct netfront *nf, const struct netfront_frame *f)
 {
-    struct netfront_flip *r = &nf->flip;
-    const struct netfront_frag *g = f->frag;
-    uint64_t w = frag_word(g);
-    struct netflip_head *h;
-
-    if (unlikely(!slots_known(r, 1)) || unlikely(!r->extents))
-        return send_any(nf, f);
-    h = put_head(nf, f);
-    extent_offer(nf, (uint32_t)w, netflip_frag_pages(g->offset, g->len), sent_flags(nf), PAGE_TX);
-    *(uint64_t *)(void *)(h->data + ((f->head_len + 7u) & ~7u)) = w + nf->first_ref;
-    return netfront_sent(nf, f);
+    return flip_send_extents(nf, f, 1) || send_any(nf, f);
 }
 
 bool wire_flip_send(struct netfront *nf, const struct netfront_frame *f)
@@ -218,7 +172,7 @@ unsigned int wire_flip_send_burst(struct netfront *nf, const struct netfront_fra
     uint64_t bytes = 0;
 
     if (f->sizes & NOT_FOR_BURST)
-        return 0;
+        return f->nr_frags == 1 && f->frag[0].page >= NETFRONT_PAGES ? flip_send_extents(nf, f, n) : 0;
     n = MIN(n, NETFLIP_SLOTS - (r->tx_prod - r->tx_seen));
     n = MIN(n, NETFLIP_SLOTS - r->tx_prod % NETFLIP_SLOTS);
     for (end = f + n; f != end; f++, h++) {

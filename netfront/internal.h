@@ -16,7 +16,9 @@
 #include <xen/io/netif.h>
 
 #define RX_POSTED 256           /* pages that the backend has for what it brings, when there are enough */
-#define RX_EXTENTS 16           /* and extents */
+#define RX_EXTENTS 4            /* and extents at first; twice as many whenever all were used */
+#define RX_EXTENTS_HALF (NETFRONT_EXTENTS / 2)      /* up to this, if there were once none left to send in */
+#define RX_EXTENTS_MOST (NETFRONT_EXTENTS - 4)      /* else up to this */
 #define TURN      256           /* frames received in one turn */
 
 /* Who has a page of the pool. */
@@ -66,6 +68,7 @@ struct netfront_flip {
     uint32_t rx_cons, rx_ref_prod, rx_ref_sent;
     bool extents;                           /* agreed upon */
     uint32_t tx_ext_cons, rx_ext_prod;
+    unsigned int rx_extents, rx_extents_most;   /* to be on offer: now, and at most */
 };
 
 /* Pages that the backend maps: a ring, or a half of the flip channel. */
@@ -213,6 +216,15 @@ static __always_inline void copy_head(void *to, const void *from, unsigned int b
     if (bytes > HEAD_SHORT)
         __builtin_memcpy((uint8_t *)to + HEAD_SHORT, (const uint8_t *)from + HEAD_SHORT,
                          NETFRONT_HEAD_MAX - HEAD_SHORT);
+}
+
+/* The same of frames whose heads are mostly TCP's. */
+#define HEAD_TCP 80
+static __always_inline void copy_head_tcp(void *to, const void *from, unsigned int bytes)
+{
+    __builtin_memcpy(to, from, HEAD_TCP);
+    if (unlikely(bytes > HEAD_TCP))
+        __builtin_memcpy((uint8_t *)to + HEAD_TCP, (const uint8_t *)from + HEAD_TCP, NETFRONT_HEAD_MAX - HEAD_TCP);
 }
 
 #endif

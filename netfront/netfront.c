@@ -169,7 +169,8 @@ void netfront_page_put(struct netfront *nf, unsigned int page)
 static __always_inline void put_one(struct netfront *nf, uint8_t *state, uint16_t **to, uint32_t page)
 {
     if (unlikely(page >= NETFRONT_PAGES)) {
-        extent_put(nf, page);
+        BUG_ON(page >= nf->nr_pages || state[page] != PAGE_USER);
+        extent_free_to(nf, page);       /* of no other page is that the state */
         return;
     }
     BUG_ON(state[page] != PAGE_USER);
@@ -239,14 +240,19 @@ void *netfront_page_va(const struct netfront *nf, unsigned int page)
 
 /* Frames ----------------------------------------------------------------------------------- */
 
-/* The first frame since the last kick, or none can be sent. */
-static noinline bool send_first(struct netfront *nf, const struct netfront_frame *f)
+/* Nothing was sent since the last kick, or nothing can be. */
+static __always_inline bool send_begin(struct netfront *nf)
 {
     if (!nf->up)
         return netfront_no_room(nf);
     nf->kick_owed = true;
     work_queue_last(&nf->kick_work);
-    return nf->wire->send(nf, f);
+    return true;
+}
+
+static noinline bool send_first(struct netfront *nf, const struct netfront_frame *f)
+{
+    return send_begin(nf) && nf->wire->send(nf, f);
 }
 
 bool netfront_send(struct netfront *nf, const struct netfront_frame *f)
@@ -260,11 +266,13 @@ unsigned int netfront_send_burst(struct netfront *nf, const struct netfront_fram
 {
     unsigned int done = 0;
 
+    if (unlikely(!nf->kick_owed || !nf->up) && !send_begin(nf))
+        return 0;
     while (done != n) {
-        if (likely(nf->kick_owed && nf->up) && nf->wire->send_burst)
+        if (nf->wire->send_burst)
             done += nf->wire->send_burst(nf, f + done, n - done);
         /* One by the way that every frame can go. */
-        if (done != n && !netfront_send(nf, &f[done++]))
+        if (done != n && !nf->wire->send(nf, &f[done++]))
             return done - 1;
     }
     return done;

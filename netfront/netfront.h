@@ -100,6 +100,8 @@ void netfront_page_put(struct netfront *nf, unsigned int page);     /* or an ext
  */
 int netfront_extent_get(struct netfront *nf);
 bool netfront_extents(const struct netfront *nf);   /* Does it have them? */
+/* An extent for the first fragment of each of n frames. How many frames have theirs. */
+unsigned int netfront_extents_get(struct netfront *nf, struct netfront_frame *f, unsigned int n);
 /* The same for all nr_frags fragments of each of n frames. How many frames have their pages; the others have none. */
 unsigned int netfront_frames_get(struct netfront *nf, struct netfront_frame *f, unsigned int n);
 void netfront_frames_put(struct netfront *nf, const struct netfront_frame *f, unsigned int n);

@@ -3,7 +3,7 @@
  * fuzz_netfront.c - a backend that writes anything into the shared pages of a netfront at any time, maps and flips what it is
  * granted, and goes from any state to any other. No page may be lost or be in two places.
  */
-/* LINK: netfront/netfront.c netfront/flip.c netfront/fliptx.c netfront/fliprx.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/fliptx.c netfront/fliprx.c netfront/flipext.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <stdio.h>

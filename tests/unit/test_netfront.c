@@ -4,7 +4,7 @@
  * page has one place, nothing outside of the pages is touched, the vif goes down with one line that says why (or a
  * frame is lost), and a right backend can connect again.
  */
-/* LINK: netfront/netfront.c netfront/flip.c netfront/fliptx.c netfront/fliprx.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
+/* LINK: netfront/netfront.c netfront/flip.c netfront/fliptx.c netfront/fliprx.c netfront/flipext.c netfront/extent.c netfront/standard.c runtime/grant.c runtime/xs.c */
 /* LINK: runtime/xbdev.c runtime/loglimit.c lib/rate.c runtime/loop.c runtime/cmdline.c lib/strlcpy.c */
 /* LINK: tests/unit/fakes/front.c tests/unit/fakes/world.c tests/unit/fakes/netpeer.c */
 #include <pthread.h>
@@ -847,6 +847,133 @@ static void extents_sent(void **unused)
     assert_true(netpeer_send_extent(p, 0, 5000));
 }
 
+static unsigned int next_head;          /* first byte of the head that is to come */
+
+static void expect_in_order(struct netpeer *peer)
+{
+    assert_int_equal(peer->last.head[0], (uint8_t)next_head++);
+    assert_int_equal(peer->last.head[peer->last.head_len - 1], peer->last.head[0]);
+}
+
+/* Four in a turn, between them a frame without pages, with heads of any length, until each ring's index has wrapped. */
+static void extents_received_in_bursts(void **unused)
+{
+    unsigned int sent = 0;
+
+    p->on_receive = expect_in_order;
+    next_head = 0;
+    for (unsigned int round = 0; round < 80; round++) {
+        struct netfront_stats was = stats();
+        unsigned int pages = 0;
+
+        p->got = 0;
+        for (unsigned int i = 0; i < 5; i++) {
+            unsigned int inline_len = 42 + (round * 7 + (i & 2)) % 71, len = i == 1 ? 5000 : i == 3 ? 61440 : 65400;
+            struct netflip_head *h = netpeer_head(p, inline_len, i == 4 ? 0 : len);
+
+            h->data[0] = h->data[inline_len - 1] = (uint8_t)sent++;
+            if (i == 4)
+                continue;
+            h->nr_frags = 1;
+            h->flags = NETFLIP_GSO_TCPV4;
+            h->gso_size = 1448;
+            received_in = netpeer_posted_extent(p);
+            assert_int_not_equal(received_in, 0);
+            *(struct netflip_frag *)(void *)(h->data + ((inline_len + 7) & ~7u)) = (struct netflip_frag){ received_in, 0, (uint16_t)len };
+            assert_true(netpeer_flip_extent(received_in, netflip_frag_pages(0, len), 0x44));
+            pages += netflip_frag_pages(0, len);
+        }
+        netpeer_push(p);
+        netpeer_event(p);
+        assert_int_equal(p->got, 5);
+        assert_int_equal(stats().rx_flipped - was.rx_flipped, pages);
+        assert_true(netpeer_pages_right(p) && front_frames_right());
+    }
+    assert_int_equal(next_head, sent);
+    p->on_receive = NULL;
+    assert_true(netpeer_works(p));
+}
+
+static void extents_sent_in_bursts(void **unused)
+{
+    static const unsigned int lens[] = { 65400, 65535 - 112, 5000, 61440 };
+    static uint8_t head[4][NETFRONT_HEAD_MAX];
+
+    for (unsigned int round = 0; round < 80; round++) {
+        struct netfront_frame f[4];
+        unsigned int inline_len = 42 + round % 71;
+        grant_ref_t ref[4];
+
+        for (unsigned int i = 0; i < 4; i++) {
+            memset(head[i], (int)(round + i), sizeof(head[i]));
+            f[i] = (struct netfront_frame){ .head = head[i], .head_len = (uint8_t)inline_len, .len = (uint16_t)(inline_len + lens[i]),
+                                            .nr_frags = 1, .gso_size = 1448, .flags = NETFRONT_GSO_TCPV4 };
+            f[i].frag[0].len = (uint16_t)lens[i];
+        }
+        assert_int_equal(netfront_extents_get(p->nf, f, 4), 4);
+        assert_int_equal(netfront_send_burst(p->nf, f, 4), 4);
+        netpeer_event(p);
+        for (unsigned int i = 0; i < 4; i++) {
+            const struct netflip_head *h = &p->tx_slot[p->tx_cons++ % NETFLIP_SLOTS];
+            const struct netflip_frag *g = (const void *)(h->data + ((inline_len + 7) & ~7u));
+            unsigned int n = netflip_frag_pages(0, lens[i]);
+
+            assert_memory_equal(h->data, head[i], inline_len);
+            assert_int_equal(h->len, inline_len + lens[i]);
+            assert_int_equal(h->gso_size, 1448);
+            assert_int_equal(g->len, lens[i]);
+            ref[i] = g->ref;
+            for (unsigned int k = 0; k < NETFRONT_EXTENT_PAGES; k++)
+                assert_int_equal(front_entry(ref[i] + k)->flags, k >= n ? 0 : GTF_permit_access | SLUICE_GTF_flip |
+                                                                              (k ? 0 : SLUICE_GTF_flip_more(n - 1)));
+            if (i != round % 4)
+                assert_true(netpeer_flip_extent(ref[i], n, 0));
+        }
+        assert_int_equal(p->tx_cons, p->tx->slot_prod);
+        store_release(&p->tx->slot_cons, p->tx_cons);
+        for (unsigned int i = 4; i-- > 0;)
+            netpeer_give_extent(p, ref[i]);
+        netpeer_event(p);
+        assert_true(netpeer_pages_right(p) && front_frames_right());
+    }
+    assert_true(netpeer_works(p));
+}
+
+/* A backend that uses all that is on offer gets more, up to almost all; if some are missing to send in, half of them. */
+static void extents_on_offer(void **unused)
+{
+    struct netfront_frame f[NETFRONT_EXTENTS];
+    unsigned int n;
+
+    for (unsigned int want = RX_EXTENTS; want; want = want == RX_EXTENTS_MOST ? 0 : MIN(2 * want, (unsigned int)RX_EXTENTS_MOST)) {
+        assert_int_equal(p->nf->nr_rx_extents, want);
+        for (unsigned int i = 0; i < want; i++)
+            (void)one_extent(0, 65400, 16);
+        netpeer_push(p);
+        netpeer_event(p);
+    }
+    assert_int_equal(p->nf->nr_rx_extents, RX_EXTENTS_MOST);
+    n = netfront_extents_get(p->nf, f, 10);
+    assert_int_equal(n, NETFRONT_EXTENTS - RX_EXTENTS_MOST);
+    for (unsigned int i = 0; i < n; i++)
+        netfront_page_put(p->nf, f[i].frag[0].page);
+    for (unsigned int i = 0; i < RX_EXTENTS_MOST; i++)
+        (void)one_extent(0, 65400, 16);
+    netpeer_push(p);
+    netpeer_event(p);
+    assert_int_equal(p->nf->nr_rx_extents, RX_EXTENTS_HALF);
+    for (unsigned int i = 0; i < RX_EXTENTS_HALF; i++)
+        (void)one_extent(0, 65400, 16);
+    netpeer_push(p);
+    netpeer_event(p);
+    assert_int_equal(p->nf->nr_rx_extents, RX_EXTENTS_HALF);
+    n = netfront_extents_get(p->nf, f, 16);
+    assert_int_equal(n, 16);
+    for (unsigned int i = 0; i < n; i++)
+        netfront_page_put(p->nf, f[i].frag[0].page);
+    assert_true(netpeer_works(p));
+}
+
 static void ext_ref_single(struct netflip_head *h) { netpeer_frag(h)->ref = netpeer_posted(p); }
 static void ext_ref_midst(struct netflip_head *h) { netpeer_frag(h)->ref++; }
 static void ext_ref_free(struct netflip_head *h) { netpeer_frag(h)->ref = p->nf->first_ref + p->nf->free_extent[0]; }
@@ -945,7 +1072,7 @@ int main(void)
         F(rings_kept), S(rings_kept), F(pages_kept),
         S(pages_kept), F(suspended), S(suspended), F(flip_while_ending),
 #define E(f) cmocka_unit_test_setup_teardown(f, setup_extents, teardown)
-        E(extents_received), E(extents_sent), E(extents_bad), E(extents_and_backends), E(flip_bursts), E(flip_mixture),
+        E(extents_received), E(extents_sent), E(extents_received_in_bursts), E(extents_sent_in_bursts), E(extents_on_offer), E(extents_bad), E(extents_and_backends), E(flip_bursts), E(flip_mixture),
         E(any_state), E(rings_kept), E(suspended),
     };
 

@@ -9,7 +9,7 @@
  *     count=N window=N                 how many of each, how many may be under way
  *     rr=N                             and so many round trips of one frame
  *   mode=flip|pages|copy|standard|plain    the channel; without extents; and copying; the standard protocol; that without offloads
- *     big=N                            how many of more than 1514 bytes (12)
+ *     big=N                            how many of more than 1514 bytes (28 in extents, else 16)
  *   at=SECONDS                         begin at that system time
  *   back                               the source's frames come back from a reflector
  *
@@ -207,24 +207,40 @@ static void set_due(struct source *s)
     s->due = true;
 }
 
-/* The same in an extent. */
+/* Are the words at the ends of each page of an extent right, which are whole? */
+static __always_inline bool whole_right(const uint8_t *p, unsigned int pages, uint64_t first)
+{
+    uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8), w, v;
+
+    __asm__("" : "+r"(end_word), "+r"(next_page));      /* registers: no sums of constants */
+#pragma GCC unroll 16
+    for (unsigned int i = 0; i < pages; i++, p += PAGE_SIZE, first += next_page) {
+        __asm__("" : "+r"(first));
+        __builtin_memcpy(&w, p, 8);
+        if (w != first)
+            return false;
+        __builtin_memcpy(&v, p + PAGE_SIZE - 8, 8);
+        if (v != first + end_word)
+            return false;
+    }
+    return true;
+}
+
+/* And those of the last one? */
 static __always_inline bool extent_right(const struct netfront_frag *g, uint32_t seq, uint32_t total)
 {
-    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
-    const uint8_t *p = pool + (size_t)g->page * PAGE_SIZE, *end = p + (total & ~(uint32_t)(PAGE_SIZE - 1));
-    unsigned int rest = total % PAGE_SIZE;
+    unsigned int whole = total / PAGE_SIZE, rest = total % PAGE_SIZE;
+    const uint8_t *p = pool + (size_t)g->page * PAGE_SIZE;
     uint64_t first = word_of(seq, 0), w, v;
 
     if (g->len != total || g->offset || (rest && rest < 16))
         return false;
-    for (; p != end; p += PAGE_SIZE, first += next_page) {
-        __builtin_memcpy(&w, p, 8);
-        __builtin_memcpy(&v, p + PAGE_SIZE - 8, 8);
-        if (w != first || v != first + end_word)
-            return false;
-    }
+    if (likely(whole == NETFRONT_EXTENT_PAGES - 1) ? !whole_right(p, NETFRONT_EXTENT_PAGES - 1, first) : !whole_right(p, whole, first))
+        return false;
     if (!rest)
         return true;
+    p += (size_t)whole * PAGE_SIZE;
+    first += word_of(0, PAGE_SIZE / 8) * whole;
     __builtin_memcpy(&w, p, 8);
     __builtin_memcpy(&v, p + (rest / 8u - 1) * 8u, 8);
     return w == first && v == first + word_of(0, rest / 8u - 1);
@@ -368,7 +384,7 @@ static __always_inline bool count_udp(const struct netfront_frame *f, const uint
     return true;
 }
 
-static noinline bool count_tcp(const struct netfront_frame *f)
+static __always_inline bool count_tcp(const struct netfront_frame *f)
 {
     const unsigned int rest = TCP_MSG + sizeof(struct msg);
     uint32_t total = f->len - rest, k = f->head_len - rest, seq = seq_of(f, TCP_MSG);
@@ -521,7 +537,7 @@ static void make_burst(void)
     burst.extent = data > PAGE_SIZE && data < EXTENT_BYTES && netfront_extents(nf);
     for (; data; data -= f.frag[f.nr_frags++].len)
         f.frag[f.nr_frags].len = (uint16_t)MIN(data, burst.extent ? data : (unsigned int)PAGE_SIZE);
-    burst.n = f.nr_frags > 1 || burst.extent ? 1 : NETFRONT_BURST;
+    burst.n = f.nr_frags > 1 ? 1 : NETFRONT_BURST;
     for (unsigned int i = 0; i < burst.n; i++) {
         memcpy(burst.head[i], out_head, NETFRONT_HEAD_MAX);
         burst.frame[i] = f;
@@ -552,21 +568,33 @@ static void fill_whole_pages(const struct netfront_frame *f, uint32_t seq)
 }
 
 /* The same in an extent. */
-static void fill_extent(const struct netfront_frag *g, uint32_t seq)
+static __always_inline void fill_whole(uint8_t *p, unsigned int pages, uint64_t w)
 {
-    const uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8);
-    uint8_t *p = pool + (size_t)g->page * PAGE_SIZE, *end = p + (g->len & ~(PAGE_SIZE - 1));
-    unsigned int rest = g->len % PAGE_SIZE;
-    uint64_t w = word_of(seq, 0), v;
+    uint64_t end_word = word_of(0, PAGE_SIZE / 8 - 1), next_page = word_of(0, PAGE_SIZE / 8), v;
 
-#pragma GCC unroll 4
-    for (; p != end; p += PAGE_SIZE, w += next_page) {
+    __asm__("" : "+r"(end_word), "+r"(next_page));      /* registers: no sums of constants */
+#pragma GCC unroll 16
+    for (unsigned int i = 0; i < pages; i++, p += PAGE_SIZE, w += next_page) {
+        __asm__("" : "+r"(w));
         v = w + end_word;
         __builtin_memcpy(p, &w, 8);
         __builtin_memcpy(p + PAGE_SIZE - 8, &v, 8);
     }
+}
+
+static void fill_extent(const struct netfront_frag *g, uint32_t seq)
+{
+    unsigned int whole = g->len / PAGE_SIZE, rest = g->len % PAGE_SIZE;
+    uint8_t *p = pool + (size_t)g->page * PAGE_SIZE;
+    uint64_t first = word_of(seq, 0), w = first + word_of(0, PAGE_SIZE / 8) * whole, v;
+
+    if (likely(whole == NETFRONT_EXTENT_PAGES - 1))
+        fill_whole(p, NETFRONT_EXTENT_PAGES - 1, first);
+    else
+        fill_whole(p, whole, first);
     if (rest < 8)
         return;
+    p += (size_t)whole * PAGE_SIZE;
     v = w + word_of(0, rest / 8u - 1);
     __builtin_memcpy(p, &w, 8);
     __builtin_memcpy(p + (rest / 8u - 1) * 8u, &v, 8);
@@ -594,24 +622,20 @@ static void fill_frames(unsigned int n)
         }
         return;
     }
-    for (unsigned int i = 0; i < n; i++, seq++) {
-        if (burst.extent)
+    if (burst.extent) {
+        for (unsigned int i = 0; i < n; i++, seq++) {
             fill_extent(burst.frame[i].frag, seq);
-        else if (burst.frame[i].nr_frags)
+            __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
+        }
+        return;
+    }
+    for (unsigned int i = 0; i < n; i++, seq++) {
+        if (burst.frame[i].nr_frags)
             fill_whole_pages(&burst.frame[i], seq);
         __builtin_memcpy(burst.head[i] + at, &seq, sizeof(seq));
         if (small)
             put_word(burst.head[i] + word, seq, 0);
     }
-}
-
-/* The extent of the one frame that is made; false: there is none now. */
-static bool extent_get(void)
-{
-    int page = netfront_extent_get(nf);
-
-    burst.frame[0].frag[0].page = (uint32_t)page;
-    return page >= 0;
 }
 
 static void send_bursts(void)
@@ -622,7 +646,7 @@ static void send_bursts(void)
         unsigned int most = MIN(end - src.sent, burst.n), n = most, sent;
 
         if (burst.extent)
-            n = extent_get();
+            n = netfront_extents_get(nf, burst.frame, n);
         else if (burst.frame[0].nr_frags)
             n = netfront_frames_get(nf, burst.frame, n);
         fill_frames(n);
@@ -718,13 +742,13 @@ static noinline void receive(void *arg, const struct netfront_frame *f)
 }
 
 /* A sink's. Pages of frames that are in order go back together. */
-static void receive_burst(void *arg, const struct netfront_frame *f, unsigned int n)
+static __always_inline void receive_each(void *arg, const struct netfront_frame *f, unsigned int n, const bool tcp)
 {
     const struct netfront_frame *first = f, *end = f + n;
     const uint8_t *pages = pool;
 
     for (; f != end; f++) {
-        if (unlikely(!count_udp(f, pages))) {
+        if (unlikely(tcp ? !count_tcp(f) : !count_udp(f, pages))) {
             if (f != first)
                 netfront_frames_put(nf, first, (unsigned int)(f - first));
             receive(arg, f);
@@ -733,6 +757,14 @@ static void receive_burst(void *arg, const struct netfront_frame *f, unsigned in
     }
     if (f != first)
         netfront_frames_put(nf, first, (unsigned int)(f - first));
+}
+
+static void receive_burst(void *arg, const struct netfront_frame *f, unsigned int n)
+{
+    if (f->head[23] == 6)
+        receive_each(arg, f, n, true);      /* mostly all of them are */
+    else
+        receive_each(arg, f, n, false);
 }
 
 /* Others: with more pages, or by the standard protocol. */
@@ -837,7 +869,7 @@ static void send_size(unsigned int size, uint32_t n, uint32_t window)
     uint32_t full, full_good;
 
     if (size > FRAME_MTU)
-        window = MIN(window, (uint32_t)cmdline_get_u64("big", 16));
+        window = MIN(window, (uint32_t)cmdline_get_u64("big", netfront_extents(nf) ? 28 : 16));
     full = MIN(n, (uint32_t)FULL_MAX);
     (void)run(size, full, true, window);
     full_good = comes_back ? came_back.good : src.tally_good;
