@@ -81,27 +81,29 @@ static void write_time_area(struct vcpu *v)
 
 /* ------------------------------------------------------------------- runstate */
 
+/* Word by word, as it is done at each switch. A fault means, as above, that the guest unmapped it. */
 static void write_runstate_area(struct vcpu *v)
 {
-    struct vcpu_runstate_info r = v->runstate;
-    guest_ptr_t entry = guest_ptr_add(v->runstate_area,
-                                      offsetof(struct vcpu_runstate_info, state_entry_time));
+    const struct vcpu_runstate_info *r = &v->runstate;
+    guest_ptr_t at = v->runstate_area;
+    guest_ptr_t entry = guest_ptr_add(at, offsetof(struct vcpu_runstate_info, state_entry_time));
+    guest_ptr_t time = guest_ptr_add(at, offsetof(struct vcpu_runstate_info, time));
 
-    if (!(v->domain->vm_assist & (1UL << VMASST_TYPE_runstate_update_flag))) {
-        if (copy_to_guest(v->runstate_area, &r, sizeof(r)))
-            return;
+    if (unlikely(!guest_short_range_ok(at, sizeof(*r))))
         return;
-    }
     /* Readers retry while the top bit is set, or when the value changed meanwhile. */
-    r.state_entry_time |= RUNSTATE_UPDATE_BIT;
-    if (copy_to_guest(entry, &r.state_entry_time, sizeof(r.state_entry_time)))
+    if ((v->domain->vm_assist & (1UL << VMASST_TYPE_runstate_update_flag)) &&
+        unlikely(!store_guest_word(entry, r->state_entry_time | RUNSTATE_UPDATE_BIT)))
         return;
     smp_wmb();
-    if (copy_to_guest(v->runstate_area, &r, sizeof(r)))
+    if (unlikely(!store_guest_word(at, (uint32_t)r->state)))
         return;
+    for (unsigned int i = 0; i < ARRAY_SIZE(r->time); i++) {
+        if (unlikely(!store_guest_word(guest_ptr_add(time, i * 8), r->time[i])))
+            return;
+    }
     smp_wmb();
-    r.state_entry_time &= ~RUNSTATE_UPDATE_BIT;
-    if (copy_to_guest(entry, &r.state_entry_time, sizeof(r.state_entry_time)))
+    if (unlikely(!store_guest_word(entry, r->state_entry_time)))
         return;
 }
 
