@@ -186,7 +186,9 @@ static inline void load_vcpu(struct vcpu *v, const struct vcpu *prev, struct cpu
 
     copy_frame(&ci->regs, &v->regs);
     segments_ok = load_segments(v, prev);
-    if (v->fpu_used || ci->xcr0 != v->xcr0)
+    /* Who has not used the FPU yet has CR0.TS set and comes to fpu_load() by the first instruction that XCR0 matters
+     * for, but XGETBV, which may tell him the last one's. */
+    if (v->fpu_used)
         fpu_load(v);
     load_cr0_ts(v);
     if (v->dr[7] & DR7_ACTIVE)
