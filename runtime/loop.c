@@ -156,10 +156,15 @@ void timer_cancel(struct timer *t)
     heap_down(last->slot);
 }
 
+static uint64_t armed;      /* what the hypervisor's timer is set to; 0: not set */
+
 /* now: the time, or a little before; 0: not known. What has become due since then is run in the next turn. */
 static void run_timers(uint64_t now)
 {
     if (!heap_len)
+        return;
+    /* The hypervisor has been told of the first one, and its event has not come: nothing is due. */
+    if (!now && heap[1]->due == armed)
         return;
     if (!now)
         now = now_ns();
@@ -173,8 +178,6 @@ static void run_timers(uint64_t now)
 }
 
 /* Blocking. */
-
-static uint64_t armed;      /* what the hypervisor's timer is set to; 0: not set */
 
 static bool can_wait;       /* the hypervisor has sluice_wait */
 static evtchn_port_t owed;  /* an event to be sent before the loop looks for new ones; 0: none */
