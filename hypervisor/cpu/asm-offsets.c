@@ -32,7 +32,7 @@ void asm_offsets(void)
     COUNTER(CNT_SYSCALL); COUNTER(CNT_FAULT_FAST); COUNTER(CNT_IRET_USER);
     DEFINE(CI_SIZE, sizeof(struct cpu_info));
     DEFINE(STACK_BYTES, STACK_SIZE);
-    V(kernel_mode); V(kernel_sp); V(cr3_kernel); V(cr3_user); V(info);
+    V(kernel_mode); V(kernel_sp); V(kernel_ss); V(cr3_kernel); V(cr3_user); V(info);
     V(areas_stale); V(nmi_masked); V(traps); V(cr2);
     DEFINE(VCPU_syscall_eip, offsetof(struct vcpu, syscall_cb.eip));
     DEFINE(VCPU_syscall_mask, offsetof(struct vcpu, syscall_cb.mask_events));

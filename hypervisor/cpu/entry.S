@@ -7,8 +7,8 @@
  * the same frame further down the stack. NMI, #DF, #MC and #DB have stacks of their own.
  *
  * syscall: each CPU has a stub of its own (syscall_stub_write() in traps.c) that saves rax,
- * switches to the stack and comes to syscall_entry with the guest's rsp in rax. Three fast paths
- * from there: a guest's system call (bounce into its kernel), a hypercall, the iret hypercall.
+ * switches to the stack and comes to syscall_entry with the guest's rsp in rax. Four fast paths
+ * from there: a guest's system call (bounce into its kernel), a hypercall, the iret and stack_switch hypercalls.
  * They go to C code with all of cpu_info.regs filled in as soon as anything is unusual.
  *
  * Interrupts are off in all of this file but around a hypercall's handler. What a guest can do to
@@ -21,6 +21,7 @@
 #define FLAT_CS     0xe033
 #define FLAT_SS     0xe02b
 #define NR_IRET     23
+#define NR_STACK_SWITCH 3
 #define VECTOR_SYSCALL 256      /* regs.entry_vector of hypercalls and guest system calls */
 
 #define EFLAGS_IF   0x200
@@ -332,7 +333,10 @@ GLOBAL syscall_entry
     je      syscall_from_user
     cmpl    $NR_IRET, UREGS_rax(%rsp)
     je      iret_hypercall
+    cmpl    $NR_STACK_SWITCH, UREGS_rax(%rsp)
+    je      stack_switch_hypercall
 
+hypercall_in_c:
     SAVE_FRAME
     SAVE_GPRS
     mov     %rdi, UREGS_rdi(%rsp)
@@ -545,6 +549,41 @@ iret_no_user:
     cld
     call    guest_no_user_root
     jmp     ret_to_guest
+
+/*
+ * Hypercall stack_switch (rdi = ss, rsi = sp), which a guest kernel makes at each switch between its tasks: as
+ * do_stack_switch(), when nothing else has to be done on the way out. Registers as at syscall_entry, rdx = vcpu.
+ */
+stack_switch_hypercall:
+    mov     %rdi, UREGS_rdi(%rsp)
+    mov     %rsi, UREGS_rsi(%rsp)
+    cmpl    $0, CI_softirqs(%rsp)
+    jne     2f
+    mov     VCPU_info(%rdx), %rdi       /* as CHECK_WORK */
+    movzwl  (%rdi), %edi
+    dec     %edi
+    cmp     $0xff, %edi
+    jb      2f
+    test    %rcx, %rcx                  /* not by sysret: see above */
+    jns     2f
+    and     $~15, %rsi                  /* kernel_sp_sanitise(): what is not above our range is for C */
+    lea     -256(%rsi), %rdi
+    sar     $43, %rdi
+    add     $15, %rdi
+    cmp     $15, %rdi
+    jae     2f
+    mov     %rsi, VCPU_kernel_sp(%rdx)
+    mov     UREGS_rdi(%rsp), %rdi
+    mov     %rdi, VCPU_kernel_ss(%rdx)
+    incq    (CI_hypercalls + 8 * NR_STACK_SWITCH)(%rsp)
+    mov     UREGS_rsi(%rsp), %rsi
+    mov     UREGS_rdx(%rsp), %rdx
+    mov     %rax, %rsp
+    xor     %eax, %eax
+    sysretq
+2:  mov     UREGS_rdi(%rsp), %rdi
+    mov     UREGS_rsi(%rsp), %rsi
+    jmp     hypercall_in_c
 
 /* ---- Changes of stack -------------------------------------------------------------------- */
 
