@@ -310,8 +310,9 @@ long grant_op_map(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_unmap_and_replace(guest_ptr_t uop, uint32_t count, uint32_t *done);
 long grant_op_copy(guest_ptr_t uop, uint32_t count, uint32_t *done);
-/* The same of a list of one. */
-long grant_op_copy_alone(guest_ptr_t uop);
+/* The same of a short list, all of it. */
+#define COPY_FEW 2u
+long grant_op_copy_few(guest_ptr_t uop, uint32_t count);
 /* Of a domain that lives and runs, the calling one: FLIP_register, FLIP_unregister. */
 long flip_register(guest_ptr_t arg);
 long flip_unregister(guest_ptr_t arg);

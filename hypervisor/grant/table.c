@@ -217,8 +217,8 @@ static noinline long other_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
 
 long do_grant_table_op(uint64_t cmd, guest_ptr_t uop, uint64_t count)
 {
-    if ((uint32_t)cmd == GNTTABOP_copy && count == 1)
-        return grant_op_copy_alone(uop);
+    if ((uint32_t)cmd == GNTTABOP_copy && count <= COPY_FEW)
+        return grant_op_copy_few(uop, (uint32_t)count);
     return other_op(cmd, uop, count);
 }
 
