@@ -259,6 +259,9 @@ void vif_rx_flush(struct vif_queue *q)
     if (q->vif->failed)
         return;
     q->rx_published = q->rx_cons;
-    if (ring_publish(&q->rx->rsp_prod, &q->rx->rsp_event, q->rx_cons))
-        loop_send_last(q->rx_port);
+    if (!ring_publish(&q->rx->rsp_prod, &q->rx->rsp_event, q->rx_cons))
+        return;
+    if (q->tx_owed)
+        vif_tx_tell_along(q);
+    loop_send_last(q->rx_port);
 }

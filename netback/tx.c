@@ -26,6 +26,8 @@
  * have a millisecond's worth of data in its driver: the wait must stay well below. */
 #define TX_QUIET_NS      (400 * NS_PER_US)
 #define TX_QUIET_ANSWERS 16
+/* In a dialogue it goes along with every so many-th event for received frames: no wake-up for it alone, and no timer. */
+#define TX_ALONG_EVENTS  5
 
 #define FRAMES_PER_PAGE (PAGE_SIZE / sizeof(struct vif_frame))
 
@@ -66,6 +68,7 @@ static bool has_seen(const struct vif_queue *q, uint32_t n)
 static void tell(struct vif_queue *q)
 {
     q->tx_owed = false;
+    q->tx_along = 0;
     if (!has_seen(q, q->tx_published))
         event_send(q->tx_port);
 }
@@ -96,6 +99,14 @@ void vif_tx_flush(struct vif_queue *q)
         tell(q);
     else if (!timer_is_set(&q->tell_timer))
         tell_later(q);
+}
+
+void vif_tx_tell_along(struct vif_queue *q)
+{
+    if (++q->tx_along < TX_ALONG_EVENTS)
+        return;
+    timer_cancel(&q->tell_timer);
+    tell(q);
 }
 
 void vif_tx_tell_timer(struct timer *t)

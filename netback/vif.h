@@ -62,6 +62,7 @@ struct vif_queue {
     uint32_t tx_published;          /* answers that the guest can see */
     bool tx_owed;                   /* the guest asked for an event that was not sent yet */
     uint32_t tx_untold;             /* answers published that the guest was not told of and has not seen */
+    unsigned int tx_along;          /* events for received frames since it was told */
     uint32_t tx_quiet;              /* tx_published when tell_timer was set */
     unsigned int nr_frames;         /* vif_frames in use */
     struct work tx_work;
@@ -117,6 +118,8 @@ void vif_tx_tell_timer(struct timer *t);
 
 /* Publishes the answers that are due. */
 void vif_tx_flush(struct vif_queue *q);
+/* The guest gets an event anyway: may it learn of its answers by the way? */
+void vif_tx_tell_along(struct vif_queue *q);
 
 /* rx.c ------------------------------------------------------------------------------------- */
 

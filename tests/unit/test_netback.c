@@ -289,6 +289,29 @@ static void no_events_for_one_who_looks(void **unused)
     assert_int_equal(fake_signalled(1, 7), 0);
 }
 
+/* One that never looks hears of its answers when it is woken up for frames anyway. */
+static void answers_go_along_in_a_dialogue(void **unused)
+{
+    rx_post(&a, 8);
+    rx_post(&b, 8);
+    a.tx->rsp_event = a.tx->rsp_prod + 1;
+    for (unsigned int i = 0; i < 5; i++) {
+        assert_int_equal(fake_signalled(1, 7), 0);
+        fill(&a, 0, 2, 67);
+        tx_slot(&a, 100, 0, 67, 0);
+        tx_push(&a);
+        a.rx->rsp_event = a.rx->rsp_prod + 1;
+        fill(&b, 0, 1, 67);
+        tx_slot(&b, 100, 0, 67, 0);
+        tx_push(&b);
+        assert_int_equal(rx_take(&a), 67);
+    }
+    assert_int_equal(fake_signalled(1, 7), 1);
+    expect_answers(&a, 5, NETIF_RSP_OKAY);
+    fake_advance(10000000);
+    assert_int_equal(fake_signalled(1, 7), 0);
+}
+
 /* Many packets, few hypercalls: one for the heads and one for the payload of a turn. */
 static void batches_copies(void **unused)
 {
@@ -1083,7 +1106,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(batches_copies), T(packet_takes_one_turn),
+        T(small_and_full_frames), T(events_for_answers), T(no_events_for_one_who_looks), T(answers_go_along_in_a_dialogue),
+        T(batches_copies), T(packet_takes_one_turn),
         T(scattered_frame),
         T(big_frame_stays_whole),
         T(fragments_keep_their_places),
