@@ -397,6 +397,8 @@ void domain_shutdown(struct domain *d, uint32_t reason)
     if (first) {
         if (d->shutdown_code == SHUTDOWN_CODE_NONE)
             d->shutdown_code = reason;
+        /* What it is said to have stopped for may be chosen beforehand (SCHEDOP_shutdown_code). */
+        d->may_resume = reason == SHUTDOWN_suspend && d->shutdown_code == SHUTDOWN_suspend;
         WRITE_ONCE(d->shutting_down, true);
         for_each_vcpu(d, v) {
             atomic_or(&v->pause_flags, VPF_SHUTDOWN);
@@ -423,12 +425,15 @@ void domain_shutdown_wait(struct domain *d)
     }
 }
 
-void domain_resume(struct domain *d)
+int domain_resume(struct domain *d)
 {
     struct vcpu *v;
+    int rc = -XEN_EINVAL;
 
+    domain_shutdown_wait(d);
     spin_lock(&d->shutdown_lock);
-    if (d->shutting_down) {
+    if (d->shut_down && d->may_resume) {
+        rc = 0;
         WRITE_ONCE(d->shut_down, false);
         WRITE_ONCE(d->shutting_down, false);
         d->shutdown_code = SHUTDOWN_CODE_NONE;
@@ -438,6 +443,7 @@ void domain_resume(struct domain *d)
         }
     }
     spin_unlock(&d->shutdown_lock);
+    return rc;
 }
 
 void domain_crash(struct domain *d, const char *fmt, ...)

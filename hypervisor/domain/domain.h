@@ -156,6 +156,7 @@ struct domain {
 
     enum domain_state state;            /* under domctl_lock */
     bool shutting_down, shut_down;      /* SCHEDOP_shutdown; under shutdown_lock */
+    bool may_resume;                    /* it stopped to be suspended, and for nothing else */
     uint32_t shutdown_code;             /* SHUTDOWN_*; SHUTDOWN_CODE_NONE: not known yet */
     spinlock_t shutdown_lock;
 
@@ -278,8 +279,9 @@ void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 /* SCHEDOP_shutdown: stops all vCPUs, tells dom0 by VIRQ_DOM_EXC. The machine goes down or
  * restarts when it is dom0. */
 void domain_shutdown(struct domain *d, uint32_t reason);
-/* The reverse (resumedomain): its vCPUs go on where they stopped. */
-void domain_resume(struct domain *d);
+/* The reverse (resumedomain): its vCPUs go on where they stopped. -EINVAL for a domain that did not stop to be suspended:
+ * one that crashed, or was powered off, has nothing to go on with. */
+int domain_resume(struct domain *d);
 
 /* Destruction (domain/destroy.c): marks it dying, stops it, gives back all that it has, in
  * bounded steps: 0 done, -ERESTART call again. Under domctl_lock. */

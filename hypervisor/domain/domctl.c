@@ -136,8 +136,7 @@ static long op_resume(struct domain *d, struct xen_domctl *op)
 {
     if (d == current->domain || domain_dying(d))
         return -XEN_EINVAL;
-    domain_resume(d);
-    return 0;
+    return domain_resume(d);
 }
 
 static long op_destroy(struct domain *d, struct xen_domctl *op)

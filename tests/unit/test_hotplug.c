@@ -9,7 +9,7 @@
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
 /* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c runtime/loglimit.c lib/rate.c */
 /* LINK: toolstack/store/local.c toolstack/vm/tune.c toolstack/vm/events.c */
-/* LINK: tests/unit/fakes/vmhost.c toolstack/vm/hotplug.c toolstack/vm/mac.c */
+/* LINK: tests/unit/fakes/vmhost.c toolstack/vm/hotplug.c toolstack/vm/suspend.c toolstack/vm/mac.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

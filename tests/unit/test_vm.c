@@ -9,7 +9,7 @@
 /* LINK: toolstack/store/watch.c toolstack/store/txn.c toolstack/store/ops.c */
 /* LINK: toolstack/store/wire.c toolstack/store/conn.c toolstack/store/ringconn.c runtime/loglimit.c lib/rate.c */
 /* LINK: toolstack/store/local.c toolstack/vm/tune.c toolstack/vm/events.c */
-/* LINK: tests/unit/fakes/vmhost.c toolstack/vm/hotplug.c toolstack/vm/mac.c */
+/* LINK: tests/unit/fakes/vmhost.c toolstack/vm/hotplug.c toolstack/vm/suspend.c toolstack/vm/mac.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,10 @@
 #include "runtime/xs.h"
 #include "toolstack/store/server.h"
 #include "tests/unit/fakes/vmhost.h"
+#include "toolstack/builder/image.h"
+#include "toolstack/vm/events.h"
 #include "toolstack/vm/file.h"
+#include "toolstack/vm/suspend.h"
 #include "toolstack/vm/vm.h"
 
 /* The tests ---------------------------------------------------------------------------------- */
@@ -285,6 +288,193 @@ static void pause_and_shutdown(void **state)
     destroy(vm);
 }
 
+/* Suspend and resume -------------------------------------------------------------------------- */
+
+#define CONTROL "/local/domain/1/control/"
+
+/* control/shutdown is that now. */
+static void requested(const char *what)
+{
+    char value[32];
+
+    assert_true(xs_read(XS_NO_TXN, CONTROL "shutdown", value, sizeof(value)) >= 0);
+    assert_string_equal(value, what);
+}
+
+static struct vm *create_able(void)
+{
+    struct vm *vm = create();
+
+    assert_int_equal(xs_write(XS_NO_TXN, CONTROL "feature-suspend", "1", 1), 0);
+    told = 0;
+    told_why[0] = '\0';
+    return vm;
+}
+
+static void ask(struct vm *vm)
+{
+    told = 0;
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), 0);
+    requested("suspend");
+    assert_int_equal(told, 0);
+}
+
+static void taken(void)
+{
+    assert_int_equal(xs_write(XS_NO_TXN, CONTROL "shutdown", "", 0), 0);
+}
+
+static void suspends_and_resumes(void **state)
+{
+    struct vm *vm = create_able();
+
+    for (int i = 0; i < 3; i++) {
+        ask(vm);
+        taken();
+        ends(1, SHUTDOWN_suspend);
+        assert_true(told == 1 && told_rc == 0);
+        assert_int_equal(vm->state, VM_SUSPENDED);
+        assert_int_equal(timers_set(), 0);
+        assert_int_equal(hooks_on, 2);
+        dom_exc(NULL);          /* somebody else's end */
+        assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+        assert_string_equal(why, "web: cannot suspend: domain is suspended");
+        assert_int_equal(vm_pause(vm, why), -XEN_EBUSY);
+        assert_int_equal(vm_unpause(vm, why), -XEN_EBUSY);
+        assert_int_equal(vm_shutdown(vm, "poweroff", why), -XEN_EBUSY);
+        assert_int_equal(vm_resume(vm, why), 0);
+        assert_true(vm->state == VM_RUNNING && dom[1].flags == 0);
+        assert_int_equal(vm_resume(vm, why), -XEN_EBUSY);
+        assert_string_equal(why, "web: cannot resume: domain is running");
+    }
+    ends(1, SHUTDOWN_poweroff);
+    assert_true(vm_none_left());
+}
+
+static void suspends_only_who_can(void **state)
+{
+    struct vm *vm = create();
+
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    assert_string_equal(why, "web: cannot suspend: the guest does not offer it (control/feature-suspend)");
+    assert_int_equal(xs_write(XS_NO_TXN, CONTROL "feature-suspend", "0", 1), 0);
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    assert_int_equal(xs_write(XS_NO_TXN, CONTROL "feature-suspend", "1", 1), 0);
+    assert_int_equal(vm_shutdown(vm, "poweroff", why), 0);
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    requested("poweroff");
+    taken();
+    assert_int_equal(vm_pause(vm, why), 0);
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    assert_int_equal(vm_unpause(vm, why), 0);
+    assert_int_equal(vm_shutdown(vm, "suspend", why), -XEN_EINVAL);
+    requested("");
+    ask(vm);
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    assert_int_equal(vm_shutdown(vm, "poweroff", why), -XEN_EBUSY);
+    requested("suspend");
+    destroy(vm);
+    assert_true(told == 1 && told_rc == -XEN_ESRCH);
+
+    image.notes.suspend_cancel = false;
+    next_dom = 0;
+    vm = create_able();
+    assert_int_equal(vm_suspend(vm, 10, done, NULL, why), -XEN_EBUSY);
+    assert_non_null(strstr(why, "no SUSPEND_CANCEL"));
+    ends(1, SHUTDOWN_suspend);
+    assert_int_equal(vm->state, VM_SHUTDOWN);
+    assert_int_equal(vm_resume(vm, why), -XEN_EBUSY);
+    destroy(vm);
+}
+
+static void a_request_that_is_not_taken_is_withdrawn(void **state)
+{
+    struct vm *vm = create_able();
+
+    ask(vm);
+    run_timer();
+    assert_true(told == 1 && told_rc == -XEN_ETIMEDOUT);
+    assert_string_equal(told_why, "web: did not take the request to suspend within 10 s; it goes on");
+    requested("");
+    assert_int_equal(vm->state, VM_RUNNING);
+    /* Nobody waits for that one: it was not even seen. */
+    ends(1, SHUTDOWN_suspend);
+    assert_int_equal(vm->state, VM_SUSPENDED);
+    assert_int_equal(vm_resume(vm, why), 0);
+    destroy(vm);
+}
+
+static void one_who_suspends_too_late_goes_on(void **state)
+{
+    struct vm *vm = create_able();
+
+    ask(vm);
+    taken();
+    run_timer();
+    assert_true(told == 1 && told_rc == -XEN_ETIMEDOUT);
+    assert_string_equal(told_why, "web: took the request to suspend, but did not stop within 10 s; it goes on");
+    ends(1, SHUTDOWN_suspend);
+    assert_true(vm->state == VM_RUNNING && dom[1].flags == 0);
+    ends(1, SHUTDOWN_suspend);      /* another time nobody asked */
+    assert_int_equal(vm->state, VM_SUSPENDED);
+    assert_int_equal(vm_resume(vm, why), 0);
+    /* The late one serves whoever asks again meanwhile. */
+    ask(vm);
+    taken();
+    run_timer();
+    ask(vm);
+    ends(1, SHUTDOWN_suspend);
+    assert_true(told == 1 && told_rc == 0 && vm->state == VM_SUSPENDED);
+    requested("");                  /* and what it did not take is gone */
+    destroy(vm);
+}
+
+static void ends_while_it_is_to_suspend(void **state)
+{
+    static const uint32_t reasons[] = { SHUTDOWN_poweroff, SHUTDOWN_crash };
+    struct vm *vm;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(reasons); i++) {
+        next_dom = 0;
+        cfg.on_crash = VM_PRESERVE;
+        vm = create_able();
+        ask(vm);
+        ends(1, reasons[i]);
+        assert_true(told == 1 && told_rc == -XEN_ESRCH);
+        assert_string_equal(told_why, "web: it ended instead of being suspended");
+        assert_int_equal(timers_set(), 0);
+        if (reasons[i] == SHUTDOWN_crash) {
+            assert_int_equal(vm_resume(vm, why), -XEN_EBUSY);
+            destroy(vm);
+        }
+    }
+}
+
+static void suspended_for_good(void **state)
+{
+    struct vm *vm = create_able();
+
+    ask(vm);
+    assert_int_equal(vm_pause(vm, why), 0);         /* between its last instruction and the news of it */
+    ends(1, SHUTDOWN_suspend);
+    assert_int_equal(vm->state, VM_SUSPENDED);
+    refuse_resume = true;
+    assert_int_equal(vm_resume(vm, why), -XEN_EINVAL);
+    assert_int_equal(vm->state, VM_SUSPENDED);
+    refuse_resume = false;
+    assert_int_equal(vm_resume(vm, why), 0);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_unpause(vm, why), 0);
+    ask(vm);
+    ends(1, SHUTDOWN_suspend);
+    assert_int_equal(vm_restart(vm, why), 0);
+    run();
+    if (vm->state == VM_BUILDING)
+        run_timer();
+    assert_true(vm->state == VM_RUNNING && vm->domid == 2);
+    destroy(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +487,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(destroyed_while_it_is_built, setup, clean),
         cmocka_unit_test_setup_teardown(destroyed_while_it_ends, setup, clean),
         cmocka_unit_test_setup_teardown(pause_and_shutdown, setup, clean),
+        cmocka_unit_test_setup_teardown(suspends_and_resumes, setup, clean),
+        cmocka_unit_test_setup_teardown(suspends_only_who_can, setup, clean),
+        cmocka_unit_test_setup_teardown(a_request_that_is_not_taken_is_withdrawn, setup, clean),
+        cmocka_unit_test_setup_teardown(one_who_suspends_too_late_goes_on, setup, clean),
+        cmocka_unit_test_setup_teardown(ends_while_it_is_to_suspend, setup, clean),
+        cmocka_unit_test_setup_teardown(suspended_for_good, setup, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,8 @@ int verb_reboot(struct cli *c, int argc, char **argv);
 int verb_destroy(struct cli *c, int argc, char **argv);
 int verb_pause(struct cli *c, int argc, char **argv);
 int verb_unpause(struct cli *c, int argc, char **argv);
+int verb_suspend(struct cli *c, int argc, char **argv);
+int verb_resume(struct cli *c, int argc, char **argv);
 int verb_rename(struct cli *c, int argc, char **argv);
 int verb_vcpu_list(struct cli *c, int argc, char **argv);
 int verb_vcpu_set(struct cli *c, int argc, char **argv);

@@ -69,7 +69,7 @@ void domain_letters(const struct domain *d, char out[7])
         out[2] = 'p';
     else if (!strcmp(d->state, "shutdown") && crashed)
         out[4] = 'c';
-    else if (!strcmp(d->state, "shutdown"))
+    else if (!strcmp(d->state, "shutdown") || !strcmp(d->state, "suspended"))
         out[3] = 's';
     else if (!strcmp(d->state, "dying"))
         out[5] = 'd';
@@ -177,13 +177,19 @@ int domain_get(struct cli *c, const char *name, json_t **json, struct domain *d)
 int domain_call(struct cli *c, const char *name, const char *method, const char *rest, const char *offer,
                 json_t *body, json_t **out)
 {
+    return domain_call_slow(c, name, method, rest, offer, 0, body, out);
+}
+
+int domain_call_slow(struct cli *c, const char *name, const char *method, const char *rest, const char *offer,
+                     unsigned int seconds, json_t *body, json_t **out)
+{
     char *path = host_path("/v1/domains/", name, rest);
     char *what = must_printf("%s: waiting for the host", name);
     struct answer a;
     int rc;
 
     rc = host_call(c, &(struct call){ .method = method, .path = path, .what = what, .offer = offer,
-                                      .json = body, .quiet_404 = true }, &a);
+                                      .json = body, .timeout = seconds, .quiet_404 = true }, &a);
     if (rc == CLI_NOT_FOUND) {
         json_t *json;
         struct domain d;

@@ -38,6 +38,9 @@ int domain_look(struct cli *c, const char *name, json_t **json, struct domain *d
 /* A request for a domain, complaining with what there is when it is not there. */
 int domain_call(struct cli *c, const char *name, const char *method, const char *rest, const char *offer,
                 json_t *body, json_t **out);
+/* The same, for what the host answers only when it is done: so many seconds, 0 as usual. */
+int domain_call_slow(struct cli *c, const char *name, const char *method, const char *rest, const char *offer,
+                     unsigned int seconds, json_t *body, json_t **out);
 
 /* Fields of an object, the fallback when absent or of another type. */
 const char *field_string(const json_t *o, const char *key);     /* NULL as fallback */

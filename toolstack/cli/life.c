@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* life.c - verbs that change a domain's life: shutdown, reboot, destroy, pause, unpause, rename. */
+/* life.c - verbs that change a domain's life: shutdown, reboot, destroy, pause, unpause, suspend, resume, rename. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "toolstack/cli/domain.h"
 #include "toolstack/cli/host.h"
 #include "toolstack/cli/say.h"
+#include "toolstack/cli/units.h"
+
+#define SUSPEND_SECONDS     60      /* that a guest has */
+#define SUSPEND_SECONDS_MAX 600     /* the host's limit */
+#define SUSPEND_MARGIN      10      /* that the host may be silent beyond them */
 
 static int one_domain(struct cli *c, int argc, char **argv, const char *rest, const char *offer)
 {
@@ -33,6 +39,30 @@ int verb_pause(struct cli *c, int argc, char **argv)
 int verb_unpause(struct cli *c, int argc, char **argv)
 {
     return one_domain(c, argc, argv, "/unpause", "pausing domains");
+}
+
+/* The host answers when the guest has done it. */
+int verb_suspend(struct cli *c, int argc, char **argv)
+{
+    uint64_t seconds = SUSPEND_SECONDS;
+    char *rest;
+    int o, rc;
+
+    while ((o = getopt(argc, argv, "t:")) >= 0)
+        if (o != 't' || !units_number(optarg, 1, SUSPEND_SECONDS_MAX, &seconds))
+            return verb_usage(c, argv[0]);
+    if (argc - optind != 1)
+        return verb_usage(c, argv[0]);
+    rest = must_printf("/suspend?timeout=%" PRIu64, seconds);
+    rc = domain_call_slow(c, argv[optind], "POST", rest, "suspending domains", (unsigned int)seconds + SUSPEND_MARGIN,
+                          NULL, NULL);
+    free(rest);
+    return rc;
+}
+
+int verb_resume(struct cli *c, int argc, char **argv)
+{
+    return one_domain(c, argc, argv, "/resume", "suspending domains");
 }
 
 int verb_rename(struct cli *c, int argc, char **argv)

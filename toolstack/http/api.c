@@ -44,8 +44,8 @@ struct http_deferred *api_defer(struct api_call *k)
     return d;
 }
 
-void api_created(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
-                 const struct vm *vm)
+static void answer_later(struct http_deferred *d, int status, int rc, const char *why,
+                         void (*write)(struct json_out *o, const void *arg), const struct vm *vm)
 {
     struct http_conn *c = http_deferred_conn(d);
 
@@ -54,7 +54,19 @@ void api_created(struct http_deferred *d, int rc, const char *why, void (*write)
     if (rc)
         http_reply_error(c, api_status_of(rc), why);
     else
-        api_reply_json(c, 201, write, vm);
+        api_reply_json(c, status, write, vm);
+}
+
+void api_created(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
+                 const struct vm *vm)
+{
+    answer_later(d, 201, rc, why, write, vm);
+}
+
+void api_done(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
+              const struct vm *vm)
+{
+    answer_later(d, 200, rc, why, write, vm);
 }
 
 int api_status_of(int rc)

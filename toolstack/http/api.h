@@ -64,6 +64,9 @@ void api_reply_json(struct http_conn *c, int status,
 struct http_deferred *api_defer(struct api_call *k);
 void api_created(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
                  const struct vm *vm);
+/* The same with 200, for what creates nothing. */
+void api_done(struct http_deferred *d, int rc, const char *why, void (*write)(struct json_out *o, const void *arg),
+              const struct vm *vm);
 
 /* For connections of our own. */
 struct stream_net *api_net(void);

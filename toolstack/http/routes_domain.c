@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* routes_domain.c - endpoints about domains: list, create, end, pause. */
+/* routes_domain.c - endpoints about domains: list, create, end, pause, suspend. */
 #include <stdlib.h>
 #include "toolstack/http/api.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "runtime/log.h"
 #include "runtime/time.h"
+#include "toolstack/vm/suspend.h"
 
 static const char *action_name(enum vm_action a)
 {
@@ -214,6 +215,47 @@ static void unpause(struct api_call *k)
     act(k, vm_unpause);
 }
 
+static void suspended(void *arg, struct vm *vm, int rc, const char *why)
+{
+    api_done(arg, rc, why, api_write_domain, vm);
+}
+
+/* The answer comes when it is suspended, or will not be. ?timeout=SECONDS that the guest has for it. */
+static void suspend(struct api_call *k)
+{
+    struct vm *vm = api_find_domain(k);
+    struct http_deferred *d;
+    char why[WHY_MAX] = "";
+    uint64_t seconds;
+    int rc;
+
+    if (!vm || !api_query(k, "timeout", VM_SUSPEND_SECONDS, &seconds))
+        return;
+    if (seconds < 1 || seconds > VM_SUSPEND_SECONDS_MAX) {
+        snprintf(why, sizeof(why), "timeout: 1 to %u seconds", VM_SUSPEND_SECONDS_MAX);
+        http_reply_error(k->conn, 422, why);
+        return;
+    }
+    d = api_defer(k);
+    if (!d)
+        return;
+    rc = vm_suspend(vm, (uint32_t)seconds, suspended, d, why);
+    if (rc)
+        api_done(d, rc, why, NULL, NULL);
+}
+
+static void resume(struct api_call *k)
+{
+    struct vm *vm = api_find_domain(k);
+    char why[WHY_MAX] = "";
+    int rc = vm ? vm_resume(vm, why) : 0;
+
+    if (rc)
+        http_reply_error(k->conn, api_status_of(rc), why);
+    else if (vm)
+        api_reply_json(k->conn, 200, api_write_domain, vm);
+}
+
 static const struct api_route rows[] = {
     { HTTP_GET, "/v1/domains", ROLE_READER, 0, get_domains },
     { HTTP_POST, "/v1/domains", ROLE_ADMIN, HTTP_BODY_MAX, create },
@@ -224,6 +266,8 @@ static const struct api_route rows[] = {
     { HTTP_POST, "/v1/domains/{name}/destroy", ROLE_ADMIN, 0, destroy },
     { HTTP_POST, "/v1/domains/{name}/pause", ROLE_ADMIN, 0, pause_domain },
     { HTTP_POST, "/v1/domains/{name}/unpause", ROLE_ADMIN, 0, unpause },
+    { HTTP_POST, "/v1/domains/{name}/suspend", ROLE_ADMIN, 0, suspend },
+    { HTTP_POST, "/v1/domains/{name}/resume", ROLE_ADMIN, 0, resume },
 };
 
 API_TABLE(routes_domain, rows);

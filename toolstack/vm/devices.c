@@ -349,3 +349,21 @@ int devices_request_shutdown(const struct vm *vm, const char *how)
     put(&w, w.home, "control/shutdown", "%s", how);
     return w.rc;
 }
+
+void devices_requested_shutdown(const struct vm *vm, char *how, size_t size)
+{
+    char path[PATH];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", vm->domid);
+    if (xs_read(XS_NO_TXN, path, how, size) < 0)
+        how[0] = '\0';
+}
+
+bool devices_shutdown_offered(const struct vm *vm, const char *how)
+{
+    char path[PATH], name[32];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control", vm->domid);
+    snprintf(name, sizeof(name), "feature-%s", how);
+    return xs_read_default(XS_NO_TXN, path, name, 0) == 1;
+}

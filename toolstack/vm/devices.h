@@ -46,5 +46,9 @@ void devices_remove_one(const struct vm *vm, enum vm_device kind, uint32_t id);
 
 /* control/shutdown. 0 or a negative error. */
 int devices_request_shutdown(const struct vm *vm, const char *how);
+/* What stands there, a request that the guest has not taken yet; "" for none. */
+void devices_requested_shutdown(const struct vm *vm, char *how, size_t size);
+/* Did the guest say that it can do this (control/feature-HOW)? */
+bool devices_shutdown_offered(const struct vm *vm, const char *how);
 
 #endif

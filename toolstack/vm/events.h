@@ -22,6 +22,9 @@ enum vm_event_type {
     VM_EVENT_RUNNING,
     VM_EVENT_PAUSED,
     VM_EVENT_UNPAUSED,
+    VM_EVENT_SUSPENDED,
+    VM_EVENT_SUSPEND_FAILED,    /* text: why */
+    VM_EVENT_RESUMED,
     VM_EVENT_SHUTDOWN,          /* ended by itself; text: the reason */
     VM_EVENT_CRASHED,
     VM_EVENT_REBOOTING,         /* ends and is built again */

@@ -3,6 +3,7 @@
 #include "toolstack/vm/hv.h"
 #include "lib/string.h"
 #include "runtime/hypercall.h"
+#include "runtime/mem.h"
 
 #define EVENT_PORTS  1023   /* highest port: what xl gives; guests use the 2-level ABI */
 #define GRANT_FRAMES 64
@@ -225,6 +226,33 @@ uint64_t hv_idle_ns(uint32_t cpu)
     op.u.getcpuinfo.max_cpus = ARRAY_SIZE(info);
     set_xen_guest_handle(op.u.getcpuinfo.info, info);
     return hc_sysctl(&op) == 0 && cpu < op.u.getcpuinfo.nr_cpus ? info[cpu].idletime : 0;
+}
+
+int hv_resume(domid_t dom)
+{
+    struct xen_domctl op = { 0 };
+    struct xen_domctl_getdomaininfo info;
+    struct vcpu_guest_context *c;
+    int rc = hv_get_info(dom, &info);
+
+    if (rc)
+        return rc;
+    if (!(info.flags & XEN_DOMINF_shutdown) ||
+        (info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask) != SHUTDOWN_suspend)
+        return -XEN_EINVAL;
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return -XEN_ENOMEM;
+    set_xen_guest_handle(op.u.vcpucontext.ctxt, (vcpu_guest_context_t *)c);
+    rc = domctl(XEN_DOMCTL_getvcpucontext, dom, &op);
+    if (!rc) {
+        c->user_regs.rax = 1;
+        c->flags &= ~(unsigned long)VGCF_i387_valid;    /* it has only a part of the FPU's state, and all stays as it is */
+        rc = hv_set_context(dom, 0, c);
+    }
+    free(c);
+    memset(&op, 0, sizeof(op));
+    return rc ? rc : domctl(XEN_DOMCTL_resumedomain, dom, &op);
 }
 
 /* One call for n extents; returns how many came. Extents are replaced by their first frames. */

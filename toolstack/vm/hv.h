@@ -22,6 +22,12 @@ int hv_max_mem(domid_t dom, uint64_t pages);
 int hv_pause(domid_t dom);
 int hv_unpause(domid_t dom);
 
+/*
+ * A domain that stopped to be suspended goes on: the call by which it did so returns 1, "cancelled", on vCPU 0.
+ * -XEN_EINVAL for one that runs or ended for another reason, and nothing of it has changed.
+ */
+int hv_resume(domid_t dom);
+
 /* Tears it down a bit further: 1 = call again in a later turn. */
 int hv_destroy(domid_t dom);
 

@@ -2,7 +2,7 @@
 /*
  * vm.c - life cycle of domains.
  *
- *   BUILDING --> RUNNING <--> PAUSED
+ *   BUILDING --> RUNNING <--> PAUSED,  RUNNING <--> SUSPENDED (suspend.c)
  *      |            |  domain ends (VIRQ_DOM_EXC), or an operator ends it
  *      v            v
  *    DYING <----- SHUTDOWN (on_xxx = preserve)
@@ -19,6 +19,7 @@
 #include "runtime/mem.h"
 #include "runtime/time.h"
 #include "toolstack/builder/builder.h"
+#include "toolstack/builder/image.h"
 #include "toolstack/vm/devices.h"
 #include "toolstack/vm/events.h"
 #include "toolstack/vm/file.h"
@@ -26,6 +27,7 @@
 #include "toolstack/vm/hv.h"
 #include "toolstack/vm/kernels.h"
 #include "toolstack/vm/mac.h"
+#include "toolstack/vm/suspend.h"
 #include "toolstack/vm/tune.h"
 
 /* A turn builds or tears down for so long before others get theirs. */
@@ -72,7 +74,7 @@ bool vm_none_left(void)
 
 const char *vm_state_name(enum vm_state s)
 {
-    static const char *const names[] = { "building", "running", "paused", "shutdown", "dying" };
+    static const char *const names[] = { "building", "running", "paused", "suspended", "shutdown", "dying" };
 
     return names[s];
 }
@@ -171,6 +173,7 @@ static void begin_dying(struct vm *vm, uint32_t reason, bool restart)
     drop_sources(vm);
     release_disks(vm);
     hotplug_domain_ends(vm);
+    suspend_domain_ends(vm);
     if (vm->hooked)
         stop_hooks_before(vm, NULL);
     vm->hooked = false;
@@ -278,6 +281,7 @@ static int start_build(struct vm *vm, char *why)
     vm->map_mib = c->maxmem_mib;
     vm->target_kib = r.pages << (PAGE_SHIFT - 10);
     vm->retargeted = false;
+    vm->can_cancel = vm->kernel->image->notes.suspend_cancel;
     return rc ? rc : 1;
 }
 
@@ -572,12 +576,13 @@ int vm_shutdown(struct vm *vm, const char *how, char *why)
 {
     int rc;
 
-    if (strcmp(how, "poweroff") && strcmp(how, "reboot") && strcmp(how, "halt") &&
-        strcmp(how, "suspend"))
-        return why_set(why, -XEN_EINVAL, "%s: cannot shut down by \"%s\": poweroff, reboot, halt or "
-                       "suspend", vm->cfg.name, how);
+    if (strcmp(how, "poweroff") && strcmp(how, "reboot") && strcmp(how, "halt"))
+        return why_set(why, -XEN_EINVAL, "%s: cannot shut down by \"%s\": poweroff, reboot or halt",
+                       vm->cfg.name, how);
     if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
         return wrong_state(vm, "shut down", why);
+    if (vm->suspend)
+        return why_set(why, -XEN_EBUSY, "%s: cannot shut down: it is being suspended", vm->cfg.name);
     rc = devices_request_shutdown(vm, how);
     return rc ? why_set(why, rc, "%s: cannot write control/shutdown (error %d)", vm->cfg.name, -rc)
               : 0;
@@ -675,7 +680,7 @@ static enum vm_action action_for(const struct vm *vm, uint32_t reason)
         return vm->cfg.on_reboot;
     case SHUTDOWN_watchdog:
         return vm->cfg.on_watchdog;
-    case SHUTDOWN_suspend:      /* nobody here asked for it and saves it */
+    case SHUTDOWN_suspend:      /* its kernel could not go on */
         return VM_PRESERVE;
     default:
         return vm->cfg.on_crash;
@@ -695,6 +700,7 @@ static void ended(struct vm *vm, uint32_t reason)
            "%s: domain %u ended: %s; %s it", vm->cfg.name, vm->domid, vm_shutdown_name(reason),
            done[action]);
     if (action == VM_PRESERVE) {
+        suspend_domain_ends(vm);
         vm->state = VM_SHUTDOWN;
         vm->shutdown_reason = reason;
         return;
@@ -705,11 +711,13 @@ static void ended(struct vm *vm, uint32_t reason)
 static void check_one(const struct xen_domctl_getdomaininfo *i)
 {
     struct vm *vm = vm_by_domid(i->domain);
+    uint32_t reason;
 
     if (!vm || (vm->state != VM_RUNNING && vm->state != VM_PAUSED))
         return;
-    if (i->flags & XEN_DOMINF_shutdown)
-        ended(vm, (i->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask);
+    reason = (i->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
+    if (i->flags & XEN_DOMINF_shutdown && !(reason == SHUTDOWN_suspend && suspend_happened(vm)))
+        ended(vm, reason);
 }
 
 /* VIRQ_DOM_EXC says that something ended, not what. */

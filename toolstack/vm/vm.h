@@ -23,6 +23,7 @@ enum vm_state {
     VM_BUILDING,                /* being created; may have no domid yet */
     VM_RUNNING,
     VM_PAUSED,                  /* by an operator */
+    VM_SUSPENDED,               /* stopped itself to be suspended, and can go on (suspend.h) */
     VM_SHUTDOWN,                /* ended by itself (reason), kept because of preserve */
     VM_DYING,                   /* being torn down */
 };
@@ -30,6 +31,7 @@ enum vm_state {
 struct build;
 struct file;
 struct kernel;
+struct suspend;
 
 struct vm {
     struct list link;
@@ -53,6 +55,10 @@ struct vm {
     bool restart_after, start_paused, hooked, has_nodes;
     bool announced;             /* there was an event of its creation */
     bool retargeted;            /* tune.c's: target_kib was changed */
+    bool can_cancel;            /* its kernel can be told that it goes on where it was suspended */
+    struct suspend *suspend;    /* suspend.c's: it was asked to, and has not yet; or NULL */
+    bool suspend_overdue;       /* suspend.c's: it may still do what is no longer wanted */
+    enum vm_state suspend_was;  /* suspend.c's: its state before, and after */
     struct file *ramdisk;
     struct kernel *kernel;
     bool opening_disks, has_disks;
@@ -109,8 +115,8 @@ int vm_create(const struct vm_config *cfg, bool paused,
               struct vm **vm, char *why);
 
 /*
- * Asks the guest through its control/shutdown node: "poweroff", "reboot", "halt", "suspend".
- * What follows is up to the guest and to on_poweroff/on_reboot.
+ * Asks the guest through its control/shutdown node: "poweroff", "reboot", "halt" (suspend.h for the
+ * rest). What follows is up to the guest and to on_poweroff/on_reboot.
  */
 int vm_shutdown(struct vm *vm, const char *how, char *why);
 

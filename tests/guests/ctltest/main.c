@@ -179,6 +179,46 @@ static void test_refusals(void)
 
 /* -------------------------------------------------------------------- one domain */
 
+static uint32_t shutdown_code(domid_t dom)
+{
+    uint32_t flags = info_of(dom).flags;
+
+    return flags & XEN_DOMINF_shutdown ? flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask : ~0u;
+}
+
+static long stop(domid_t dom, uint32_t reason)
+{
+    struct sched_remote_shutdown op = { .domain_id = dom, .reason = reason };
+
+    return hc_sched_op(SCHEDOP_remote_shutdown, &op);
+}
+
+/* Only one that stopped to be suspended goes on, and once. It is paused all the while. */
+static void test_resume(domid_t dom)
+{
+    CHECK(simple(XEN_DOMCTL_resumedomain, dom) == -XEN_EINVAL);
+    CHECK(stop(dom, SHUTDOWN_suspend) == 0 && shutdown_code(dom) == SHUTDOWN_suspend);
+    CHECK(stop(dom, SHUTDOWN_poweroff) == 0 && shutdown_code(dom) == SHUTDOWN_suspend);
+    CHECK(simple(XEN_DOMCTL_resumedomain, dom) == 0 && shutdown_code(dom) == ~0u);
+    CHECK(info_of(dom).flags & XEN_DOMINF_paused);
+    CHECK(simple(XEN_DOMCTL_resumedomain, dom) == -XEN_EINVAL);
+}
+
+/* For good: others that ended do not go on, and one that was suspended can be destroyed. */
+static void test_no_resume(void)
+{
+    static const uint32_t reason[] = { SHUTDOWN_poweroff, SHUTDOWN_crash, SHUTDOWN_watchdog, SHUTDOWN_suspend };
+    domid_t dom;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(reason); i++) {
+        CHECK(create(0, 0, 2, &dom) == 0 && max_vcpus(dom, 2) == 0);
+        CHECK(stop(dom, reason[i]) == 0 && shutdown_code(dom) == reason[i]);
+        if (reason[i] != SHUTDOWN_suspend)
+            CHECK(simple(XEN_DOMCTL_resumedomain, dom) == -XEN_EINVAL && shutdown_code(dom) == reason[i]);
+        destroy(dom);
+    }
+}
+
 static void test_scheduler_op(domid_t dom)
 {
     struct xen_domctl op = { .u.scheduler_op = {
@@ -305,6 +345,7 @@ static void test_one_domain(void)
     CHECK(simple(XEN_DOMCTL_pausedomain, dom) == 0);
     CHECK(simple(XEN_DOMCTL_unpausedomain, dom) == 0);
     CHECK(info_of(dom).flags & XEN_DOMINF_paused);
+    test_resume(dom);
     /* It faults at once: no memory is mapped. */
     CHECK(simple(XEN_DOMCTL_unpausedomain, dom) == 0);
     CHECK(simple(XEN_DOMCTL_unpausedomain, dom) == -XEN_EINVAL);
@@ -316,7 +357,9 @@ static void test_one_domain(void)
     }
     CHECK(info.flags & XEN_DOMINF_shutdown);
     CHECK((info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask) == SHUTDOWN_crash);
+    CHECK(simple(XEN_DOMCTL_resumedomain, dom) == -XEN_EINVAL);
     destroy(dom);
+    test_no_resume();
 }
 
 /* ---------------------------------------------------------------- many domains */

@@ -15,6 +15,7 @@
 #include "runtime/xs.h"
 #include "tests/unit/fakes/vmhost.h"
 #include "toolstack/builder/builder.h"
+#include "toolstack/builder/image.h"
 #include "toolstack/vm/console.h"
 #include "toolstack/vm/hv.h"
 #include "toolstack/vm/kernels.h"
@@ -178,7 +179,7 @@ void run_timer(void)
 struct fake_dom dom[DOMS];
 domid_t next_dom;
 uint64_t host_free_pages;
-bool slow, refuse_unpause;
+bool slow, refuse_unpause, refuse_resume;
 
 int hv_destroy(domid_t d)
 {
@@ -198,6 +199,14 @@ int hv_unpause(domid_t d)
     if (refuse_unpause)
         return -XEN_EINVAL;
     dom[d].unpaused = true;
+    return 0;
+}
+
+int hv_resume(domid_t d)
+{
+    if (refuse_resume || dom[d].flags != (XEN_DOMINF_shutdown | SHUTDOWN_suspend << XEN_DOMINF_shutdownshift))
+        return -XEN_EINVAL;
+    dom[d].flags = 0;
     return 0;
 }
 
@@ -331,10 +340,13 @@ void build_free(struct build *b)
     free(b);
 }
 
+struct image image = { .notes.suspend_cancel = true };
+
 struct kernel *kernel_get(struct file *f, char *why)
 {
     struct kernel *k = calloc(1, sizeof(*k));
 
+    k->image = &image;
     kernels_held++;
     k->refs = kernel_steps;
     return k;
@@ -364,7 +376,8 @@ void console_rename(const char *old, const char *name)
 
 void vmhost_reset(void)
 {
-    slow = refuse_unpause = false;
+    slow = refuse_unpause = refuse_resume = false;
+    image.notes.suspend_cancel = true;
     start_error = step_error = kernel_error = 0;
     build_steps = kernel_steps = 3;
     next_dom = 0;

@@ -35,7 +35,7 @@ extern struct fake_dom dom[DOMS];
 extern domid_t next_dom;
 extern uint64_t host_free_pages;
 extern bool slow;               /* each step takes longer than a turn */
-extern bool refuse_unpause;
+extern bool refuse_unpause, refuse_resume;
 
 unsigned int doms_alive(void);
 /* A domain ends by itself. */
@@ -43,6 +43,7 @@ void ends(domid_t d, uint32_t reason);
 
 extern unsigned int builds, kernels_held, build_steps, kernel_steps;
 extern int start_error, step_error, kernel_error;
+extern struct image image;      /* of every kernel */
 
 /* Everything as at the beginning, but for domains that exist. */
 void vmhost_reset(void);

@@ -80,8 +80,9 @@ function showDomain(d, now) {
     draw(r.tr.querySelector('.net'), [r.rx, r.tx], Math.max(1024, ...r.rx, ...r.tx));
     act('pause').hidden = d.state !== 'running';
     act('unpause').hidden = d.state !== 'paused';
+    act('resume').hidden = d.state !== 'suspended';
     act('shutdown').disabled = act('reboot').disabled = d.state !== 'running';
-    act('destroy').disabled = !alive && d.state !== 'shutdown';
+    act('destroy').disabled = !alive && d.state !== 'shutdown' && d.state !== 'suspended';
     return cpu === null ? 0 : cpu * 100;
 }
 
