@@ -42,6 +42,10 @@
     note_quad XEN_ELFNOTE_L1_MFN_VALID, 1, 1
     /* Modules may lie anywhere in pseudo-physical memory: start.c maps all of it. */
     note_quad XEN_ELFNOTE_MOD_START_PFN, 1
+    /* The call that suspends us may return 1: it was cancelled, or we are resumed where we were. */
+    note_begin XEN_ELFNOTE_SUSPEND_CANCEL
+    .long 1
+    note_end
     /* Bit 11: can be the initial domain. */
     note_begin XEN_ELFNOTE_SUPPORTED_FEATURES
     .long 0x800

@@ -96,6 +96,7 @@ int vm_suspend(struct vm *vm, uint32_t seconds, vm_suspended_fn done, void *arg,
     timer_set_after(&s->timer, seconds * NS_PER_S);
     vm->suspend = s;
     vm->suspend_overdue = false;
+    log_info("%s: domain %u is asked to suspend", vm->cfg.name, vm->domid);
     return 0;
 }
 

@@ -13,6 +13,7 @@
  *   epoch=N         goes into every sector (1)
  *   mib=N           uses so much of the disk (all)
  *   sectors=N       all requests are so long, and begin at a page (else they have all lengths and places)
+ *   suspend         its domain may be suspended and resumed; it lets go of the backend after that
  *   reconnect=MS    lets go of the backend so often and connects again
  */
 #include "blkfront/blkfront.h"
@@ -23,6 +24,7 @@
 #include "runtime/loop.h"
 #include "runtime/mem.h"
 #include "runtime/start.h"
+#include "runtime/suspend.h"
 #include "runtime/time.h"
 #include "runtime/xenbus.h"
 #include "runtime/xs.h"
@@ -351,6 +353,11 @@ static void reconnect(struct timer *t)
     timer_set_after(t, reconnect_ns);
 }
 
+static void domain_resumed(void *arg)
+{
+    blkfront_reconnect(front);
+}
+
 static void open_disk(void)
 {
     const struct blkfront_info *i;
@@ -375,8 +382,9 @@ static void open_disk(void)
 
 void pv_main(void)
 {
+    static struct suspend_user user = { .resume = domain_resumed };
     static struct timer timer;
-    char mode[16] = "verify";
+    char mode[16] = "verify", word[4];
 
     qd = (uint32_t)cmdline_get_u64("qd", 16);
     qd = qd < 1 ? 1 : MIN(qd, QD_MAX);
@@ -391,6 +399,9 @@ void pv_main(void)
     timer_init(&timer, reconnect);
     if (reconnect_ns)
         timer_set_after(&timer, reconnect_ns);
+    suspend_add(&user);
+    if (cmdline_get("suspend", word, sizeof(word)) && suspend_offer())
+        fail();
     count_errors = !strcmp(mode, "errors");
     if (!strcmp(mode, "write"))
         write_on();

@@ -7,6 +7,7 @@
  *   mode=flip|standard   the protocol
  *   renew=MS             suspends and resumes its vif, each time after at most so long
  *   switch               ... and speaks the other protocol then
+ *   suspend              its domain may be suspended and resumed; the vif is, around that
  *   die=N                ends with a crash in the middle of frame N
  *
  * Each time that the vif is down, every page of the driver's pool must be there, each with a frame of its own; the
@@ -18,6 +19,7 @@
 #include "netfront/internal.h"
 #include "runtime/log.h"
 #include "runtime/start.h"
+#include "runtime/suspend.h"
 #include "runtime/xenbus.h"
 
 #define MAGIC     0x73746f72u
@@ -219,6 +221,18 @@ static void renew(struct timer *t)
     timer_set_after(t, random_u32() % renew_ns);
 }
 
+static void domain_suspends(void *arg)
+{
+    netfront_suspend(nf);
+    check_pool();
+}
+
+static void domain_resumed(void *arg)
+{
+    check_pool();
+    netfront_resume(nf);
+}
+
 static void say(struct timer *t)
 {
     struct netfront_stats s;
@@ -232,6 +246,7 @@ static void say(struct timer *t)
 
 void pv_main(void)
 {
+    static struct suspend_user user = { .suspend = domain_suspends, .resume = domain_resumed };
     static const struct netfront_ops ops = { .receive = receive, .link = link_changed };
     char text[PEERS_MAX * 18 + 2] = "";
     bool standard;
@@ -258,5 +273,8 @@ void pv_main(void)
     timer_set_after(&say_timer, 0);
     if (renew_ns)
         timer_set_after(&renew_timer, renew_ns);
+    suspend_add(&user);
+    if (cmdline_get("suspend", text, sizeof(text)))
+        CHECK(suspend_offer() == 0);
     loop_run();
 }
