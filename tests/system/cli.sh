@@ -136,6 +136,15 @@ good "rename" rename deb web
 check "  by its number" is "$("$sluice" domname "$id")" web
 fails "  the old name" 3 'did you mean web' pause deb
 good "  back" rename web deb
+good "suspend" suspend deb
+check "  it stands still" is "$("$sluice" list deb | awk 'NR == 2 { print $5 }')" ---s--
+fails "  twice" 1 'cannot suspend: domain is suspended' suspend -t 5 deb
+fails "  unpause" 1 'cannot unpause: domain is suspended' unpause deb
+fails "  resume by a reader" 5 'not allowed' -H reader resume deb
+good "resume" resume deb
+check "  it goes on" until_json 10 '.[0].state == "running"' list deb
+fails "  twice" 1 'cannot resume: domain is running' resume deb
+fails "  no such time" 2 'usage: sluice suspend' suspend -t 0 deb
 good "uptime" uptime
 check "  of host and domain" has '^deb +[0-9]+ +0:0' "$tmp/out"
 good "mem-set" mem-set deb 128m
