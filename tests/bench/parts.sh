@@ -74,6 +74,7 @@ part_net() {
     measure tcp_g2g streams 64
     measure tcp_rr /bench tcprr "$peer" 5003 2000
     measure udp64 /bench udpsrc "$peer" 5002 64 8000 2000
+    measure udp256 /bench udpsrc "$peer" 5002 214 8000 2000
     measure udp1472 /bench udpsrc "$peer" 5002 1472 8000 2000
     measure ping ping -q -c 50 -i 0.02 "$peer"
     both 0
@@ -130,6 +131,26 @@ part_outside() {
     counters > /dev/null
     measure nothing /bench noop
     measure tcp_out /bench tcpsrc "$peer" "$port" 16
+}
+
+# To an echo outside and back: frames of 64, 256 and 1500 bytes; a stream.
+part_back() {
+    net_up
+    until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
+    counters > /dev/null
+    /bench udpback "$peer" "$port" 22 64
+    measure nothing /bench noop
+    for n in 22 214 1458; do
+        measure wire$((n + 42)) /bench udpback "$peer" "$port" $n 2000
+    done
+}
+part_bigback() {
+    net_up
+    until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
+    counters > /dev/null
+    /bench tcpback "$peer" "$port" 1
+    measure nothing /bench noop
+    measure stream /bench tcpback "$peer" "$port" 16
 }
 
 # For tests/bench/profile.
