@@ -165,6 +165,16 @@ part_tcp() { begin; /bench tcpsrc "$peer" 5001 512; }
 part_frames() { begin; both 0; /bench tcpsrc "$peer" 5001 128; }
 part_rr() { begin; /bench tcprr "$peer" 5003 40000; }
 part_udp() { begin; /bench udpsrc "$peer" 5002 1472 40000 2000; }
+# As fast as it can: what is lost, and where that is counted (the vif's rx_dropped; MemErrors, the last of Udp:).
+part_udpburst() {
+    begin
+    for i in $(seq 30); do
+        echo "burst $i: $(/bench udpsrc "$peer" 5002 1472 2000 0)"
+        /bench rexec "$peer" 5009 "grep Udp: /proc/net/snmp | tail -n 1"
+        wget -qO - "http://${ip%.*}.254/v1/domains/sink/networks"
+    done
+    echo "B end"
+}
 part_touch() { echo "B ready"; /bench cpu 400 page_touch; }
 part_mprotect() { echo "B ready"; /bench cpu 400 mprotect_pair; }
 profile_disk() { insmod /lib/modules/xen-blkfront.ko; wait_for /dev/xvda; /bench blk /dev/xvda r 4096 200 r; echo "B ready"; }
