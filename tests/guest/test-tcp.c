@@ -105,14 +105,16 @@ static int open_client(const char *peer)
 static int open_server(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(5001) };
-    int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    int s = socket(AF_INET, SOCK_STREAM, 0), one = 1, client;
 
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(s, (struct sockaddr *)&a, sizeof(a)) || listen(s, 1)) {
         perror("tcp: listen");
         return -1;
     }
-    return accept(s, NULL, NULL);
+    client = accept(s, NULL, NULL);
+    close(s);                           /* others are refused, and try again */
+    return client;
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # linuxflip.sh - stock guests whose vifs our Linux module drives: TCP with each other, with a guest that has
-# the kernel's own netfront, and with the outside, compared byte for byte.
+# the kernel's own netfront, and with the outside, compared byte for byte; and after the vif was taken away and given back.
 . "$(dirname "$0")/lib.sh"
 
 make --no-print-directory linux-module || { flunk "the module builds against the kernel's headers"; finish; }
@@ -18,8 +18,8 @@ vif = [ "mac=00:16:3e:00:00:0$2" ]
 extra = "console=hvc0 quiet $4 then=stay"
 EOF
 }
-guest a 1 flip.gz "ip=10.0.2.21/24 web test=tcp"
-guest b 2 flip.gz "ip=10.0.2.22/24 peer=10.0.2.21 test=tcp"
+guest a 1 flip.gz "ip=10.0.2.21/24 web test=tcp,replug"
+guest b 2 flip.gz "ip=10.0.2.22/24 peer=10.0.2.21 test=tcp,replug"
 guest c 3 initramfs.gz "ip=10.0.2.23/24 test=tcp"
 guest d 4 flip.gz "ip=10.0.2.24/24 peer=10.0.2.23 test=tcp"
 echo 'autostart = [ "a.cfg", "c.cfg", "b.cfg", "d.cfg" ]' > "$tmp/host.cfg"
@@ -45,6 +45,16 @@ check "module to the kernel's own netfront, both ways" console_has d 'test tcp: 
 check "  the same, seen by the kernel's own" console_has c 'test tcp: ok' 20
 check "a page from outside" test "$(curl -s -m 20 "http://127.0.0.1:$web_port/" | grep -c 'It works')" = 1
 check "a megabyte from outside" test "$(curl -s -m 60 "http://127.0.0.1:$web_port/sum" | cut -d' ' -f1)" = "$(dd if=/dev/zero bs=1024 count=1024 2>/dev/null | md5sum | cut -d' ' -f1)"
+for round in 1 2; do
+    [ $round = 1 ] && force="" || force="?force=1"
+    check "TCP runs ($round)" console_has b "replug: round $round, a transfer" 120
+    api DELETE "/v1/domains/b/networks/0$force" > /dev/null
+    check "  its vif is taken away${force:+ by force}" console_has b "replug: round $round, no" 60
+    api_until 30 'length == 0' /v1/domains/b/networks
+    api POST /v1/domains/b/networks -d '{"vif": "mac=00:16:3e:00:00:02"}' > /dev/null
+done
+check "  and given back: every byte of two new transfers (client)" console_has b 'test replug: ok' 120
+check "  the same, seen by the server" console_has a 'test replug: ok' 20
 check "the backend speaks the flip channel" has 'vif.*flip' "$tmp/h.log"
 check "no complaint from the module" test -z "$(for g in a b d; do api GET /v1/domains/$g/console | grep -a 'backend:'; done)"
 host_stop "$host_pid"
