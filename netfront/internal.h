@@ -16,7 +16,7 @@
 #include <xen/io/netif.h>
 
 #define RX_POSTED 256           /* pages that the backend has for what it brings, when there are enough */
-#define RX_EXTENTS 4            /* and extents at first; twice as many whenever all were used */
+#define RX_EXTENTS 8            /* and extents at first; twice as many whenever all were used */
 #define RX_EXTENTS_HALF (NETFRONT_EXTENTS / 2)      /* up to this, if there were once none left to send in */
 #define RX_EXTENTS_MOST (NETFRONT_EXTENTS - 4)      /* else up to this */
 #define TURN      256           /* frames received in one turn */

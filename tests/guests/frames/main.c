@@ -9,7 +9,7 @@
  *     count=N window=N                 how many of each, how many may be under way
  *     rr=N                             and so many round trips of one frame
  *   mode=flip|pages|copy|standard|plain    the channel; without extents; and copying; the standard protocol; that without offloads
- *     big=N                            how many of more than 1514 bytes (28 in extents, else 16)
+ *     big=N                            how many of more than 1514 bytes (24 in extents, else 16)
  *   at=SECONDS                         begin at that system time
  *   back                               the source's frames come back from a reflector
  *
@@ -869,7 +869,7 @@ static void send_size(unsigned int size, uint32_t n, uint32_t window)
     uint32_t full, full_good;
 
     if (size > FRAME_MTU)
-        window = MIN(window, (uint32_t)cmdline_get_u64("big", netfront_extents(nf) ? 28 : 16));
+        window = MIN(window, (uint32_t)cmdline_get_u64("big", netfront_extents(nf) ? 24 : 16));
     full = MIN(n, (uint32_t)FULL_MAX);
     (void)run(size, full, true, window);
     full_good = comes_back ? came_back.good : src.tally_good;
