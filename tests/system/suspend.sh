@@ -142,7 +142,8 @@ check "destroyed while it is suspended" gone honest
 mini mute suspend mode=mute
 more mute ticks
 check "one that never answers" like "$(suspend mute '?timeout=1')" "mute: did not take the request to suspend within 1 s; it goes on"
-check "  runs on" more mute ticks
+check "  the request is withdrawn" said mute 'suspend: withdrawn'
+check "  it runs on" more mute ticks
 suspend mute > "$tmp/mute" & waiter=$!
 for ((i = 0; i < 240; i++)); do [ "$(grep -ac 'mute: domain [0-9]* is asked' "$log")" -lt 2 ] || break; sleep 0.25; done
 check "  is not asked twice at a time" like "$(suspend mute)" "mute: cannot suspend: it is being suspended"
@@ -173,6 +174,12 @@ done
 check "  it was told so each time" said self 'suspend: 3 resumed'
 check "  the log says that nobody asked" has 'self: domain [0-9]+ suspended itself; nobody asked' "$log"
 remove self
+
+mini storm suspend mode=storm 'vcpus=4'
+failed=0
+for i in $(seq 12); do api_until 60 '.state == "suspended"' /v1/domains/storm && is "$(resume storm)" running || failed=$((failed + 1)); done
+check "one whose vCPUs all suspend it, whenever it runs: resumed 12 times" is $failed 0
+remove storm
 
 mini liar suspend mode=liar
 check "one that crashes and calls it suspended" api_until 60 '.state == "suspended"' /v1/domains/liar

@@ -4,7 +4,8 @@
  *
  *   mode=honest  does it when asked
  *   mode=self    suspends itself all the time, and nobody asked
- *   mode=mute    says that it can, and never does
+ *   mode=storm   so do all its vCPUs, without a pause
+ *   mode=mute    says that it can, and never does; tells when the request is withdrawn
  *   mode=late    takes the request, and suspends itself only when its name is changed
  *   mode=ends    takes the request and powers off instead
  *   mode=liar    says beforehand that it will have been suspended, and crashes
@@ -18,6 +19,7 @@
 #include "runtime/time.h"
 #include "runtime/xenbus.h"
 #include "runtime/xs.h"
+#include "tests/attack/ap.h"
 
 #define CHECK(cond) \
     do { \
@@ -44,6 +46,36 @@ static void tick(struct timer *t)
     timer_set_after(t, NS_PER_S / 20);
     if (!strcmp(mode, "self") && ticks % 4 == 0)
         suspend_now();
+}
+
+/* Whatever register a resume changes, this goes on. */
+static void storm(unsigned int cpu)
+{
+    static struct sched_shutdown op = { .reason = SHUTDOWN_suspend };
+
+    for (;;)
+        (void)hc_sched_op(SCHEDOP_shutdown, &op);
+}
+
+static void start_storm(void)
+{
+    unsigned int n = ap_count();
+
+    CHECK(n > 1);
+    for (unsigned int i = 1; i < n; i++)
+        CHECK(ap_start(i, storm) == 0);
+    storm(0);
+}
+
+static void see(struct xs_watch *w, const char *path)
+{
+    static bool asked;
+    char what[16];
+    int n = xs_read(XS_NO_TXN, "control/shutdown", what, sizeof(what));
+
+    if (asked && n == 0)
+        log_info("suspend: withdrawn");
+    asked = n > 0;
 }
 
 static void take(struct xs_watch *w, const char *path)
@@ -94,10 +126,14 @@ void pv_main(void)
     CHECK(xs_write(XS_NO_TXN, "control/feature-suspend", "1", 1) == 0);
     if (!strcmp(mode, "late") || !strcmp(mode, "ends"))
         CHECK(xs_watch(&requests, "control/shutdown", take) == 0);
+    if (!strcmp(mode, "mute"))
+        CHECK(xs_watch(&requests, "control/shutdown", see) == 0);
     work_init(&later, suspend_later);
     if (!strcmp(mode, "late"))
         CHECK(xs_watch(&name, "name", name_changed) == 0);
     if (!strcmp(mode, "liar"))
         crash();
+    if (!strcmp(mode, "storm"))
+        start_storm();
     loop_run();
 }
