@@ -4,6 +4,7 @@
 #include <zlib.h>
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "lib/utf8.h"
 #include "unaligned.h"
 
 #define MBR_ENTRIES      446
@@ -97,30 +98,10 @@ const char *gpt_parse_header(struct gpt_header *h, const uint8_t *sector, uint32
     return NULL;
 }
 
-static size_t put_utf8(char *to, uint32_t c)
+/* What cannot be printed, and half a pair, becomes a question mark. */
+static uint32_t printable(uint32_t c)
 {
-    if (c < 0x20 || c == 0x7f || (c >= 0xd800 && c < 0xe000) || (c >= 0x80 && c < 0xa0))
-        c = '?';
-    if (c < 0x80) {
-        to[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        to[0] = (char)(0xc0 | c >> 6);
-        to[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        to[0] = (char)(0xe0 | c >> 12);
-        to[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | c >> 18);
-    to[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0xd800 && c < 0xe000) ? '?' : c;
 }
 
 /* A unit becomes at most three bytes, a pair of them four: to always has room. */
@@ -136,7 +117,7 @@ static void label_text(const uint8_t *units, char to[GPT_LABEL])
             c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
             i++;
         }
-        n += put_utf8(to + n, c);
+        n += utf8_encode(printable(c), to + n);
     }
     to[n] = '\0';
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LINK: blkback/gpt.c lib/printf.c lib/strlcpy.c build/libdecomp-host.a */
+/* LINK: blkback/gpt.c lib/utf8.c lib/printf.c lib/strlcpy.c build/libdecomp-host.a */
 /* The input is a header (512 bytes) and the entries behind it. Check sums are made right first, or
  * nothing would get past them. */
 #include <stdlib.h>

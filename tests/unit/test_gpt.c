@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Partition tables: good ones of both block sizes, and what must be refused. */
-/* LINK: blkback/gpt.c lib/printf.c lib/strlcpy.c build/libdecomp-host.a */
+/* LINK: blkback/gpt.c lib/utf8.c lib/printf.c lib/strlcpy.c build/libdecomp-host.a */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
