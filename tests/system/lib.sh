@@ -86,6 +86,16 @@ api_host() {
         -netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-10.0.2.77:80" -device virtio-net-pci,netdev=n0,romfile=
     api_until 60 '.software == "sluice"' /v1/host || { flunk "the host starts"; cat "$log"; finish; }
 }
+# console_has DOMAIN PATTERN SECONDS: until its console has said that
+console_has() {
+    local i
+    for ((i = 0; i < $3 * 2; i++)); do
+        api GET "/v1/domains/$1/console" 2>/dev/null | grep -qE "$2" && return 0
+        kill -0 "$host_pid" 2>/dev/null || return 1
+        sleep 0.5
+    done
+    return 1
+}
 # Domains by name: until it is gone; destroyed and gone; the last number in front of WORD on its console.
 gone() { api_until 60 "map(select(.name == \"$1\")) | length == 0" /v1/domains; }
 remove() { api DELETE "/v1/domains/$1" > /dev/null; gone "$1"; }

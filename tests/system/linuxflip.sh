@@ -30,15 +30,6 @@ host_start h -machine q35 -m 1200 -smp 2 -kernel build/sluice \
     -device virtio-net-pci,netdev=n0,disable-legacy=on
 api=http://127.0.0.1:$api_port
 wait_for 20 'net: address 10\.0\.2\.15' "$tmp/h.log"
-console_has() { # domain, pattern, seconds
-    local i
-    for ((i = 0; i < $3 * 2; i++)); do
-        api GET "/v1/domains/$1/console" 2>/dev/null | grep -qE "$2" && return 0
-        kill -0 "$host_pid" 2>/dev/null || return 1
-        sleep 0.5
-    done
-    return 1
-}
 check "module to module: 4 MiB each way at once, byte for byte (client)" console_has b 'test tcp: ok' 150
 check "  the same, seen by the server" console_has a 'test tcp: ok' 20
 check "module to the kernel's own netfront, both ways" console_has d 'test tcp: ok' 120

@@ -34,15 +34,6 @@ api=http://127.0.0.1:$api_port
 
 out=$tmp/h.com2
 check "the host has an address by DHCP" wait_for 20 'net: address 10\.0\.2\.15' "$tmp/h.log"
-console_has() { # domain, pattern, seconds
-    local i
-    for ((i = 0; i < $3 * 2; i++)); do
-        api GET "/v1/domains/$1/console" 2>/dev/null | grep -qE "$2" && return 0
-        kill -0 "$host_pid" 2>/dev/null || return 1
-        sleep 0.5
-    done
-    return 1
-}
 check "a guest takes its address by DHCP" console_has c 'guest: eth0 10\.0\.2\.' 90
 check "guest to guest: 4 MiB each way at once, byte for byte (client)" console_has b 'test tcp: ok' 120
 check "the same, seen by the server" console_has a 'test tcp: ok' 20
