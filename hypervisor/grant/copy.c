@@ -12,7 +12,7 @@
 #include "sched/sched.h"
 #include "lib/string.h"
 
-#define COPY_GROUP 16u              /* operations between two looks whether somebody else should run */
+#define COPY_GROUP 16u
 
 /*
  * A frame that is pinned for reading or for writing. There are four: grants and the caller's own
@@ -136,7 +136,7 @@ static __always_inline bool load_op(union copy_words *u, guest_ptr_t at)
            likely(load_guest_word(&u->word[4], guest_ptr_add(at, 32)));
 }
 
-/* To where it was read from; with it go length and flags, as they were. */
+/* To where it was read from, so the range is good; with it go length and flags, as they were. */
 static __always_inline bool store_status(guest_ptr_t at, const union copy_words *u)
 {
     return likely(store_guest_word(guest_ptr_add(at, 32), u->word[4]));
@@ -255,8 +255,10 @@ long grant_op_copy_few(guest_ptr_t uop, uint32_t count)
 
 /* ------------------------------------------------------------------ lists */
 
+/* They come in groups: the guest's memory is looked at once for each. */
 long grant_op_copy(guest_ptr_t uop, uint32_t count, uint32_t *done)
 {
+    union copy_words group[COPY_GROUP];
     struct ends ends;
     long rc = 0;
 
@@ -264,23 +266,25 @@ long grant_op_copy(guest_ptr_t uop, uint32_t count, uint32_t *done)
         end_init(&ends.source[i], i, false);
         end_init(&ends.dest[i], i, true);
     }
-    for (uint32_t i = *done; i < count; *done = ++i) {
-        guest_ptr_t at = guest_ptr_add(uop, i * sizeof(struct gnttab_copy));
-        union copy_words u;
+    while (*done < count && !rc) {
+        guest_ptr_t at = guest_ptr_add(uop, *done * sizeof(group[0]));
+        uint32_t n = MIN(count - *done, COPY_GROUP);
 
-        if (i % COPY_GROUP == 0 && i && hypercall_preempt_check()) {
+        if (*done && hypercall_preempt_check()) {
             rc = -XEN_ERESTART;
             break;
         }
-        if (!load_op(&u, at)) {
+        if (copy_from_guest(group, at, n * sizeof(group[0]))) {
             rc = -XEN_EFAULT;
             break;
         }
-        u.op.status = (int16_t)copy_one(&u.op, &ends);
-        if (!store_status(at, &u)) {
-            rc = -XEN_EFAULT;
-            break;
+        for (uint32_t i = 0; i < n; i++) {
+            group[i].op.status = (int16_t)copy_one(&group[i].op, &ends);
+            if (unlikely(!store_status(at, &group[i])))
+                rc = -XEN_EFAULT;
+            at = guest_ptr_add(at, sizeof(group[0]));
         }
+        *done += n;
     }
     for (unsigned int i = 0; i < 2; i++) {
         end_release(&ends.source[i]);
