@@ -98,7 +98,9 @@ static void act(struct netpeer *p, unsigned int kind, unsigned int a, unsigned i
         (void)front_flip(ref, 0x55);
         break;
     case 2:
-        if (p->flips && netfront_extents(p->nf) && a >= 128)
+        if (p->flips && netfront_extents(p->nf) && a >= 192)
+            (void)netpeer_send_extents(p, b % (NETFRONT_BURST + 1), a % 15 * 4096 + b + 1);
+        else if (p->flips && netfront_extents(p->nf) && a >= 128)
             (void)netpeer_send_extent(p, b * 16, a % 15 * 4096 + b + 1);
         else if (b & 1)
             (void)netpeer_send_burst(p, b % (NETFRONT_BURST + 1), a % (NETFRONT_FRAGS_MAX + 1));

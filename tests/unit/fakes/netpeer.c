@@ -339,6 +339,24 @@ bool netpeer_send_extent(struct netpeer *p, unsigned int offset, unsigned int le
     return false;
 }
 
+unsigned int netpeer_send_extents(struct netpeer *p, unsigned int n, unsigned int len)
+{
+    static uint8_t head[NETFRONT_HEAD_MAX] = { 2 };
+    struct netfront_frame f[NETFRONT_BURST];
+    unsigned int ready, sent;
+
+    for (unsigned int i = 0; i < n; i++) {
+        f[i] = (struct netfront_frame){ .head = head, .head_len = 66, .len = (uint16_t)(66 + len), .nr_frags = 1 };
+        f[i].frag[0].len = (uint16_t)len;
+    }
+    ready = netfront_extents_get(p->nf, f, n);
+    for (unsigned int i = 0; i < ready; i++)
+        memset(netfront_page_va(p->nf, f[i].frag[0].page), 0x33, len);
+    sent = netfront_send_burst(p->nf, f, ready);
+    netfront_frames_put(p->nf, f + sent, ready - sent);
+    return sent;
+}
+
 uint16_t netpeer_sent_id(struct netpeer *p)
 {
     return p->stx->ring[p->stx_cons++ % 256].req.id;

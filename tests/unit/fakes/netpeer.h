@@ -62,11 +62,12 @@ grant_ref_t netpeer_sent(struct netpeer *p);    /* takes a frame: its page, or t
 void netpeer_give_back(struct netpeer *p, grant_ref_t ref);
 
 /* Extents: the next on offer, 0: none; its first n pages are flipped, as one; one that was sent comes back; one is sent, of which that much
- * is used. */
+ * is used; or up to NETFRONT_BURST of them: how many were sent. */
 grant_ref_t netpeer_posted_extent(struct netpeer *p);
 bool netpeer_flip_extent(grant_ref_t ref, unsigned int n, uint8_t fill);
 void netpeer_give_extent(struct netpeer *p, grant_ref_t ref);
 bool netpeer_send_extent(struct netpeer *p, unsigned int offset, unsigned int len);
+unsigned int netpeer_send_extents(struct netpeer *p, unsigned int n, unsigned int len);
 
 /* Standard protocol: the id of the next request; an answer; a piece of a frame, id relative to the right one. */
 uint16_t netpeer_sent_id(struct netpeer *p);
