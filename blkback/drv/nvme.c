@@ -107,6 +107,10 @@ static void live(struct nvme *n)
     n->state = NVME_LIVE;
     if (n->was_live)
         log_info("%s: works again", n->name);
+    for (uint32_t i = 0; i < n->nr_ns; i++) {
+        if (n->ns[i]->gone)
+            log_error("%s: is not the disk any more that it was before the reset; not used", n->ns[i]->disk.name);
+    }
     n->was_live = true;
     settled(n);
     nvme_pump(n);
@@ -115,6 +119,8 @@ static void live(struct nvme *n)
 /* The namespaces in use, after Identify; without such a list (NVMe 1.0) all numbers there may be. */
 static void on_active(struct nvme *n, uint32_t status)
 {
+    for (uint32_t i = 0; i < n->nr_ns; i++)
+        n->ns[i]->gone = true;          /* unless it shows itself as it was */
     n->nr_todo = n->at_todo = 0;
     for (uint32_t i = 0; i < NVME_NS_MAX; i++) {
         uint32_t id = i + 1;
@@ -160,8 +166,6 @@ static void take_ns(struct nvme *n, uint32_t nsid, const struct nvme_ns_info *in
 
     if (ns) {                           /* after a reset: is it still what it was? */
         ns->gone = info->blocks != ns->info.blocks || info->block_shift != ns->info.block_shift;
-        if (ns->gone)
-            log_error("%s: is another disk after the reset; not used any more", ns->disk.name);
         return;
     }
     if (n->was_live)

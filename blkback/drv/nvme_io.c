@@ -193,8 +193,9 @@ static bool issue(struct nvme *n, struct nvme_io *r)
     uint32_t pieces;
     uint16_t id;
 
-    if (!plan(r, piece, &pieces, &sectors)) {
-        r->rc = -XEN_EINVAL;            /* blocks cut into pieces that NVMe cannot put together */
+    if (r->ns->gone || !plan(r, piece, &pieces, &sectors)) {
+        /* Else blocks cut into pieces that NVMe cannot put together. */
+        r->rc = r->ns->gone ? -XEN_EIO : -XEN_EINVAL;
         return false;
     }
     c = next_cmd(&n->io, &id);

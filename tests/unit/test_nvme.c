@@ -72,6 +72,8 @@ static struct {
     struct nvme_cpl *io_cq;
     bool stuck_off, never_ready, silent, silent_io;
     uint16_t io_status;             /* of every I/O command, as the completion has it */
+    uint64_t blocks;                /* of a namespace; 0: BLOCKS */
+    uint8_t shift;                  /* of its blocks; 0: 9 */
     uint32_t first_ns;              /* the 16 namespaces from there on are in use; 0: only the first */
     uint8_t medium[BLOCKS * 512];
     unsigned int flushes, resets;
@@ -115,10 +117,10 @@ static uint16_t identify(const struct nvme_cmd *q)
         for (uint32_t i = 0; c.first_ns && i < 16; i++)
             to[4 * i] = (uint8_t)(c.first_ns + i);
     } else {
-        uint64_t n = BLOCKS;
+        uint64_t n = c.blocks ? c.blocks : BLOCKS;
 
         memcpy(to, &n, 8);
-        to[128 + 2] = 9;
+        to[128 + 2] = c.shift ? c.shift : 9;
     }
     return 0;
 }
@@ -411,6 +413,34 @@ static void never_there(void **state)
     assert_int_equal(holds, 0);
 }
 
+/* After a reset it is smaller, has other blocks, or is not there: what waited for it must not go to whatever is there now. */
+static void another_disk_after_a_reset(void **state)
+{
+    for (unsigned int i = 0; i < 4; i++) {
+        setup(NULL);
+        start();
+        memset(c.medium, 0x11, sizeof(c.medium));
+        c.silent_io = true;
+        for (unsigned int k = 0; k < REQS; k++)
+            memset(go(k, DISK_WRITE, k, 300, 0)->data, 0x22, 300 * 512);
+        disk_kick(&user.disk);
+        c.blocks = i == 0 ? BLOCKS / 2 : 0;
+        c.shift = i == 1 ? 12 : i == 2 ? 13 : 0;
+        c.first_ns = i == 3 ? 2 : 0;
+        wait_s(6);
+        assert_int_equal(c.resets, 1);
+        c.silent_io = false;
+        wait_s(2);
+        for (unsigned int k = 0; k < REQS; k++)
+            assert_true(reqs[k].done == 1 && reqs[k].rc == -XEN_EIO);
+        for (unsigned int k = 0; k < sizeof(c.medium); k++)
+            assert_int_equal(c.medium[k], 0x11);
+        assert_non_null(strstr(fake_log, "nvme0n1: is not the disk any more"));
+        go(0, DISK_READ, 0, 8, 0);
+        assert_int_equal(reqs[0].rc, -XEN_EIO);
+    }
+}
+
 /* It shows namespaces, hangs amid that, is reset, shows others, and so on. */
 static void other_namespaces_each_time(void **state)
 {
@@ -522,7 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(comes_up), T(data_goes_both_ways), T(errors_are_told), T(a_hang_costs_a_reset),
         T(a_longer_hang_costs_requests), T(it_does_not_stop), T(it_is_pulled_out), T(never_there),
-        T(other_namespaces_each_time), T(lies),
+        T(another_disk_after_a_reset), T(other_namespaces_each_time), T(lies),
         cmocka_unit_test(what_fits), cmocka_unit_test(namespaces), cmocka_unit_test(capabilities),
     };
 
