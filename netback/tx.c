@@ -61,9 +61,10 @@ static bool has_seen(const struct vif_queue *q, uint32_t n)
 }
 
 /*
- * Answers are published at once, but the event that the guest asked for may wait: frontends look
- * for answers whenever they send, so in a dialogue nobody needs waking just to free a buffer. Many
- * answers that the guest has not seen, or TX_QUIET_NS without a look of its own, end the wait.
+ * Answers are published at once, but the event that the guest asked for may wait: nobody needs waking
+ * just to free a buffer. In a dialogue a frontend looks for answers when it sends, or is told together
+ * with received frames. Many answers that the guest has not seen, or TX_QUIET_NS without a look of its
+ * own, end the wait.
  */
 static void tell(struct vif_queue *q)
 {
