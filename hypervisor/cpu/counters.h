@@ -33,7 +33,8 @@
     X(CNT_GRANT_BYTES, "bytes copied by grant") \
     X(CNT_FLIP, "flips")                    /* exchanges of two frames */ \
     X(CNT_FLIP_REFUSED, "flips refused") \
-    X(CNT_FLIP_SCRUBBED, "bytes scrubbed by flips")
+    X(CNT_FLIP_SCRUBBED, "bytes scrubbed by flips") \
+    X(CNT_FLIP_REST, "flips at rest")
 
 #define COUNTER_ENUM(id, name) id,
 enum counter { COUNTERS(COUNTER_ENUM) NR_COUNTERS };

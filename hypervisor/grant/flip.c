@@ -614,6 +614,7 @@ static struct sluice_flip_op *exchange_batch(struct sluice_flip_op *op, const st
             batch_scrub(&b);
     }
     count_add(CNT_FLIP, (uint64_t)(b.end - b.pair) + FLIP_PAGES - b.left);
+    count_add(CNT_FLIP_REST, FLIP_PAGES - b.left);
     for (const struct run *r = b.run; r != b.end_run; r++) {
         if (likely(r->first != r->end))
             run_give(r, stamp, backend);
