@@ -129,6 +129,7 @@ mini honest suspend mode=honest
 more honest ticks
 once honest
 check "  it was told that it goes on" said honest 'suspend: 1 resumed'
+check "  its vector registers are whole" said honest 'suspend: (vectors as they were|no vectors here)'
 suspend honest > /dev/null
 for verb in suspend pause unpause shutdown reboot; do
     check "suspended, $verb is refused" is "$(api_status POST /v1/domains/honest/$verb)" 409

@@ -2,7 +2,7 @@
 /*
  * suspend - a guest that is suspended, or does all that one can do wrong about it.
  *
- *   mode=honest  does it when asked
+ *   mode=honest  does it when asked; its vector registers must be there afterwards (nothing else here uses them)
  *   mode=self    suspends itself all the time, and nobody asked
  *   mode=storm   so do all its vCPUs, without a pause
  *   mode=mute    says that it can, and never does; tells when the request is withdrawn
@@ -34,8 +34,52 @@ static char mode[16];
 static struct timer timer;
 static struct work later;
 
+/* Vector registers -------------------------------------------------------------------------- */
+
+#define CR4_OSXSAVE (1UL << 18)
+
+static bool avx;
+static uint8_t loaded[2][32], found[2][32];
+
+static void avx_init(void)
+{
+    uint32_t a = 1, b, c, d;
+    uint64_t cr4;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    avx = c & 1u << 28 && c & 1u << 26;
+    if (!avx)
+        return;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+    __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
+    __asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+}
+
+static void load_vectors(void *unused)
+{
+    if (!avx)
+        return;
+    for (unsigned int i = 0; i < sizeof(loaded); i++)
+        ((uint8_t *)loaded)[i] = (uint8_t)(i * 7 + resumed + 1);
+    __asm__ volatile("vmovdqu %0, %%ymm3; vmovdqu %1, %%ymm14" : : "m"(loaded[0]), "m"(loaded[1]));
+}
+
+static void compare_vectors(void)
+{
+    if (!avx) {
+        log_info("suspend: no vectors here");
+        return;
+    }
+    __asm__ volatile("vmovdqu %%ymm3, %0; vmovdqu %%ymm14, %1" : "=m"(found[0]), "=m"(found[1]));
+    CHECK(!memcmp(loaded, found, sizeof(loaded)));
+    log_info("suspend: vectors as they were");
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
 static void have_resumed(void *unused)
 {
+    compare_vectors();
     log_info("suspend: %u resumed", ++resumed);
 }
 
@@ -112,7 +156,7 @@ static void crash(void)
 
 void pv_main(void)
 {
-    static struct suspend_user user = { .resume = have_resumed };
+    static struct suspend_user user = { .suspend = load_vectors, .resume = have_resumed };
     static struct xs_watch requests, name;
 
     CHECK(xenbus_init() == 0 && cmdline_get("mode", mode, sizeof(mode)));
@@ -120,6 +164,7 @@ void pv_main(void)
     timer_init(&timer, tick);
     timer_set_after(&timer, 0);
     if (!strcmp(mode, "honest")) {
+        avx_init();
         CHECK(suspend_offer() == 0);
         loop_run();
     }
