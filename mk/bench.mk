@@ -11,7 +11,7 @@ release:   ## build hypervisor and dom0 without assertions, as they are shipped 
 bench: release guests $(BENCH)/initrd.gz $(BENCH)/pv $(BENCH)/vmlinux $(BENCH)/initrd-flip.gz   ## measure: make bench [PARTS="boot cpu native min net hostdisk"]
 	$(Q)tests/bench/run $(PARTS)
 
-$(BENCH)/bench: tests/bench/bench.c
+$(BENCH)/bench $(BENCH)/back: $(BENCH)/%: tests/bench/%.c
 	$(call say,GUESTCC)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 -static -o $@ $<
 
@@ -20,9 +20,9 @@ $(BENCH)/pv: tests/bench/pv.S
 	$(Q)mkdir -p $(@D) && $(CC) -nostdlib -static -no-pie -Wl,--build-id=none,-z,noexecstack \
 	    -Wl,-Ttext=0xffffffff80000000,-z,max-page-size=4096,-n -o $@ $<
 
-$(BENCH)/initrd.gz: $(BENCH)/bench $(addprefix tests/bench/,mkinitrd init parts.sh) | $(KERNELS)/amd64/vmlinuz
+$(BENCH)/initrd.gz: $(BENCH)/bench $(BENCH)/back $(addprefix tests/bench/,mkinitrd init parts.sh) | $(KERNELS)/amd64/vmlinuz
 	$(call say,CPIO)
-	$(Q)tests/bench/mkinitrd $(KERNELS)/amd64 $< $@
+	$(Q)tests/bench/mkinitrd $(KERNELS)/amd64 $@ $(BENCH)/bench $(BENCH)/back
 
 # The ELF file in a bzImage: its header says where the compressed payload starts and how long it is.
 $(BENCH)/vmlinux: | $(KERNELS)/amd64/vmlinuz

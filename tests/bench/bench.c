@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -197,43 +196,6 @@ static void udpsrc(const char *ip, int port, int size, uint64_t count, int pace_
     printf("R udp size=%d sent=%llu err=%llu tx_ns=%llu tx_ns_per_pkt=%.1f tx_pps=%.0f | %s\n", size, (unsigned long long)count, (unsigned long long)err,
            (unsigned long long)dt, (double)dt / count, count * 1e9 / dt, o);
 }
-// 32 datagrams under way to an echo and back; every byte of what comes is checked
-static void udpback(const char *ip, int port, int size, uint64_t count)
-{
-    int s = csock(SOCK_DGRAM, ip, port), rb = 4 << 20; uint64_t out = 0, good = 0, bad = 0, lost = 0, n = 0;
-    struct timeval tv = { 1, 0 }; setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-    setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &rb, sizeof rb);
-    static char in[2048]; for (int i = 0; i < size; i++) buf[i] = i * 3;
-    while (good + bad + lost < count) {
-        for (; out < count && out - good - bad - lost < 32; out++) { memcpy(buf, &out, 8); if (send(s, buf, size, 0) != size) die("send"); }
-        ssize_t r = recv(s, in, sizeof in, 0);
-        if (r < 0) { lost = out - good - bad; continue; }
-        memcpy(&n, in, 8); if (r == size && n < out && !memcmp(in + 8, buf + 8, size - 8)) good++; else bad++;
-    }
-    printf("R udpback size=%d sent=%llu good=%llu bad=%llu lost=%llu\n", size, (unsigned long long)count, (unsigned long long)good, (unsigned long long)bad, (unsigned long long)lost);
-}
-// A stream to an echo and back, every byte checked
-static void tcpback(const char *ip, int port, int mib)
-{
-    static char in[1 << 16]; int s = csock(SOCK_STREAM, ip, port); uint64_t tot = (uint64_t)mib << 20, out = 0, back = 0, bad = 0;
-    for (size_t i = 0; i < sizeof buf; i++) buf[i] = i * 7 + (i >> 8);
-    fcntl(s, F_SETFL, O_NONBLOCK);
-    while (back < tot) {
-        struct pollfd p = { s, out < tot ? POLLIN | POLLOUT : POLLIN, 0 }; if (poll(&p, 1, -1) < 0) die("poll");
-        if (p.revents & POLLOUT) {
-            size_t at = out % sizeof buf, n = sizeof buf - at; ssize_t w = write(s, buf + at, n < tot - out ? n : tot - out);
-            if (w < 0 && errno != EAGAIN) die("write"); else if (w > 0) out += w;
-        }
-        if (p.revents & ~POLLOUT) {
-            ssize_t r = read(s, in, sizeof in); if (r == 0 || (r < 0 && errno != EAGAIN)) die("read");
-            for (ssize_t i = 0, n; i < r; i += n, back += n) { // up to where the pattern begins anew
-                size_t at = back % sizeof buf; n = r - i < (ssize_t)(sizeof buf - at) ? r - i : (ssize_t)(sizeof buf - at);
-                bad += memcmp(in + i, buf + at, n) != 0;
-            }
-        }
-    }
-    printf("R tcpback MiB=%d bad=%llu\n", mib, (unsigned long long)bad);
-}
 static void echo_tcp(int port)
 {
     int l = lsock(SOCK_STREAM, port), one = 1;
@@ -355,8 +317,6 @@ int main(int c, char **v)
     if (!strcmp(m, "echoudp")) echo_udp(A(2));
     if (!strcmp(m, "tcprr")) { rr(SOCK_STREAM, v[2], A(3), A(4)); return 0; }
     if (!strcmp(m, "udprr")) { rr(SOCK_DGRAM, v[2], A(3), A(4)); return 0; }
-    if (!strcmp(m, "udpback")) { udpback(v[2], A(3), A(4), A(5)); return 0; }
-    if (!strcmp(m, "tcpback")) { tcpback(v[2], A(3), A(4)); return 0; }
     if (!strcmp(m, "execd")) execd(A(2));
     if (!strcmp(m, "rexec")) { rexec(v[2], A(3), v[4]); return 0; }
     if (!strcmp(m, "eth")) { ethopt(v[2], c > 3 ? A(3) : -1); return 0; }

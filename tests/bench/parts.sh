@@ -138,19 +138,19 @@ part_back() {
     net_up
     until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
     counters > /dev/null
-    /bench udpback "$peer" "$port" 22 64
+    /back udp "$peer" "$port" 22 64
     measure nothing /bench noop
     for n in 22 214 1458; do
-        measure wire$((n + 42)) /bench udpback "$peer" "$port" $n 2000
+        measure wire$((n + 42)) /back udp "$peer" "$port" $n 2000
     done
 }
 part_bigback() {
     net_up
     until ping -c 1 -W 1 "$peer" > /dev/null; do :; done
     counters > /dev/null
-    /bench tcpback "$peer" "$port" 1
+    /back tcp "$peer" "$port" 1
     measure nothing /bench noop
-    measure stream /bench tcpback "$peer" "$port" 16
+    measure stream /back tcp "$peer" "$port" 16
 }
 
 # For tests/bench/profile.
